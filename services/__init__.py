@@ -1,0 +1,1 @@
+"""The daemons, one folder each, and the frame they run in."""

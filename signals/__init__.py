@@ -1,0 +1,1 @@
+"""What a signal is: contracts, the envelope, and clients of the bus."""

@@ -1,0 +1,1 @@
+"""What a person runs: signal-tap, ligand, and the project's own generators."""
