@@ -63,15 +63,18 @@ def explain(
 def _problems(error: Found, marked: Marked) -> Iterator[Problem]:
     error = best_match([error])
     path: PathTo = tuple(error.absolute_path)
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = list(error.schema.get("properties", {}))
-        for key in error.instance:
+    schema: Any = error.schema
+    required: Any = error.validator_value
+    instance: Any = error.instance
+    if error.validator == "additionalProperties" and isinstance(instance, dict):
+        known = list(schema.get("properties", {}))
+        for key in instance:
             if key not in known:
                 yield _at(marked, (*path, key), _unknown(key, known))
     elif error.validator == "required":
-        for key in error.validator_value:
-            if key not in error.instance:
-                yield _at(marked, (*path, key), "is missing and has no default; " + _wanted(error, key))
+        for key in required:
+            if key not in instance:
+                yield _at(marked, (*path, key), "is missing and has no default; " + _wanted(schema, key))
     else:
         yield _at(marked, path, _what(error))
 
@@ -97,8 +100,8 @@ def _near(given: object, allowed: list[str]) -> str:
     return f" (did you mean {' or '.join(repr(one) for one in close)}?)" if close else ""
 
 
-def _wanted(error: Found, key: str) -> str:
-    sub = error.schema.get("properties", {}).get(key, {})
+def _wanted(schema: Mapping[str, Any], key: str) -> str:
+    sub = schema.get("properties", {}).get(key, {})
     kinds = sub.get("type") if isinstance(sub, Mapping) else None
     return f"give it {_types(kinds)}" if kinds else "give it a value"
 
@@ -108,7 +111,8 @@ def _types(kinds: str | list[str]) -> str:
 
 
 def _what(error: Found) -> str:
-    given, limit = _shown(error.instance), error.validator_value
+    given = _shown(error.instance)
+    limit: Any = error.validator_value
     match error.validator:
         case "type":
             return f"must be {_types(limit)}, not {given}{_hint(error)}"
