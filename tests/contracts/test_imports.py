@@ -8,12 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.contracts.planting import plant
+
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("signals", "services", "tools")
 # What `logic.py` may not reach, however many modules lie between.
 UNREACHABLE = {"apsw", "asyncio", "inotify_simple", "sdnotify", "sqlite3", "zmq"}
 # What it may not import itself: the clock, processes, sockets, and the ways to the bus.
-IMPURE = UNREACHABLE | {"signal", "socket", "subprocess", "threading", "time", "services.runtime", "signals.client"}
+IMPURE = UNREACHABLE | {
+    "signal",
+    "socket",
+    "subprocess",
+    "threading",
+    "time",
+    "services.runtime",
+    "signals.client",
+}
 IMPURE_CALLS = {"now", "utcnow", "today", "read_text", "read_bytes", "write_text", "write_bytes"}
 
 
@@ -140,13 +150,6 @@ def test_nothing_crosses_a_wall() -> None:
     assert faults(ROOT) == []
 
 
-def plant(root: Path, files: dict[str, str]) -> Path:
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    return root
-
-
 GOOD = {
     "signals/__init__.py": "",
     "signals/errors.py": "import json\n",
@@ -172,9 +175,17 @@ def test_the_checker_accepts_what_the_rules_allow(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
-        ("signals/envelope.py", "import services.runtime", "signals.envelope may not import services.runtime"),
+        (
+            "signals/envelope.py",
+            "import services.runtime",
+            "signals.envelope may not import services.runtime",
+        ),
         ("signals/envelope.py", "def f():\n    from tools import tap", "may not import tools.tap"),
-        ("services/greeter/daemon.py", "from services.other.daemon import x", "may not import services.other.daemon.x"),
+        (
+            "services/greeter/daemon.py",
+            "from services.other.daemon import x",
+            "may not import services.other.daemon.x",
+        ),
         ("services/greeter/daemon.py", "from services import other", "may not import services.other"),
         ("services/greeter/daemon.py", "from ..other import daemon", "may not import services.other.daemon"),
         ("services/greeter/daemon.py", "from tools.tap import x", "may not import tools.tap.x"),
@@ -185,10 +196,22 @@ def test_the_checker_accepts_what_the_rules_allow(tmp_path: Path) -> None:
         ("tools/map.py", "import_module('services.greeter')", "may not import services.greeter"),
         ("services/greeter/logic.py", "import zmq", "logic.py may not import zmq"),
         ("services/greeter/logic.py", "from time import monotonic", "logic.py may not import time.monotonic"),
-        ("services/greeter/logic.py", "import asyncio.subprocess", "logic.py may not import asyncio.subprocess"),
+        (
+            "services/greeter/logic.py",
+            "import asyncio.subprocess",
+            "logic.py may not import asyncio.subprocess",
+        ),
         ("services/greeter/logic.py", "import signals.client", "logic.py may not import signals.client"),
-        ("services/greeter/logic.py", "from services.runtime import Reject", "may not import services.runtime.Reject"),
-        ("services/greeter/logic.py", "from .helper import x", "logic.py reaches zmq through services.greeter.helper"),
+        (
+            "services/greeter/logic.py",
+            "from services.runtime import Reject",
+            "may not import services.runtime.Reject",
+        ),
+        (
+            "services/greeter/logic.py",
+            "from .helper import x",
+            "logic.py reaches zmq through services.greeter.helper",
+        ),
         ("services/greeter/logic.py", "x = datetime.now(UTC)", "logic.py may not call now()"),
         ("services/greeter/logic.py", "x = open('y')", "logic.py may not call open()"),
         ("services/greeter/logic.py", "x = Path('y').read_text()", "logic.py may not call read_text()"),
