@@ -6,7 +6,6 @@ VENV := .venv
 READY := $(VENV)/ready
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
-MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test bench lint format lock clean
