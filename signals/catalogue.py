@@ -148,7 +148,7 @@ class Catalogue(Mapping[str, Contract]):
         packaged = [_read(file) for file in sorted(PACKAGED.glob("Q_*.json"))]
         versions = {(contract.name, contract.version): contract for contract in packaged}
         reserved = frozenset(name for name, _ in versions)
-        files = [file for folder in extra if folder.is_dir() for file in sorted(folder.glob("*.json"))]
+        files = [file for folder in extra for file in _files(folder)]
         added = [(file, _read(file)) for file in files]
         for file, contract in added:
             _add(versions, reserved, contract, file)
@@ -214,6 +214,15 @@ def pointer(steps: Sequence[str | int]) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(f for f in folder.iterdir() if f.suffix == ".json" and not f.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ContractError(f"{folder}: cannot be read: {error.strerror}", file=str(folder)) from error
 
 
 def _read(file: Path) -> Contract:

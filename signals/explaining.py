@@ -7,15 +7,15 @@ from difflib import get_close_matches
 from typing import Any
 
 import jsonschema_rs
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError, relevance
-from jsonschema.validators import extend
 from referencing import Registry
 
 from signals.errors import SchemaError
 
 SHOWN = 60
 DEEPEST = 32  # no contract is deeper
+ANY = {"type": "a value, as the other fields ask for it"}
 BOUNDS = {
     "minimum": "at least",
     "exclusiveMinimum": "above",
@@ -62,6 +62,7 @@ def _validator(schema: dict[str, Any]) -> Any:
     types = Draft202012Validator.TYPE_CHECKER.redefine(
         "array", lambda _, value: isinstance(value, list | tuple)
     )
+    extend: Any = validators.extend
     return extend(Draft202012Validator, type_checker=types)(schema, registry=Registry())
 
 
@@ -74,22 +75,23 @@ def _error(name: str, steps: Sequence[str | int], expected: str, found: str, oth
 
 def _deepest(error: ValidationError) -> ValidationError:
     """Of alternatives, the failure that came furthest."""
-    while error.context:
+    while error.context and any(inner.validator != "required" for inner in error.context):
         error = max(error.context, key=lambda e: (len(e.absolute_path), relevance(e)))
     return error
 
 
 def _words(error: ValidationError) -> tuple[list[str | int], str, str]:
     steps: list[str | int] = list(error.absolute_path)
+    instance: Any = error.instance
     schema = error.schema if isinstance(error.schema, dict) else {}
     known = schema.get("properties", {})
     if error.validator == "required":
-        missing = next(n for n in schema["required"] if n not in error.instance)
-        return [*steps, missing], expectation(known.get(missing, {})), "nothing"
+        missing = next(n for n in schema["required"] if n not in instance)
+        return [*steps, missing], expectation(known.get(missing, ANY)), "nothing"
     if error.validator == "additionalProperties":
-        extra = next((n for n in error.instance if n not in known), "")
+        extra = next((n for n in instance if n not in known), "")
         return [*steps, extra], _one_of_fields(extra, known), "a field that the contract does not know"
-    return steps, expectation(schema, str(error.validator)), shown(error.instance)
+    return steps, expectation(schema, str(error.validator)), shown(instance)
 
 
 def _strict_words(
@@ -149,7 +151,19 @@ def _unique(_: dict[str, Any]) -> str:
     return "a list without repetitions"
 
 
+def _one_of(schema: dict[str, Any]) -> str:
+    fields = [" and ".join(part.get("required", ["…"])) for part in schema["oneOf"]]
+    return f"exactly one of the fields {', '.join(fields)}"
+
+
+def _any_of(schema: dict[str, Any]) -> str:
+    fields = [" and ".join(part.get("required", ["…"])) for part in schema["anyOf"]]
+    return f"at least one of the fields {', '.join(fields)}"
+
+
 _RULES = {
+    "oneOf": _one_of,
+    "anyOf": _any_of,
     "minLength": _length,
     "maxLength": _length,
     "minItems": _items,

@@ -82,6 +82,19 @@ class TestCheck:
         with pytest.raises(SchemaError, match=r"\$\.facts\.question: found nothing, expected text"):
             ASK.check({name: value for name, value in FACTS.items() if name != "question"})
 
+    def test_says_which_of_several_fields_are_wanted(self) -> None:
+        """Rules between fields would be explained as 'expected an object'."""
+        ask = CATALOGUE["Q_MODEL_REQUEST"]
+        one = {"messages": [{"role": "user", "content": "Hi"}]}
+        neither = {name: value for name, value in ask.examples[0].items() if name != "prompt"}
+        for facts in (ask.examples[0] | one, neither):
+            with pytest.raises(SchemaError, match="expected exactly one of the fields messages, prompt"):
+                ask.check(facts)
+        done = CATALOGUE["Q_INVESTIGATION_COMPLETE"]
+        nameless = {name: value for name, value in done.examples[0].items() if name != "module_name"}
+        with pytest.raises(SchemaError, match=r"module_name: found nothing, .* as the other fields ask"):
+            done.check(nameless)
+
     def test_shortens_what_was_found_and_counts_the_rest(self) -> None:
         """A log line would be as long as the signal that was refused."""
         with pytest.raises(SchemaError) as caught:
@@ -203,6 +216,13 @@ class TestUsersContracts:
         contract = with_contract(document(), tmp_path / "contracts.d")
         assert contract.is_valid({"cups": 3})
         assert len(Catalogue.load([tmp_path / "none"])) == len(CATALOGUE)
+
+    def test_in_a_folder_that_is_none_are_not_passed_over(self, tmp_path: Path) -> None:
+        """A person's contracts would be missing without a word."""
+        file = tmp_path / "contracts.d"
+        file.write_text("")
+        with pytest.raises(ContractError, match=r"contracts\.d: cannot be read: Not a directory"):
+            Catalogue.load([file])
 
     @pytest.mark.parametrize("name", ["Q_SPEAK.json", "Q_SPEAK.2.json"])
     def test_may_not_redefine_a_packaged_signal(self, tmp_path: Path, name: str) -> None:
