@@ -8,6 +8,7 @@ in `contracts.d`. Loading parses; a contract is compiled at its first check.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -72,9 +73,9 @@ class Contract:
     expects: Expects | None
     unconsumed: str | None
     story_limit: int
-    schema: dict[str, Any]
-    examples: tuple[Facts, ...]
-    counter_examples: tuple[CounterExample, ...]
+    schema: dict[str, Any] = field(repr=False)
+    examples: tuple[Facts, ...] = field(repr=False)
+    counter_examples: tuple[CounterExample, ...] = field(repr=False)
     secrets: tuple[tuple[str, ...], ...]
     _compiled: jsonschema_rs.Draft202012Validator | None = field(default=None, init=False, repr=False)
 
@@ -97,10 +98,10 @@ class Contract:
         """
         if self.is_valid(facts):
             return facts, ()
-        copy = orjson.loads(orjson.dumps(facts))
+        copy = deepcopy(facts)
         dropped: list[str] = []
         for place, names in self._unknown(copy):
-            target = copy
+            target: Any = copy
             for step in place:
                 target = target[step]
             for name in names:
@@ -109,8 +110,11 @@ class Contract:
         return (copy, tuple(sorted(dropped))) if dropped else (facts, ())
 
     def _unknown(self, facts: Facts) -> list[tuple[list[str | int], list[str]]]:
-        errors = self._validator().iter_errors(facts)
         extra = jsonschema_rs.ValidationErrorKind.AdditionalProperties
+        try:
+            errors = list(self._validator().iter_errors(facts))
+        except ValueError:  # not JSON at all: nothing to drop that would mend it
+            return []
         return [(e.instance_path, e.kind.unexpected) for e in errors if isinstance(e.kind, extra)]
 
     def _validator(self) -> jsonschema_rs.Draft202012Validator:
