@@ -94,6 +94,7 @@ class Client:
         self._link: Link | None = None
         self._requests: dict[bytes, _Request] = {}
         self._last = 0
+        self._standing: dict[str, list[bytes]] = {}
         self._answers: dict[str, asyncio.Future[Signal]] = {}
         self._first: asyncio.Future[None] | None = None
         self._attached = False
@@ -161,8 +162,8 @@ class Client:
         self.epoch, self.state = body["epoch"], body["state"]
         for lane, seq in body["settled"]:
             self._forget(lane, seq)
-        for request in list(self._requests.values()):
-            self._link_send(request.frames)
+        for frames in (*self._standing.values(), *(request.frames for request in self._requests.values())):
+            self._link_send(frames)
         if self._first is not None and not self._first.done():
             self._first.set_result(None)
         self._receiver.attached()
@@ -300,13 +301,13 @@ class Client:
         if future is None:
             future = self._answers[request.id] = asyncio.get_running_loop().create_future()
         header = orjson.dumps({"lane": delivery.lane, "seq": delivery.seq})
-        number = self._last + 1
+        raw = encode(request)
         try:
-            await self._call(wire.ASK, header, [encode(request)])
-            self._requests[b"ask%d" % number] = _Request([wire.ASK, b"ask%d" % number, header, encode(request)], _ignore)
+            await self._call(wire.ASK, header, [raw])
+            self._standing[request.id] = [wire.ASK, b"again", header, raw]
             return await future
         finally:
-            self._requests.pop(b"ask%d" % number, None)
+            self._standing.pop(request.id, None)
             self._answers.pop(request.id, None)
 
     async def query(self, what: str, **fields: Any) -> Any:
@@ -322,10 +323,6 @@ class Client:
         """Tell the bus that this session is alive."""
         if self._attached:
             self._link_send([wire.BEAT, b"beat", b'{"stopping":true}' if stopping else b"{}"])
-
-
-def _ignore(_: Any, __: LigandError | None) -> None:
-    """The answer to a repeated ask comes as a push."""
 
 
 def _into(future: asyncio.Future[Any]) -> Callable[[Any, LigandError | None], None]:

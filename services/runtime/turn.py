@@ -62,7 +62,7 @@ class Maker:
         whole = {**facts, **named} if facts else dict(named)
         if not contract.is_valid(whole):
             contract.check(whole)
-        causes = tuple(cause.id for cause in because)
+        causes = tuple(dict.fromkeys(cause.id for cause in because))
         return Signal(
             signal=name,
             id=signal_id,
