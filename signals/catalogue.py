@@ -124,9 +124,7 @@ class Contract:
         try:
             compiled = jsonschema_rs.Draft202012Validator(self.schema, retriever=refuse)
         except ValueError as error:
-            raise ContractError(
-                f"{self.name}: its schema cannot be compiled: {_first_line(error)}"
-            ) from error
+            raise ContractError(f"{self.name}: its schema cannot be compiled: {_first_line(error)}") from error
         object.__setattr__(self, "_compiled", compiled)
         return compiled
 
@@ -275,9 +273,7 @@ def _expects(own: dict[str, Any]) -> Expects:
     )
 
 
-def _add(
-    versions: dict[tuple[str, int], Contract], reserved: frozenset[str], contract: Contract, file: Path
-) -> None:
+def _add(versions: dict[tuple[str, int], Contract], reserved: frozenset[str], contract: Contract, file: Path) -> None:
     if contract.name in reserved:
         what = f"{contract.name} is one of Ligand's own signals; give yours another name"
     elif (contract.name, contract.version) in versions:

@@ -111,7 +111,9 @@ class Client:
             await asyncio.wait_for(self._first, timeout_s)
         except TimeoutError as error:
             self._close()
-            raise BusUnreachableError(f"No bus answers at {self._path}. Start it: `ligand up`, or `systemctl start ligand-bus`.") from error
+            raise BusUnreachableError(
+                f"No bus answers at {self._path}. Start it: `ligand up`, or `systemctl start ligand-bus`."
+            ) from error
 
     @property
     def is_attached(self) -> bool:
@@ -196,7 +198,7 @@ class Client:
         kind = frames[0]
         if kind == wire.DELIVER:
             self._on_deliver(frames)
-        elif kind == wire.OK or kind == wire.NO:
+        elif kind in (wire.OK, wire.NO):
             self._on_reply(frames)
         elif kind == wire.ANSWER:
             self._on_answer(frames)

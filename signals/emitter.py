@@ -31,7 +31,13 @@ def person() -> str:
 class Emitter:
     """A connection for requests without a session. Use it in one thread, and close it or use it with `with`."""
 
-    def __init__(self, bus_socket: Path, source: str | None = None, timeout_s: float = 5.0, catalogue: Catalogue | None = None) -> None:
+    def __init__(
+        self,
+        bus_socket: Path,
+        source: str | None = None,
+        timeout_s: float = 5.0,
+        catalogue: Catalogue | None = None,
+    ) -> None:
         self.source = source or person()
         self._path = bus_socket
         self._timeout_s = timeout_s
@@ -62,7 +68,13 @@ class Emitter:
             contract.check(dict(facts))
             version = contract.version
         fields = {"id": uuid7(), "timestamp": rfc3339(time.time()), "version": version, **fields}
-        return Signal(signal=name, source=self.source, host=socket.gethostname() or "localhost", facts=dict(facts), **fields)
+        return Signal(
+            signal=name,
+            source=self.source,
+            host=socket.gethostname() or "localhost",
+            facts=dict(facts),
+            **fields,
+        )
 
     def emit(self, *signals: Signal) -> list[int]:
         """Emit a batch, all or none; each `seq` once it is on disk. Raises what the bus refuses with.
@@ -92,7 +104,7 @@ class Emitter:
         number = b"%d" % self._last
         self._socket.send_multipart([op, number, header, *raws])
         while (left := deadline - time.monotonic()) > 0:
-            if self._socket.poll(left * 1000):
+            if self._socket.poll(int(left * 1000) + 1):
                 kind, answered, body = self._socket.recv_multipart()[:3]
                 if answered == number:
                     found = orjson.loads(body)
@@ -100,5 +112,6 @@ class Emitter:
                         raise refusal(**found)
                     return found
         raise BusUnreachableError(
-            f"No bus answers at {self._path} within {self._timeout_s:g} s. Start it: `ligand up`, or `systemctl start ligand-bus`."
+            f"No bus answers at {self._path} within {self._timeout_s:g} s. "
+            "Start it: `ligand up`, or `systemctl start ligand-bus`."
         )

@@ -59,9 +59,7 @@ def explain(
 
 def _validator(schema: dict[str, Any]) -> Any:
     """Tuples are lists here, as they are for the fast check and on the wire; nothing is ever fetched."""
-    types = Draft202012Validator.TYPE_CHECKER.redefine(
-        "array", lambda _, value: isinstance(value, list | tuple)
-    )
+    types = Draft202012Validator.TYPE_CHECKER.redefine("array", lambda _, value: isinstance(value, list | tuple))
     extend: Any = validators.extend
     return extend(Draft202012Validator, type_checker=types)(schema, registry=Registry())
 
@@ -94,9 +92,7 @@ def _words(error: ValidationError) -> tuple[list[str | int], str, str]:
     return steps, expectation(schema, str(error.validator)), shown(instance)
 
 
-def _strict_words(
-    schema: dict[str, Any], error: jsonschema_rs.ValidationError
-) -> tuple[list[str | int], str, str]:
+def _strict_words(schema: dict[str, Any], error: jsonschema_rs.ValidationError) -> tuple[list[str | int], str, str]:
     """For what only the compiled check refuses, such as a line break after a pattern's end."""
     part: Any = schema
     for step in error.schema_path[:-1]:
@@ -138,9 +134,7 @@ def _fields(schema: dict[str, Any]) -> str:
 
 
 def _range(schema: dict[str, Any]) -> str:
-    return "a number " + " and ".join(
-        f"{word} {schema[key]}" for key, word in BOUNDS.items() if key in schema
-    )
+    return "a number " + " and ".join(f"{word} {schema[key]}" for key, word in BOUNDS.items() if key in schema)
 
 
 def _pattern(schema: dict[str, Any]) -> str:

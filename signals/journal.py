@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import orjson
 
 from signals.errors import ConfigError, LigandError
 from signals.ids import is_id, pack, unpack
@@ -53,7 +54,12 @@ CREATE TABLE aside (
   envelope BLOB,
   PRIMARY KEY (consumer, seq)
 ) WITHOUT ROWID;
-CREATE TABLE state (daemon TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (daemon, key)) WITHOUT ROWID;
+CREATE TABLE state (
+  daemon TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value BLOB NOT NULL,
+  PRIMARY KEY (daemon, key)
+) WITHOUT ROWID;
 CREATE TABLE deadline (
   seq INTEGER PRIMARY KEY,
   id BLOB NOT NULL,
@@ -138,18 +144,26 @@ class Journal:
 
     def names(self) -> dict[str, int]:
         """How many of each signal are kept."""
-        rows = self._all("SELECT word, n FROM (SELECT name, count(*) n FROM signal GROUP BY name) JOIN word ON word_id = name")
-        return dict(rows)  # type: ignore[arg-type]
+        rows = self._all(
+            "SELECT word, n FROM (SELECT name, count(*) n FROM signal GROUP BY name) JOIN word ON word_id = name"
+        )
+        return dict(rows)
 
     def page(self, after: int, limit: int = 500, names: Sequence[str] | None = None) -> list[tuple[int, bytes]]:
         """Up to `limit` envelopes with `seq` over `after`, in order; of these names only, if given."""
         where, values = self._named(names)
-        return self._all(f"SELECT seq, envelope FROM signal WHERE seq > ? {where} ORDER BY seq LIMIT ?", [after, *values, limit])  # type: ignore[return-value]
+        return self._all(
+            f"SELECT seq, envelope FROM signal WHERE seq > ? {where} ORDER BY seq LIMIT ?",
+            [after, *values, limit],
+        )
 
     def page_before(self, before: int, limit: int = 500, names: Sequence[str] | None = None) -> list[tuple[int, bytes]]:
         """Up to `limit` envelopes with `seq` under `before`, newest first."""
         where, values = self._named(names)
-        return self._all(f"SELECT seq, envelope FROM signal WHERE seq < ? {where} ORDER BY seq DESC LIMIT ?", [before, *values, limit])  # type: ignore[return-value]
+        return self._all(
+            f"SELECT seq, envelope FROM signal WHERE seq < ? {where} ORDER BY seq DESC LIMIT ?",
+            [before, *values, limit],
+        )
 
     def _named(self, names: Sequence[str] | None) -> tuple[str, list[str]]:
         if names is None:
@@ -202,7 +216,8 @@ class Journal:
         """The dead letters, oldest first, as the lines of the dead-letter file say them."""
         number = 0
         marks = ",".join("?" * len(statuses))
-        sql = f"SELECT number, line, status, file_offset FROM dead WHERE number > ? AND status IN ({marks}) ORDER BY number LIMIT 200"
+        sql = f"""SELECT number, line, status, file_offset FROM dead
+                  WHERE number > ? AND status IN ({marks}) ORDER BY number LIMIT 200"""
         while rows := self._all(sql, [number, *statuses]):
             for found in rows:
                 yield self._dead_line(found)
@@ -214,8 +229,6 @@ class Journal:
         return [self._dead_line(found) for found in self._all(sql, [pack(correlation_id)])]
 
     def _dead_line(self, found: tuple[Any, ...]) -> dict[str, Any]:
-        import orjson
-
         number, line, status, offset = found
         if line is None:
             line = _line_at(self.path.parent / "failed_signals.jsonl", offset, number)
@@ -229,7 +242,7 @@ class Journal:
 
     def asides(self, consumer: str) -> list[tuple[int, int, str | None]]:
         """What stands aside for a consumer: (seq, attempts, last error)."""
-        return self._all("SELECT seq, attempts, error FROM aside WHERE consumer = ? ORDER BY seq", [consumer])  # type: ignore[return-value]
+        return self._all("SELECT seq, attempts, error FROM aside WHERE consumer = ? ORDER BY seq", [consumer])
 
 
 def _line_at(path: Path, offset: int, number: int) -> bytes:

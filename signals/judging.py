@@ -103,22 +103,16 @@ class Judgement:
 
     def own_fields(self) -> None:
         place = "$.x-ligand"
-        self.need(
-            isinstance(self.own, dict) and bool(self.own), place, "say kind, version and counter_examples"
-        )
+        self.need(isinstance(self.own, dict) and bool(self.own), place, "say kind, version and counter_examples")
         if unknown := sorted(self.own.keys() - OWN_KEYS):
             self.fail(f"{place}.{unknown[0]}", f"is not known; known are {', '.join(sorted(OWN_KEYS))}")
         self.need(self.own.get("kind") in KINDS, f"{place}.kind", f"is one of {', '.join(KINDS)}")
         self.need(_is_count(self.own.get("version")), f"{place}.version", "is a whole number from 1")
-        self.need(
-            _is_count(self.own.get("story_limit", 1)), f"{place}.story_limit", "is a whole number from 1"
-        )
+        self.need(_is_count(self.own.get("story_limit", 1)), f"{place}.story_limit", "is a whole number from 1")
         delivery = self.own.get("delivery", "durable")
         self.need(delivery in ("durable", "live"), f"{place}.delivery", "is durable or live")
         self.need(isinstance(self.own.get("terminal", False), bool), f"{place}.terminal", "is true or false")
-        self.need(
-            bool(self.own.get("unconsumed", "why")), f"{place}.unconsumed", "says why nobody consumes it"
-        )
+        self.need(bool(self.own.get("unconsumed", "why")), f"{place}.unconsumed", "says why nobody consumes it")
         kept = delivery == "durable" or not (self.own.get("terminal") or "expects" in self.own)
         self.need(kept, f"{place}.delivery", "a live signal is not kept: it neither ends a story nor expects")
 
@@ -148,9 +142,7 @@ class Judgement:
         examples, against = self.document.get("examples"), self.own.get("counter_examples")
         self.need(isinstance(examples, list) and bool(examples), "$.examples", "give at least one example")
         place = "$.x-ligand.counter_examples"
-        self.need(
-            isinstance(against, list) and bool(against), place, "give facts that must be refused, and why"
-        )
+        self.need(isinstance(against, list) and bool(against), place, "give facts that must be refused, and why")
         for n, facts in enumerate(examples or ()):
             self.need(fits(facts), f"$.examples[{n}]", "does not fit the contract itself")
         for n, sample in enumerate(against or ()):
@@ -171,9 +163,7 @@ class Judgement:
 
         def fits(facts: Any) -> bool:
             verdict: bool = slow(facts)
-            self.need(
-                fast(facts) == verdict, "$", f"validators differ on {str(facts)[:80]}: simplify its rules"
-            )
+            self.need(fast(facts) == verdict, "$", f"validators differ on {str(facts)[:80]}: simplify its rules")
             return verdict
 
         return fits
@@ -184,12 +174,8 @@ class Judgement:
         if unknown := sorted(expects.keys() - EXPECTS_KEYS):
             self.fail(f"{place}.{unknown[0]}", f"is not known; known are {', '.join(sorted(EXPECTS_KEYS))}")
         answers, copy = expects.get("answers"), expects.get("copy", [])
-        self.need(
-            isinstance(answers, list) and bool(answers), f"{place}.answers", "names at least one signal"
-        )
-        self.need(
-            isinstance(expects.get("timeout"), str), f"{place}.timeout", "names the signal of the timeout"
-        )
+        self.need(isinstance(answers, list) and bool(answers), f"{place}.answers", "names at least one signal")
+        self.need(isinstance(expects.get("timeout"), str), f"{place}.timeout", "names the signal of the timeout")
         self.within(f"{place}.within_s", expects.get("within_s"))
         queued = expects.get("queued_at_most_s", 1)
         self.need(_is_duration(queued), f"{place}.queued_at_most_s", "is a number of seconds above 0")

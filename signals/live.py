@@ -57,7 +57,7 @@ class Subscription:
         """The next signal; None after `timeout_s` without any."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            left = None if deadline is None else int(max(0.0, deadline - time.monotonic()) * 1000)
             if not self.socket.poll(left):
                 return None
             found = self._take(self.socket.recv_multipart())
@@ -66,7 +66,7 @@ class Subscription:
 
     def wait(self, timeout_s: float) -> bool:
         """Whether anything came, a beacon included, within `timeout_s`; takes in all that is there."""
-        if not self.socket.poll(timeout_s * 1000):
+        if not self.socket.poll(int(timeout_s * 1000)):
             return False
         while self.socket.poll(0):
             self._take(self.socket.recv_multipart())

@@ -9,7 +9,8 @@
     beat                                (no answer) the session is alive
     detach                              -> ok {}
 
-Pushes carry an empty request: `deliver header envelope`, `answer header envelope`, `live envelope`, `fenced header`, `cancel header` (a signal in hand has timed out).
+Pushes carry an empty request: `deliver header envelope`, `answer header envelope`, `live envelope`,
+`fenced header`, `cancel header` (a signal in hand has timed out).
 A refusal is `no request {code, message, …}`. Headers are JSON objects.
 """
 

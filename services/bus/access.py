@@ -56,7 +56,8 @@ class Access:
         """May this peer be the daemon `name`?"""
         if name not in self._daemons:
             raise UnauthorisedError(
-                f"No enabled manifest describes the daemon {name!r}. Add one to daemons.d, or list the instance in bus.yaml."
+                f"No enabled manifest describes the daemon {name!r}. "
+                "Add one to daemons.d, or list the instance in bus.yaml."
             )
         if self.mode == "system" and peer.uid != _uid(self.user_of(name)):
             raise UnauthorisedError(f"The daemon {name} runs as {self.user_of(name)}, not as uid {peer.uid}.")

@@ -151,7 +151,10 @@ class Admission:
     def _story(self, correlation_id: str) -> list[int]:
         found = self._stories.get(correlation_id)
         if found is None:
-            found = self._stories[correlation_id] = [self._store.story_size(correlation_id), self._story_limit(correlation_id)]
+            found = self._stories[correlation_id] = [
+                self._store.story_size(correlation_id),
+                self._story_limit(correlation_id),
+            ]
             if len(self._stories) > STORIES_REMEMBERED:
                 self._stories.popitem(last=False)
         return found
@@ -216,7 +219,11 @@ def _repeated(admitted: Admitted, known: tuple[int, bytes]) -> Admitted:
 
 def _complete(envelope: dict[str, Any], admitted: Admitted, causes: list[Cause], uid: int) -> bytes:
     """The whole envelope but for `seq`, which is put in front once it is known."""
-    whole: dict[str, Any] = {"signal": admitted.name, "id": admitted.id, "correlation_id": admitted.correlation_id}
+    whole: dict[str, Any] = {
+        "signal": admitted.name,
+        "id": admitted.id,
+        "correlation_id": admitted.correlation_id,
+    }
     if causes:
         whole["causation_id"] = causes[0].id
         if len(causes) > 1:

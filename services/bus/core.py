@@ -75,10 +75,10 @@ class Core:
         registry: Registry,
         access: Access,
         dead: DeadLetters,
+        *,
         mirror: Mirror,
         send: Send,
         quota: Quota,
-        *,
         epoch: str,
         max_hops: int,
     ) -> None:
@@ -172,7 +172,10 @@ class Core:
         request = frames[1] if len(frames) > 1 else b""
         try:
             if len(frames) < 2 or len(request) > 64 or len(frames) > MAX_BATCH + 3:
-                raise MalformedError(f"A request has an operation, a number and at most {MAX_BATCH} signals; this has {len(frames)} frames.")
+                raise MalformedError(
+                    f"A request has an operation, a number and at most {MAX_BATCH} signals; "
+                    f"this has {len(frames)} frames."
+                )
             self._dispatch(identity, peer, frames)
         except LigandError as error:
             self._no(identity, request, error)
@@ -272,7 +275,9 @@ class Core:
             self._tell_dead(letter.number, letter.signal, letter.daemon, letter.reason, [])
 
     def _check_roots(self, batch: Batch) -> None:
-        roots = sum(1 for a in batch.admitted if a.fresh and a.causation_id is None and a.contract.delivery == "durable")
+        roots = sum(
+            1 for a in batch.admitted if a.fresh and a.causation_id is None and a.contract.delivery == "durable"
+        )
         if not roots:
             return
         if self.refusing_roots:
@@ -380,7 +385,9 @@ class Core:
     def _attach(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], _: list[bytes]) -> None:
         daemon, protocol = header.get("daemon"), header.get("protocol")
         if protocol != wire.PROTOCOL:
-            raise UsageError(f"The bus speaks protocol {wire.PROTOCOL}, the client {protocol!r}. Install the same version of both.")
+            raise UsageError(
+                f"The bus speaks protocol {wire.PROTOCOL}, the client {protocol!r}. Install the same version of both."
+            )
         if not isinstance(daemon, str):
             raise UsageError("An attach names its daemon.")
         self.access.attach(peer, daemon)
@@ -390,7 +397,9 @@ class Core:
         old = self.sessions.of(daemon)
         if old is not None:
             self._replace(old, peer)
-        session = Session(identity, daemon, peer, lanes, listens, str(header.get("version", ""))[:64], open_pidfd(peer.pid))
+        session = Session(
+            identity, daemon, peer, lanes, listens, str(header.get("version", ""))[:64], open_pidfd(peer.pid)
+        )
         self.sessions.add(session)
         settled = [[lane, seq] for lane, seq in held if not self._adopt(session, lane, seq)]
         for name, lane in lanes.items():
@@ -401,7 +410,10 @@ class Core:
 
     def _replace(self, old: Session, peer: Peer) -> None:
         if old.peer.pid != peer.pid and not has_ended(old):
-            body = {"code": "fenced", "message": f"Process {peer.pid} has attached as {old.daemon} and takes its place."}
+            body = {
+                "code": "fenced",
+                "message": f"Process {peer.pid} has attached as {old.daemon} and takes its place.",
+            }
             self._outbox.append((old.identity, [wire.FENCED, b"", orjson.dumps(body)]))
             self.end(old, crashed=False)
         else:
@@ -506,7 +518,7 @@ class Core:
 
     def is_paused(self, consumer: str) -> bool:
         """Whether deliveries to a consumer are held."""
-        daemon = consumer.split(".")[0]
+        daemon = consumer.split(".", maxsplit=1)[0]
         return "*" in self.paused or daemon in self.paused or daemon.split("@")[0] in self.paused
 
     def _deliver_to(self, session: Session, now: float) -> bool:
@@ -519,7 +531,8 @@ class Core:
                 if not held:
                     session.solo = self._hand_over(session, lane, now)
                 return False
-        return any([self._fill_lane(session, lane, now) for lane in session.lanes.values()])
+        unread = [self._fill_lane(session, lane, now) for lane in session.lanes.values()]
+        return any(unread)
 
     def _fill_lane(self, session: Session, lane: Lane, now: float) -> bool:
         pages = PAGES_A_TURN
@@ -630,7 +643,7 @@ class Core:
     def _bury(self, reason: str, error: str, consumer: str, raw: bytes, aside: Aside) -> None:
         """Make a consumer's signal a dead letter, in this transaction."""
         envelope = orjson.loads(raw)
-        daemon = consumer.split(".")[0]
+        daemon = consumer.split(".", maxsplit=1)[0]
         letter = self.dead.add(
             reason,
             error,
@@ -652,7 +665,13 @@ class Core:
 
     def bury_for_pressure(self, lane: Lane, seq: int, raw: bytes, aside: Aside) -> None:
         """Make room: a waiting signal of a consumer becomes a dead letter, whole."""
-        self._bury("pressure", f"The journal was nearly full and {lane.key} was furthest behind.", lane.key, raw, aside)
+        self._bury(
+            "pressure",
+            f"The journal was nearly full and {lane.key} was furthest behind.",
+            lane.key,
+            raw,
+            aside,
+        )
         lane.skip(seq)
         self._touched.add(lane)
 
@@ -742,7 +761,9 @@ class Core:
     def next_event_in(self) -> float | None:
         """Seconds until something is due by itself; None when nothing is."""
         now = self.clock.now()
-        dues = [due for lane in self.lanes.values() if lane.credit and (due := lane.next_due()) is not None and due > now]
+        dues = [
+            due for lane in self.lanes.values() if lane.credit and (due := lane.next_due()) is not None and due > now
+        ]
         end = self.deadlines.next_end()
         if end is not None:
             dues.append(end)
@@ -817,7 +838,11 @@ class Core:
         lane.put_off(Aside(seq, generation=generation + 1, due=self.clock.now(), replayed=1, envelope=kept))
 
     def _emit_again(self, letter: dict[str, Any]) -> None:
-        envelope = {k: v for k, v in letter["signal"].items() if k not in ("seq", "correlation_id", "hops", "received_at", "peer_uid")}
+        envelope = {
+            k: v
+            for k, v in letter["signal"].items()
+            if k not in ("seq", "correlation_id", "hops", "received_at", "peer_uid")
+        }
         envelope |= {"id": uuid7(), "timestamp": rfc3339(time.time())}
         daemon = letter["daemon"] if letter["daemon"] in self.registry.daemons else None
         batch = Batch(Peer(os.getuid(), os.getgid(), os.getpid()), daemon, lambda cause, found: True)

@@ -32,9 +32,7 @@ class Deadlines:
     def take_over(self, catalogue: Catalogue) -> None:
         """Go by new contracts."""
         self._answers = {
-            name: {answer for answer in contract.expects.answers}
-            for name, contract in catalogue.items()
-            if contract.expects is not None
+            name: set(contract.expects.answers) for name, contract in catalogue.items() if contract.expects is not None
         }
         self._answer_names = frozenset().union(*self._answers.values()) if self._answers else frozenset()
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-
 from services.bus.core import Core
 from services.bus.lanes import Lane
 from services.bus.records import Aside
@@ -94,7 +93,9 @@ class Housekeeping:
         core = self._core
         seen = {key: at for key, (_, at) in core.store.cursors().items()}
         limit = time.time() - GONE_AFTER_S
-        living = [lane for key, lane in core.lanes.items() if seen.get(key, 0.0) > limit or core.sessions.of(lane.spec.daemon)]
+        living = [
+            lane for key, lane in core.lanes.items() if seen.get(key, 0.0) > limit or core.sessions.of(lane.spec.daemon)
+        ]
         return min((lane.needs_from() for lane in living), default=core.head + 1)
 
     # -- pressure ------------------------------------------------------------------------------------
@@ -168,5 +169,3 @@ def _full_words(used: int, budget: int) -> str:
         f"The journal holds {used:,} of {budget:,} bytes: new stories are refused until consumers catch up. "
         "See `signal-tap consumers`, or raise retention.bytes in bus.yaml."
     )
-
-

@@ -70,7 +70,7 @@ class Aside:
 
 @dataclass(slots=True)
 class Deadline:
-    """A request that expects an answer. Times are in seconds of the bus's running time, which stands still while it is down."""
+    """A request that expects an answer. Times are in seconds of the bus's running time."""
 
     seq: int
     id: str
@@ -88,7 +88,16 @@ class Deadline:
 
     def to_row(self) -> tuple[Any, ...]:
         """As the journal keeps it."""
-        return (self.seq, pack(self.id), self.status, self.queued_until, self.within_s, self.delivered, self.due, self.consumer)
+        return (
+            self.seq,
+            pack(self.id),
+            self.status,
+            self.queued_until,
+            self.within_s,
+            self.delivered,
+            self.due,
+            self.consumer,
+        )
 
     def ends(self) -> float | None:
         """When it passes, if nothing comes; None while only delivery can set it."""

@@ -67,7 +67,16 @@ class Server:
         quota = Quota(config["quota"]["roots_per_s"], config["quota"]["burst"])
         self.dead = DeadLetters(self.store, paths.dead_letters)
         self.core = Core(
-            self.store, catalogue, registry, access, self.dead, self.mirror, self._send, quota, epoch=epoch, max_hops=config["max_hops"]
+            self.store,
+            catalogue,
+            registry,
+            access,
+            self.dead,
+            mirror=self.mirror,
+            send=self._send,
+            quota=quota,
+            epoch=epoch,
+            max_hops=config["max_hops"],
         )
         limits = Limits.of(config)
         self.housekeeping = Housekeeping(self.core, limits)
@@ -246,7 +255,9 @@ def _take_address(paths: Paths) -> Any:
         lock.seek(0)
         holder = lock.read().strip() or "another process"
         lock.close()
-        raise ConfigError(f"Another bus ({holder}) serves {paths.bus_socket}. Stop it, or choose another --home.") from error
+        raise ConfigError(
+            f"Another bus ({holder}) serves {paths.bus_socket}. Stop it, or choose another --home."
+        ) from error
     lock.truncate(0)
     lock.write(f"pid {os.getpid()}, since {rfc3339(time.time())}\n")
     lock.flush()

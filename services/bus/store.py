@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import apsw
 
-from services.bus.records import Admitted, Aside, Deadline, DeadLetter
+from services.bus.records import Admitted, Aside, DeadLetter, Deadline
 from signals.errors import ConfigError
 from signals.ids import pack
 from signals.journal import SCHEMA, SCHEMA_VERSION
@@ -29,11 +30,14 @@ class Store:
             self._prepare(synchronous)
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise ConfigError(
-                f"The journal {path} is damaged ({error}). Move it away with its -wal file, and start again from a backup."
+                f"The journal {path} is damaged ({error}). Move it away with its -wal file, "
+                "and start again from a backup."
             ) from error
         self.path = path
         self.dirty = False
-        self._words: dict[str, int] = {word: number for number, word in self.db.execute("SELECT word_id, word FROM word")}
+        self._words: dict[str, int] = {
+            word: number for number, word in self.db.execute("SELECT word_id, word FROM word")
+        }
         self._names = {number: word for word, number in self._words.items()}
 
     def _prepare(self, synchronous: str) -> None:
@@ -46,7 +50,9 @@ class Store:
         self.db.pragma("wal_autocheckpoint", 4000)
         self.db.pragma("journal_size_limit", 64 << 20)
         if not self._all("SELECT name FROM sqlite_master WHERE name = 'meta'"):
-            self.db.execute(f"BEGIN IMMEDIATE;{SCHEMA}INSERT INTO meta VALUES ('schema_version', {SCHEMA_VERSION});COMMIT")
+            self.db.execute(
+                f"BEGIN IMMEDIATE;{SCHEMA}INSERT INTO meta VALUES ('schema_version', {SCHEMA_VERSION});COMMIT"
+            )
         found = self.meta("schema_version")
         if found != SCHEMA_VERSION:
             raise ConfigError(f"The journal {self.db.filename} has version {found}; this bus writes {SCHEMA_VERSION}.")
@@ -80,11 +86,14 @@ class Store:
 
     def put_meta(self, key: str, value: Any) -> None:
         """Keep one value of the bus's own."""
-        self._write("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", [key, value])
+        self._write(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [key, value],
+        )
 
     def state(self, daemon: str) -> dict[str, bytes]:
         """The small state a daemon has put, as JSON by key."""
-        return dict(self._all("SELECT key, value FROM state WHERE daemon = ?", [daemon]))  # type: ignore[arg-type]
+        return dict(self._all("SELECT key, value FROM state WHERE daemon = ?", [daemon]))
 
     def put_state(self, daemon: str, key: str, value: bytes | None) -> None:
         """Keep one value of a daemon's, or forget it (None)."""
@@ -139,12 +148,14 @@ class Store:
         number = self._words.get(source)
         if number is None:
             return None
-        row = self.db.execute("SELECT seq, digest FROM signal WHERE id = ? AND source = ?", (pack(signal_id), number)).fetchone()
-        return row  # type: ignore[no-any-return]
+        row = self.db.execute(
+            "SELECT seq, digest FROM signal WHERE id = ? AND source = ?", (pack(signal_id), number)
+        ).fetchone()
+        return row
 
     def by_id(self, signal_id: str) -> list[tuple[int, bytes]]:
         """(seq, envelope) of every signal with this id."""
-        return self._all("SELECT seq, envelope FROM signal WHERE id = ?", [pack(signal_id)])  # type: ignore[return-value]
+        return self._all("SELECT seq, envelope FROM signal WHERE id = ?", [pack(signal_id)])
 
     def envelope(self, seq: int) -> bytes | None:
         """The envelope at `seq`, if it is still kept."""
@@ -160,7 +171,7 @@ class Store:
         return self._all(
             "SELECT seq, envelope FROM signal WHERE correlation = ? AND causation = ? ORDER BY seq",
             [pack(correlation_id), pack(causation_id)],
-        )  # type: ignore[return-value]
+        )
 
     def page(self, after: int, names: Iterable[str], limit: int, span: int) -> tuple[list[tuple[int, str, bytes]], int]:
         """Up to `limit` signals of these names after `after`, and how far that page has looked (`span` at most)."""
@@ -174,7 +185,9 @@ class Store:
     def count_after(self, names: Iterable[str], after: int) -> int:
         """How many signals of these names come after `after`."""
         numbers = [str(self._words[name]) for name in names if name in self._words]
-        return int(self._all(f"SELECT count(*) FROM signal WHERE name IN ({','.join(numbers)}) AND seq > ?", [after])[0][0])
+        return int(
+            self._all(f"SELECT count(*) FROM signal WHERE name IN ({','.join(numbers)}) AND seq > ?", [after])[0][0]
+        )
 
     def received_at(self, seq: int) -> int | None:
         """When the first signal at or after `seq` was received, in Unix microseconds."""
@@ -185,7 +198,10 @@ class Store:
 
     def cursors(self) -> dict[str, tuple[int, float]]:
         """Each consumer's cursor, and when it was last attached (Unix seconds)."""
-        return {consumer: (cursor, seen) for consumer, cursor, seen in self._all("SELECT consumer, cursor, seen_at FROM consumer")}
+        return {
+            consumer: (cursor, seen)
+            for consumer, cursor, seen in self._all("SELECT consumer, cursor, seen_at FROM consumer")
+        }
 
     def register(self, consumer: str, daemon: str, cursor: int) -> None:
         """Give a new consumer its cursor."""
@@ -240,7 +256,8 @@ class Store:
     def open_deadlines(self) -> list[Deadline]:
         """Every request that still waits for its answer."""
         rows = self._all(
-            "SELECT seq, id, status, queued_until, within_s, delivered, due, consumer FROM deadline WHERE status = 'open'"
+            """SELECT seq, id, status, queued_until, within_s, delivered, due, consumer
+               FROM deadline WHERE status = 'open'"""
         )
         return [Deadline.from_row(row) for row in rows]
 
@@ -287,7 +304,7 @@ class Store:
 
     def dead_not_in_file(self) -> list[tuple[int, str, bytes]]:
         """(number, reason, line) of the dead letters that the file may lack."""
-        return self._all("SELECT number, reason, line FROM dead WHERE file_offset IS NULL ORDER BY number")  # type: ignore[return-value]
+        return self._all("SELECT number, reason, line FROM dead WHERE file_offset IS NULL ORDER BY number")
 
     def put_dead_offset(self, number: int, offset: int, *, keep_line: bool) -> None:
         """Note where in the file a dead letter stands; its line is kept in the table too, or only there."""
@@ -308,7 +325,7 @@ class Store:
 
     def dead_counts(self) -> dict[str, int]:
         """How many dead letters wait, by reason."""
-        return dict(self._all("SELECT reason, count(*) FROM dead WHERE status = 'dead' GROUP BY reason"))  # type: ignore[arg-type]
+        return dict(self._all("SELECT reason, count(*) FROM dead WHERE status = 'dead' GROUP BY reason"))
 
     def dead_bytes(self) -> int:
         """Bytes that dead letters take in the table."""
@@ -340,7 +357,7 @@ class Store:
     def oldest(self) -> tuple[int, int] | None:
         """(seq, received_us) of the oldest signal kept."""
         found = self._all("SELECT seq, received_us FROM signal ORDER BY seq LIMIT 1")
-        return found[0] if found else None  # type: ignore[return-value]
+        return found[0] if found else None
 
     def prune(self, upto: int, before_us: int | None, limit: int) -> int:
         """Delete up to `limit` of the oldest signals with `seq` to `upto`, received before `before_us` if given."""
@@ -358,8 +375,8 @@ class Store:
             list(self.db.execute(f"PRAGMA incremental_vacuum({pages})"))
 
 
-def _true_flag() -> int:
-    import ctypes
+_PERSIST = ctypes.c_int(1)
 
-    Store._persist = ctypes.c_int(1)  # type: ignore[attr-defined]
-    return ctypes.addressof(Store._persist)  # type: ignore[attr-defined]
+
+def _true_flag() -> int:
+    return ctypes.addressof(_PERSIST)

@@ -192,19 +192,17 @@ class Daemon:
     async def _main(self) -> None:
         self._stop = asyncio.Event()
         self._started = time.monotonic()
-        self._client = Client(
-            self.name, self.paths.bus_socket, self, lanes=self.manifest.lanes, version=__version__
-        )
+        self._client = Client(self.name, self.paths.bus_socket, self, lanes=self.manifest.lanes, version=__version__)
         self._work = Work(
             self._client,
             self._handlers,
-            self._maker,
-            self.catalogue,
-            self.log,
-            dict(self.manifest.lanes),
-            self.manifest.max_handling_s,
-            self._keep,
-            self._give_up,
+            maker=self._maker,
+            catalogue=self.catalogue,
+            log=self.log,
+            lanes=dict(self.manifest.lanes),
+            max_handling_s=self.manifest.max_handling_s,
+            state=self._keep,
+            stuck=self._give_up,
         )
         self._catch_signals()
         beats = asyncio.create_task(self._beat())

@@ -72,5 +72,7 @@ class Handlers:
             fits = [h for h in self._found if fnmatchcase(name, h.pattern) and h.lane in (None, lane)]
             if not fits:
                 raise ManifestError(f"No handler takes {name} in the lane {lane or 'main'!r}.")
-            found = self._cache[name, lane] = max(fits, key=lambda h: (h.lane is not None, h.pattern == name, len(h.pattern)))
+            found = self._cache[name, lane] = max(
+                fits, key=lambda h: (h.lane is not None, h.pattern == name, len(h.pattern))
+            )
         return found

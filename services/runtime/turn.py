@@ -151,7 +151,9 @@ class Turn:
                 continue
             self.answers.append(answer)
             return answer
-        raise ConflictError(f"{name} was asked in {MAX_GENERATIONS} ways for one signal; the handler is not repeatable.")
+        raise ConflictError(
+            f"{name} was asked in {MAX_GENERATIONS} ways for one signal; the handler is not repeatable."
+        )
 
     def _nth(self, name: str) -> int:
         nth = self._counts.get(name, 0)

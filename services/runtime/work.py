@@ -52,6 +52,7 @@ class Work:
         self,
         client: Client,
         handlers: Handlers,
+        *,
         maker: Maker,
         catalogue: Catalogue,
         log: Any,
@@ -171,7 +172,9 @@ class Work:
             return
         if self._threads is None:
             self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="handler")
-        await asyncio.get_running_loop().run_in_executor(self._threads, _with_signal, turn.signal, handler.function, arguments)
+        await asyncio.get_running_loop().run_in_executor(
+            self._threads, _with_signal, turn.signal, handler.function, arguments
+        )
 
     def _acknowledge(self, turn: Turn) -> None:
         fields = {"put": turn.puts} if turn.puts else {}

@@ -86,7 +86,7 @@ def _largest_of(kind: str, schema: dict[str, Any]) -> int:
     if kind == "string":
         return schema["maxLength"] + 2 if "maxLength" in schema else 66  # a fixed pattern: hash, id or time
     if kind == "array":
-        return 2 + schema["maxItems"] * (largest(schema["items"]) + 1)
+        return 2 + int(schema["maxItems"]) * (largest(schema["items"]) + 1)
     if kind == "object":
         fields = sum(len(n) + 4 + largest(s) for n, s in schema.get("properties", {}).items())
         more = schema.get("additionalProperties")

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -144,10 +145,20 @@ class Constellation:
         notify = NotifySocket()
         log = self.home / f"{name}.log"
         whole = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "LIGAND_"))}
-        whole |= {"LIGAND_HOME": str(self.home), "NOTIFY_SOCKET": notify.address, "PYTHONPATH": str(ROOT), **(env or {})}
+        whole |= {
+            "LIGAND_HOME": str(self.home),
+            "NOTIFY_SOCKET": notify.address,
+            "PYTHONPATH": str(ROOT),
+            **(env or {}),
+        }
         with log.open("ab") as out:
             process = subprocess.Popen(
-                [sys.executable, *command], stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=whole, cwd=cwd
+                [sys.executable, *command],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=whole,
+                cwd=cwd,
             )
         running = Running(name, process, notify, log)
         self.running.append(running)
@@ -187,8 +198,6 @@ class Constellation:
 
     def wait_for(self, name: str, count: int = 1, timeout_s: float = READY_S, **facts: Any) -> list[Signal]:
         """Block until `count` signals of a name (with these facts) are journaled; woken by the mirror."""
-        import time
-
         deadline = time.monotonic() + timeout_s
         with Subscription(self.paths.mirror_socket, (name,)) as woken:
             while True:

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ def build(home: Constellation, in_flight: int) -> dict[str, tuple[str, ...]]:
     facts = {"n": {"type": "integer"}, "pad": {"type": "string"}}
     for name in STEPS:
         home.contract(name, facts, example={"n": 1, "pad": ""})
-    daemons = {}
-    for name, (takes, gives) in zip("abc", zip(STEPS, STEPS[1:], strict=False), strict=False):
+    daemons: dict[str, tuple[str, ...]] = {}
+    for name, (takes, gives) in zip("abc", pairwise(STEPS), strict=True):
         home.manifest(f"link_{name}", consumes=[takes], emits=[gives], in_flight=in_flight)
         daemons[f"link_{name}"] = (str(CHAIN), f"link_{name}", takes, gives)
     return daemons
@@ -81,7 +82,7 @@ def test_every_story_ends_exactly_once_through_a_hundred_kills(tmp_path, in_flig
             load.over.set()
             load.join()
         home.wait_for("Q_ITEM_DONE", len(load.roots), timeout_s=90)
-        ends = [signal.correlation_id for signal in home.signals("Q_ITEM_DONE")]
+        ends = [str(signal.correlation_id) for signal in home.signals("Q_ITEM_DONE")]
         assert sorted(ends) == sorted(load.roots)
         assert home.dead() == []
         print(f"{len(load.roots)} stories")
