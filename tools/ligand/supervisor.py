@@ -149,7 +149,8 @@ class Supervisor:
     def _report(self) -> int:
         failed = [service for service in self._services if service.failure]
         killed = [service.unit.daemon for service in self._services if service.killed_at_stop]
-        words = f"stopped: {len(self._services) - len(failed)} of {len(self._services)} daemons"
+        ended = sum(service.end is not None and not service.failure for service in self._services)
+        words = f"stopped: {ended} daemon{'s' * (ended != 1)}"
         words += f"; killed because they did not end: {', '.join(killed)}" if killed else ""
         words += f"; failed: {', '.join(service.unit.daemon for service in failed)}" if failed else ""
         self._console.say(words)

@@ -60,6 +60,7 @@ def do(action: str, value: str) -> None:
 
 
 def main() -> None:
+    signal.alarm(120)  # a test that failed leaves nothing running
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
     for argument in sys.argv[1:]:
