@@ -67,8 +67,7 @@ CREATE TABLE deadline (
 CREATE INDEX deadline_id ON deadline (id);
 CREATE INDEX deadline_open ON deadline (status) WHERE status = 'open';
 CREATE TABLE dead (
-  number INTEGER PRIMARY KEY,
-  dead_letter_id TEXT NOT NULL UNIQUE,
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
   at_us INTEGER NOT NULL,
   reason TEXT NOT NULL,
   daemon TEXT NOT NULL,
@@ -77,7 +76,6 @@ CREATE TABLE dead (
   seq INTEGER,
   correlation BLOB,
   generation INTEGER NOT NULL,
-  bytes INTEGER NOT NULL,
   status TEXT NOT NULL,
   file_offset INTEGER,
   line BLOB
@@ -204,7 +202,7 @@ class Journal:
         """The dead letters, oldest first, as the lines of the dead-letter file say them."""
         number = 0
         marks = ",".join("?" * len(statuses))
-        sql = f"SELECT number, line, status, file_offset, reason, dead_letter_id FROM dead WHERE number > ? AND status IN ({marks}) ORDER BY number LIMIT 200"
+        sql = f"SELECT number, line, status, file_offset FROM dead WHERE number > ? AND status IN ({marks}) ORDER BY number LIMIT 200"
         while rows := self._all(sql, [number, *statuses]):
             for found in rows:
                 yield self._dead_line(found)
@@ -212,15 +210,15 @@ class Journal:
 
     def dead_of(self, correlation_id: str) -> list[dict[str, Any]]:
         """The dead letters of one story."""
-        sql = "SELECT number, line, status, file_offset, reason, dead_letter_id FROM dead WHERE correlation = ? ORDER BY number"
+        sql = "SELECT number, line, status, file_offset FROM dead WHERE correlation = ? ORDER BY number"
         return [self._dead_line(found) for found in self._all(sql, [pack(correlation_id)])]
 
     def _dead_line(self, found: tuple[Any, ...]) -> dict[str, Any]:
         import orjson
 
-        _, line, status, offset, *_ = found
+        number, line, status, offset = found
         if line is None:
-            line = _line_at(self.path.parent / "failed_signals.jsonl", offset)
+            line = _line_at(self.path.parent / "failed_signals.jsonl", offset, number)
         return {**orjson.loads(line), "status": status}
 
     def consumers(self) -> list[ConsumerRow]:
@@ -234,7 +232,13 @@ class Journal:
         return self._all("SELECT seq, attempts, error FROM aside WHERE consumer = ? ORDER BY seq", [consumer])  # type: ignore[return-value]
 
 
-def _line_at(path: Path, offset: int) -> bytes:
+def _line_at(path: Path, offset: int, number: int) -> bytes:
+    """The line of a dead letter; elsewhere in the file when older ones were pruned meanwhile."""
+    start = b'{"dead_letter_id":%d,' % number
     with path.open("rb") as lines:
         lines.seek(offset)
-        return lines.readline()
+        line = lines.readline()
+        if line.startswith(start):
+            return line
+        lines.seek(0)
+        return next((line for line in lines if line.startswith(start)), b'{"dead_letter_id":%d}' % number)

@@ -92,15 +92,13 @@ class Judgement:
         self.need(
             bool(NAME.fullmatch(title)),
             "$.title",
-            "a signal is named Q_ACTION_STATE (or Q_ACTION), in capitals",
+            "signals are named like Q_ACTION_STATE",
         )
         self.need(bool(self.document.get("description")), "$.description", "say what the signal means")
 
     def file_name(self, file: Path) -> None:
         version = self.own["version"]
-        wanted = (
-            f"{self.document['title']}.json" if version == 1 else f"{self.document['title']}.{version}.json"
-        )
+        wanted = str(self.document["title"]) + (".json" if version == 1 else f".{version}.json")
         self.need(file.name == wanted, "$.title", f"the file of this title and version is named {wanted}")
 
     def own_fields(self) -> None:
@@ -130,8 +128,8 @@ class Judgement:
             if "object" in _types(part):
                 closed = part.get("additionalProperties") is False or "x-open" in part
                 self.need(closed, place, 'close it (additionalProperties: false) or say "x-open": why not')
-            for name, inner in part.get("properties", {}).items():
-                self.described(f"{place}.properties.{name}", inner)
+                for name, inner in part.get("properties", {}).items():
+                    self.described(f"{place}.properties.{name}", inner)
             for name, inner in part.get("$defs", {}).items():
                 self.limited(f"{place}.$defs.{name}", inner)
             if "array" in _types(part):
@@ -172,7 +170,7 @@ class Judgement:
             self.fail("$", f"cannot be compiled: {str(error).splitlines()[0]}")
 
         def fits(facts: Any) -> bool:
-            verdict = slow(facts)
+            verdict: bool = slow(facts)
             self.need(
                 fast(facts) == verdict, "$", f"validators differ on {str(facts)[:80]}: simplify its rules"
             )
@@ -208,7 +206,7 @@ class Judgement:
         fact = within.get("fact")
         self.need(within.keys() == {"fact"}, place, 'is a number of seconds above 0, or {"fact": name}')
         self.need(fact in self.document.get("required", ()), place, f"{fact} is not a required property")
-        numeric = self.properties().get(fact, {}).get("type") in ("number", "integer")
+        numeric = self.properties().get(str(fact), {}).get("type") in ("number", "integer")
         self.need(numeric, place, f"{fact} is not a number")
 
     def known_signals(self, place: str, names: list[str]) -> None:
@@ -243,7 +241,7 @@ def subschemas(schema: Any, place: str = "$") -> Iterator[tuple[str, Document]]:
         for name, inner in _items(schema.get(key)):
             yield from subschemas(inner, f"{place}.{key}.{name}")
     for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
-        for n, inner in enumerate(schema.get(key) or ()):
+        for n, inner in enumerate(_list(schema.get(key))):
             yield from subschemas(inner, f"{place}.{key}[{n}]")
     for key in (
         "items", "additionalProperties", "unevaluatedProperties", "unevaluatedItems", "contains",
@@ -265,6 +263,10 @@ def secret_paths(schema: Document, steps: tuple[str, ...] = ()) -> Iterator[tupl
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:
     return iter(value.items() if isinstance(value, dict) else ())
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _types(part: Document) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from signals.catalogue import Contract
@@ -99,7 +99,7 @@ class Deadline:
 class DeadLetter:
     """One dead letter; `line` is what the dead-letter file says of it, one JSON object without its newline."""
 
-    dead_letter_id: str
+    number: int
     at_us: int
     reason: str
     daemon: str
@@ -109,4 +109,3 @@ class DeadLetter:
     correlation_id: str | None
     generation: int
     line: bytes
-    cause: Cause | None = field(default=None, compare=False)

@@ -244,6 +244,10 @@ class Store:
         )
         return [Deadline.from_row(row) for row in rows]
 
+    def timed_out(self) -> set[int]:
+        """The `seq` of every kept request that got no answer in time."""
+        return {row[0] for row in self._all("SELECT seq FROM deadline WHERE status = 'timed_out'")}
+
     def deadline(self, signal_id: str) -> Deadline | None:
         """The deadline of a request, open or not."""
         found = self._all(
@@ -258,13 +262,17 @@ class Store:
 
     # -- dead letters --------------------------------------------------------------------------------
 
-    def insert_dead(self, letter: DeadLetter) -> int:
-        """Keep a dead letter; its number in the table."""
+    def last_dead(self) -> int:
+        """The highest number a dead letter ever had."""
+        found = self._all("SELECT seq FROM sqlite_sequence WHERE name = 'dead'")
+        return int(found[0][0]) if found else 0
+
+    def insert_dead(self, letter: DeadLetter) -> None:
+        """Keep a dead letter."""
         self._write(
-            """INSERT INTO dead (dead_letter_id, at_us, reason, daemon, consumer, signal, seq, correlation, generation,
-               bytes, status, file_offset, line) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'dead', NULL, ?)""",
+            "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'dead', NULL, ?)",
             [
-                letter.dead_letter_id,
+                letter.number,
                 letter.at_us,
                 letter.reason,
                 letter.daemon,
@@ -273,28 +281,24 @@ class Store:
                 letter.seq,
                 pack(letter.correlation_id) if letter.correlation_id else None,
                 letter.generation,
-                len(letter.line),
                 letter.line,
             ],
         )
-        return int(self.db.last_insert_rowid())
 
-    def dead_not_in_file(self) -> list[tuple[int, str, str, bytes]]:
-        """(number, id, reason, line) of the dead letters that the file may lack."""
-        return self._all(
-            "SELECT number, dead_letter_id, reason, line FROM dead WHERE file_offset IS NULL ORDER BY number"
-        )  # type: ignore[return-value]
+    def dead_not_in_file(self) -> list[tuple[int, str, bytes]]:
+        """(number, reason, line) of the dead letters that the file may lack."""
+        return self._all("SELECT number, reason, line FROM dead WHERE file_offset IS NULL ORDER BY number")  # type: ignore[return-value]
 
     def put_dead_offset(self, number: int, offset: int, *, keep_line: bool) -> None:
         """Note where in the file a dead letter stands; its line is kept in the table too, or only there."""
         line = "line" if keep_line else "NULL"
         self._write(f"UPDATE dead SET file_offset = ?, line = {line} WHERE number = ?", [offset, number])
 
-    def dead_letter(self, dead_letter_id: str) -> tuple[Any, ...] | None:
+    def dead_letter(self, number: int) -> tuple[Any, ...] | None:
         """(number, reason, consumer, seq, generation, status, file_offset, line) of a dead letter."""
         found = self._all(
-            "SELECT number, reason, consumer, seq, generation, status, file_offset, line FROM dead WHERE dead_letter_id = ?",
-            [dead_letter_id],
+            "SELECT number, reason, consumer, seq, generation, status, file_offset, line FROM dead WHERE number = ?",
+            [number],
         )
         return found[0] if found else None
 
@@ -310,12 +314,21 @@ class Store:
         """Bytes that dead letters take in the table."""
         return int(self._all("SELECT coalesce(sum(length(line)), 0) FROM dead")[0][0])
 
-    def prune_dead(self, before_us: int) -> int:
-        """Forget the dead letters from before a time; how many they were."""
-        n = int(self._all("SELECT count(*) FROM dead WHERE at_us < ?", [before_us])[0][0])
-        if n:
-            self._write("DELETE FROM dead WHERE at_us < ?", [before_us])
-        return n
+    def dead_to_prune(self, before_us: int, budget_bytes: int) -> int | None:
+        """The highest number to forget: what is from before a time, or over the budget. None when there is nothing."""
+        by_age = self._all("SELECT max(number) FROM dead WHERE at_us < ?", [before_us])[0][0]
+        over = self.dead_bytes() - budget_bytes
+        by_size = None
+        if over > 0:
+            for number, size in self._all("SELECT number, coalesce(length(line), 0) FROM dead ORDER BY number"):
+                by_size, over = number, over - size
+                if over <= 0:
+                    break
+        return max((n for n in (by_age, by_size) if n is not None), default=None)
+
+    def prune_dead(self, upto: int) -> None:
+        """Forget the dead letters numbered to `upto`."""
+        self._write("DELETE FROM dead WHERE number <= ?", [upto])
 
     # -- room ----------------------------------------------------------------------------------------
 
