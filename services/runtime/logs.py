@@ -12,7 +12,10 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from services.runtime.logs_render import render_json, render_text
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
@@ -53,9 +56,7 @@ def configure(
     The standard library's `logging` and `warnings` end in the same stream.
     """
     _import_structlog()
-    import structlog
-
-    from services.runtime.logs_render import render_json, render_text
+    import structlog  # noqa: PLC0415 - only a process that logs pays for it
 
     out = stream if stream is not None else sys.stderr
     to_journal = under_journald(out) if journald is None else journald
@@ -87,7 +88,7 @@ def _import_structlog() -> None:
         return
     sys.modules["rich"] = None  # type: ignore[assignment]  # the documented way to make an import fail
     try:
-        import structlog  # noqa: F401
+        import structlog  # noqa: F401, PLC0415 - the point is when it is imported
     finally:
         del sys.modules["rich"]
 
@@ -136,8 +137,6 @@ def _of_signal(signal: SignalLike) -> dict[str, Any]:
 
 
 def _now() -> str:
-    from datetime import UTC, datetime
-
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -171,7 +170,7 @@ class _ToStructlog(logging.Handler):
                 fields["exc_info"] = record.exc_info
             action = "warning" if record.name == "py.warnings" else "library_log"
             self._logger.log(record.levelno, action, **fields)
-        except Exception:  # the protocol of logging.Handler: report on stderr, never raise into the caller
+        except Exception:  # noqa: BLE001 - a logging.Handler reports on stderr and never raises into the caller
             self.handleError(record)
 
 

@@ -8,16 +8,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from signals.errors import LigandError
+from signals.paths import Paths
+from tools.ligand.lock import Lock
 from tools.ligand.selection import select
+from tools.ligand.supervisor import Supervisor
 from tools.ligand.units import Unit
-
-if TYPE_CHECKING:
-    from signals.paths import Paths
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLED = "/opt/ligand/venv/bin/"
@@ -74,8 +73,6 @@ def up(home: Path | None, only: tuple[str, ...], units: Path | None) -> None:
     Reads the systemd units and does without systemd what they say about order, readiness, restarts,
     watchdog and stopping. SIGHUP reloads the daemons' configuration.
     """
-    from signals.paths import Paths
-
     try:
         paths = Paths.resolve(home, inherited(os.environ))
         chosen = [here(unit) for unit in select(units or packaged_units(), only)]
@@ -85,9 +82,6 @@ def up(home: Path | None, only: tuple[str, ...], units: Path | None) -> None:
 
 
 def _up(paths: Paths, units: Sequence[Unit]) -> int:
-    from tools.ligand.lock import Lock
-    from tools.ligand.supervisor import Supervisor
-
     paths.ensure()
     lock = Lock(paths.run / "up.lock")
 
