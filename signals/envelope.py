@@ -20,7 +20,7 @@ _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
 _SOURCE = r"^(person@[\w.-]{1,64}|[a-z][a-z0-9_]{0,63}(@[a-z0-9][a-z0-9_-]{0,31})?)$"
 
 EMITTER_FIELDS: dict[str, Any] = {
-    "signal": {"type": "string", "pattern": "^Q_[A-Z0-9]+(_[A-Z0-9]+)+$", "maxLength": 80},
+    "signal": {"type": "string", "pattern": "^Q_[A-Z0-9]+(_[A-Z0-9]+)*$", "maxLength": 80},
     "id": {"type": "string", "pattern": _UUID},
     "timestamp": {"type": "string", "pattern": _TIME},
     "source": {"type": "string", "pattern": _SOURCE},

@@ -19,7 +19,7 @@ RUNTIME_EMITS = ("Q_DAEMON_READY", "Q_DAEMON_STOPPING", "Q_CONFIGURATION_RELOADE
 """What the frame emits for every daemon; no manifest lists them."""
 
 _NAME = "^[a-z][a-z0-9_]{0,63}$"
-_SIGNAL = "^Q_[A-Z0-9]+(_[A-Z0-9]+)+$"
+_SIGNAL = "^Q_[A-Z0-9]+(_[A-Z0-9]+)*$"
 _GLOB = r"^Q_[A-Z0-9_*?\[\]!-]*$"
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 10000}
 _SIGNALS = {"type": "array", "items": {"type": "string", "pattern": _SIGNAL}, "uniqueItems": True}
