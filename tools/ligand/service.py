@@ -62,6 +62,7 @@ class Service:
         self._changed = changed
         self._stop = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._at_limit: Callable[[], None] = self._kill
         self._watchdog: asyncio.TimerHandle | None = None
         self._cause: Result | None = None
         self._was_ready = False
@@ -107,6 +108,7 @@ class Service:
             self._ready()
         if fields.get("STOPPING") == "1" and self.state in (State.READY, State.RELOADING):
             self._leaving(self.unit.stop_s)
+        self._extend(fields.get("EXTEND_TIMEOUT_USEC", ""))
         if "WATCHDOG" in fields and self.state in (State.READY, State.RELOADING):
             self._hung() if fields["WATCHDOG"] == "trigger" else self._feed()
 
@@ -121,7 +123,7 @@ class Service:
         self._child = self._spawn(self.unit, self._line)
         self._set(State.STARTING)
         if self.unit.notifies:
-            self._timer = self._later(self.unit.start_s, self._too_slow)
+            self._limit_to(self.unit.start_s, self._too_slow)
         else:
             self._ready()
         status = await self._child.ended
@@ -188,7 +190,7 @@ class Service:
 
     def _leaving(self, grace_s: float) -> None:
         self._disarm()
-        self._timer = self._later(grace_s, self._kill)
+        self._limit_to(grace_s, self._kill)
         self._set(State.STOPPING)
 
     def _kill(self) -> None:
@@ -199,6 +201,18 @@ class Service:
 
     def _later(self, seconds: float, act: Callable[[], None]) -> asyncio.TimerHandle | None:
         return None if seconds == math.inf else asyncio.get_running_loop().call_later(seconds, act)
+
+    def _limit_to(self, seconds: float, act: Callable[[], None]) -> None:
+        self._timer, self._at_limit = self._later(seconds, act), act
+
+    def _extend(self, micros: str) -> None:
+        """`EXTEND_TIMEOUT_USEC`: a slow start or stop that goes on asks for more time, never for less."""
+        if self._timer is None or not micros.isdecimal():
+            return
+        seconds = int(micros) / 1_000_000
+        if asyncio.get_running_loop().time() + seconds > self._timer.when():
+            self._timer.cancel()
+            self._limit_to(seconds, self._at_limit)
 
     def _disarm(self) -> None:
         for handle in (self._timer, self._watchdog):

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from io import TextIOWrapper
 from pathlib import Path
 
 import click
@@ -83,6 +84,9 @@ def up(home: Path | None, only: tuple[str, ...], units: Path | None) -> None:
 
 def _up(paths: Paths, units: Sequence[Unit]) -> int:
     paths.ensure()
+    if isinstance(sys.stdout, TextIOWrapper):
+        # a daemon's line that this terminal cannot show must not end the constellation
+        sys.stdout.reconfigure(errors="backslashreplace")
     lock = Lock(paths.run / "up.lock")
 
     async def live() -> int:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 
 def notify(text: str) -> None:
@@ -28,7 +29,7 @@ def tell(number: int, _frame: object) -> None:
     say(f"got {signal.Signals(number).name}")
 
 
-def do(action: str, value: str) -> None:
+def do(action: str, value: str) -> None:  # noqa: PLR0912 - one case an action
     match action:
         case "notify":
             notify(value)
@@ -41,6 +42,8 @@ def do(action: str, value: str) -> None:
         case "await":  # a named pipe that the test opens for writing
             with open(value, encoding="ascii") as pipe:
                 pipe.read()
+        case "slow":
+            time.sleep(float(value))
         case "stubborn":
             signal.signal(signal.SIGTERM, tell)
         case "hup":

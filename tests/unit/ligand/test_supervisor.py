@@ -149,6 +149,27 @@ def test_one_that_is_never_ready_is_tried_again(bench: Any) -> None:
     assert up.stop() == 0
 
 
+def test_a_slow_start_may_ask_for_more_time(bench: Any) -> None:
+    """A bus that recovers a long journal is not killed for it, as long as it says so."""
+    more = "notify=EXTEND_TIMEOUT_USEC=30000000"
+    bench.unit("a", more, "slow=2.5", "say=recovered", READY, service="TimeoutStartSec=2s")
+    up = bench.up()
+    up.wait_for("recovered")
+    up.wait_for("ready: 1 daemon")
+    assert up.stop() == 0
+
+
+def test_a_line_the_terminal_cannot_show_ends_nothing(bench: Any, monkeypatch: Any) -> None:
+    """One odd character in a log does not take the constellation down."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    bench.unit("a", "bytes=1", "env=PYTHONIOENCODING", READY)
+    bench.unit("b", r"say=\303\251", READY, service="Environment=PYTHONIOENCODING=utf-8")
+    up = bench.up()
+    up.wait_for(r"b +\| \\xe9")
+    up.wait_for("ready: 2 daemons")
+    assert up.stop() == 0
+
+
 def test_only_the_main_process_may_say_ready(bench: Any) -> None:
     """A helper program that inherits the socket cannot make a daemon look ready."""
     bench.unit("a", "other=READY=1", "exit=0")
