@@ -1,0 +1,1 @@
+"""The `ligand` command: run the constellation, ask it, and look at it."""

@@ -1,0 +1,73 @@
+"""Which units to run, and in which order."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from tools.ligand.unit_syntax import UnitError
+from tools.ligand.units import Unit, load
+
+
+def select(folder: Path, only: Iterable[str] = ()) -> list[Unit]:
+    """The units in `folder` in start order: all, or those named and what they want.
+
+    Names are those of daemons (`intent_router`, `model_worker@primary`) or units. A template runs only
+    when an instance is named. Raises `UnitError` for an unknown name, a broken unit or a circle.
+    """
+    files = {file.name: file for file in sorted(folder.glob("ligand-*.service"))}
+    if not files:
+        raise UnitError(f"{folder}: no units (ligand-*.service) here")
+    wanted = [_file_name(name) for name in only] or [name for name in files if "@." not in name]
+    chosen: dict[str, Unit] = {}
+    while wanted:
+        name = wanted.pop()
+        if name not in chosen:
+            chosen[name] = _load(name, files)
+            wanted += [other for other in chosen[name].wants if _template(other) in files or other in files]
+    return in_order(chosen)
+
+
+def in_order(units: Mapping[str, Unit]) -> list[Unit]:
+    """The units sorted so that each comes after those in its `After=`; equals by name."""
+    after = {name: {one for one in unit.after if one in units} for name, unit in units.items()}
+    sorter = TopologicalSorter(after)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        circle = " after ".join(reversed(error.args[1]))
+        raise UnitError(f"the units cannot be ordered: {circle}; remove one After=") from error
+    ordered: list[Unit] = []
+    while sorter.is_active():
+        level = sorted(sorter.get_ready())
+        ordered += [units[name] for name in level]
+        sorter.done(*level)
+    return ordered
+
+
+def _file_name(name: str) -> str:
+    daemon, at, instance = name.removeprefix("ligand-").removesuffix(".service").partition("@")
+    return f"ligand-{daemon.replace('_', '-')}{at}{instance}.service"
+
+
+def _template(name: str) -> str:
+    before, at, _ = name.partition("@")
+    return f"{before}@.service" if at else name
+
+
+def _load(name: str, files: Mapping[str, Path]) -> Unit:
+    if name in files and "@." not in name:
+        return load(files[name])
+    instance = name.partition("@")[2].removesuffix(".service")
+    if instance and _template(name) in files:
+        return load(files[_template(name)], instance=instance)
+    known = sorted(_daemon(one) for one in files)
+    close = difflib.get_close_matches(_daemon(name), known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise UnitError(f"no unit for {_daemon(name)}{hint} Known: {', '.join(known)}")
+
+
+def _daemon(file_name: str) -> str:
+    return file_name.removeprefix("ligand-").removesuffix(".service").replace("-", "_")
