@@ -24,6 +24,7 @@ READY = "Q_INTENT_READY"
 _TYPE = re.compile(r"(?=.{1,200}\Z)[\w-]+(\.[\w-]+)*")
 _KNOWN = {"": ("type", "intent_type", "id", "data", "priority", "reason"),
           "data": ("question", "question_id", "priority", "evidence", "module_path", "hypothesis")}
+LONGEST_NAME = 256
 _LONGEST_TYPO, _MOST_TYPOS = 16, 32
 
 
@@ -44,6 +45,7 @@ class Intent:
     question_id: str
     file: str
     sha256: str
+    size_bytes: int
     priority: str = "normal"
     question: str | None = None
     evidence: tuple[str, ...] = ()
@@ -103,7 +105,7 @@ def parse(raw: bytes, file: str, claim_id: str, limits: Limits) -> Intent:
     if len(raw) > limits.file_bytes:
         raise too_large(len(raw), limits.file_bytes)
     text = _decode(raw)
-    known = {"intent_id": claim_id, "file": file, "sha256": hashlib.sha256(raw).hexdigest()}
+    known = {"intent_id": claim_id, "file": file, "sha256": hashlib.sha256(raw).hexdigest(), "size_bytes": len(raw)}
     intent = _Reader(text, known).intent() if _is_json(text, file) else _from_text(text, file, known)
     _check_question(intent.question, limits.question_bytes)
     return intent
@@ -114,8 +116,11 @@ def plan(intent: Intent, routes: Sequence[Route]) -> tuple[Outgoing, ...]:
     routed = route(intent, routes)
     facts = {
         "intent_id": intent.intent_id, "intent_type": intent.intent_type, "file": intent.file,
-        "sha256": intent.sha256, "priority": intent.priority, "routed_to": [out.signal for out in routed],
+        "sha256": intent.sha256, "size_bytes": intent.size_bytes, "priority": intent.priority,
+        "routed_to": [out.signal for out in routed],
     }
+    if intent.question_id != intent.intent_id:
+        facts["question_id"] = intent.question_id
     return (Outgoing(READY, facts, root_key(intent.intent_id)), *routed)
 
 
@@ -159,7 +164,7 @@ def _resolve(ref: Ref, intent: Intent) -> Any:
     if ref.optional:
         return ABSENT
     key = ".".join(ref.path if ref.path[0] in ("data", "reason") else ("data", *ref.path))
-    raise IntentRefused("shape", f"An intent of type {intent.intent_type!r} needs {key}, which is not there.",
+    raise IntentRefused("bad_shape", f"An intent of type {intent.intent_type!r} needs {key}, which is not there.",
                         _MISSING.get(key, f"Add {key}."), Where(key=key))
 
 
@@ -182,7 +187,7 @@ def _decode(raw: bytes) -> str:
     except UnicodeDecodeError as error:
         good = raw[: error.start].decode("utf-8-sig", "replace")
         where = Where(good.count("\n") + 1, len(good) - good.rfind("\n"))
-        raise IntentRefused("not_utf8", f"Byte 0x{raw[error.start]:02x} is not UTF-8.",
+        raise IntentRefused("not_text", f"Byte 0x{raw[error.start]:02x} is not UTF-8.",
                             "Save the file as UTF-8.", where) from error
     if not text.strip():
         raise IntentRefused("empty", "The file is empty.", "Write a question or an intent into it.")
@@ -199,11 +204,11 @@ def _is_json(text: str, file: str) -> bool:
         return True
     if not ending:
         return False
-    raise IntentRefused("unknown_kind", f"Files that end in {ending} and do not begin with {{ are not read.",
+    raise IntentRefused("not_an_intent", f"Files that end in {ending} and do not begin with {{ are not read.",
                         "Name it .json for an intent, .txt or .md for a question.")
 
 
-def _from_text(text: str, file: str, known: dict[str, str]) -> Intent:
+def _from_text(text: str, file: str, known: dict[str, Any]) -> Intent:
     return Intent(**known, intent_type="question", question_id=known["intent_id"], question=text.strip(), data={})
 
 
@@ -218,14 +223,14 @@ def _unknown_type(intent_type: str, routes: Sequence[Route]) -> IntentRefused:
     known = sorted({glob for each in routes for glob in each.types})
     near = get_close_matches(intent_type, known, n=2)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    return IntentRefused("unknown_type", f"No route takes the intent type {intent_type!r}.",
+    return IntentRefused("no_route", f"No route takes the intent type {intent_type!r}.",
                          f"{hint}Known types: {', '.join(known)}.", Where(key="type"))
 
 
 class _Reader:
     """Reads both JSON shapes; every fault names the place of the key in the text."""
 
-    def __init__(self, text: str, known: dict[str, str]) -> None:
+    def __init__(self, text: str, known: dict[str, Any]) -> None:
         self.text = text
         self.known = known
         self.body = self._object(strict.loads(text), ())
@@ -236,7 +241,7 @@ class _Reader:
         self._catch_typos(self.body, ())
         self._catch_typos(self.data, ("data",))
         intent_type = self._type()
-        named = self._string("id") or self._string("data", "question_id")
+        named = self._name("id") or self._name("data", "question_id")
         evidence = self._evidence()
         module = self._module(intent_type, named, evidence)
         return Intent(
@@ -319,6 +324,12 @@ class _Reader:
             raise self._fault(path, f"{_short(value)} is not a text.", "Write a non-empty string, or leave the key out.")
         return value.strip()
 
+    def _name(self, *path: str) -> str | None:
+        value = self._string(*path)
+        if value is not None and len(value) > LONGEST_NAME:
+            raise self._fault(path, f"{_short(value)} is too long.", f"Take at most {LONGEST_NAME} characters.")
+        return value
+
     def _catch_typos(self, found: Mapping[str, Any], path: Path) -> None:
         """Unknown keys are left alone, unless one looks like a known key that is missing."""
         known = _KNOWN[strict.dotted(path)]
@@ -330,7 +341,7 @@ class _Reader:
                 raise self._fault((*path, key), f"The key {_short(key)} is not known.", f"Did you mean {near[0]!r}?")
 
     def _fault(self, path: Path, message: str, mend: str) -> IntentRefused:
-        return IntentRefused("shape", message, mend, strict.place(self.text, path) if path else Where(1, 1))
+        return IntentRefused("bad_shape", message, mend, strict.place(self.text, path) if path else Where(1, 1))
 
 
 def _last_part(intent_type: str, named: str | None) -> str | None:

@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from services.intent_router.logic import READY, Intent, Ref, Route
+from services.intent_router.strict import dotted
+from services.runtime.yamlmarks import Marked, PathTo, YamlError, parse
 from signals.errors import ConfigError, LigandError
 
 PACKAGED = Path(__file__).with_name("routes.yaml")
@@ -59,68 +59,50 @@ class _File:
         self.path = path
         self.emits = emits
         self.contracts = contracts
-        self.marks: dict[str, yaml.Mark] = {}
+        self.marked = Marked(None)
 
     def routes(self) -> tuple[Route, ...]:
-        body = self._mapping(self._load(), "", ("routes",))
+        self.marked = self._load()
+        body = self._mapping({} if self.marked.data is None else self.marked.data, (), ("routes",))
         items = body.get("routes") or []
         if not isinstance(items, list):
-            raise self._fault("routes", "is not a list of routes")
-        routes = [self._route(item, f"routes[{number}]") for number, item in enumerate(items)]
+            raise self._fault(("routes",), "is not a list of routes")
+        routes = [self._route(item, ("routes", number)) for number, item in enumerate(items)]
         for number, route in enumerate(routes):
             if route.name in {earlier.name for earlier in routes[:number]}:
-                raise self._fault(f"routes[{number}]", f"a route before it is named {route.name!r} too")
+                raise self._fault(("routes", number, "name"), f"a route before it is named {route.name!r} too")
         return tuple(routes)
 
-    def _load(self) -> Any:
+    def _load(self) -> Marked:
         try:
-            loader = yaml.SafeLoader(self.path.read_text(encoding="utf-8"))
-            node = loader.get_single_node()
-            if node is None:
-                return {}
-            self._mark(node, "", ())
-            return loader.construct_document(node)
+            return parse(self.path.read_bytes())
         except OSError as error:
-            raise ConfigError(f"{self.path}: cannot be read: {error.strerror}.") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{self.path}: is not YAML: {error}") from error
+            raise ConfigError(f"{self.path}: cannot be read: {error.strerror}.", file=str(self.path)) from error
+        except YamlError as error:
+            raise ConfigError(f"{self.path}:{error.line}: {error}.", file=str(self.path), line=error.line) from error
 
-    def _mark(self, node: yaml.Node, key: str, above: tuple[yaml.Node, ...]) -> None:
-        self.marks[key] = node.start_mark
-        if any(node is each for each in above):
-            raise self._fault(key, "is an alias of what it stands in")
-        if isinstance(node, yaml.SequenceNode):
-            for number, item in enumerate(node.value):
-                self._mark(item, f"{key}[{number}]", (*above, node))
-        elif isinstance(node, yaml.MappingNode):
-            for name, value in node.value:
-                below = f"{key}.{name.value}".lstrip(".")
-                if below in self.marks:
-                    raise self._fault(below, "stands twice")
-                self._mark(value, below, (*above, node))
-
-    def _route(self, item: Any, key: str) -> Route:
+    def _route(self, item: Any, key: PathTo) -> Route:
         item = self._mapping(item, key, _KEYS)
         types = self._types(item.get("type"), key)
         signal = self._signal(item.get("signal"), key)
-        facts = {name: self._template(value, f"{key}.facts.{name}")
-                 for name, value in self._mapping(item.get("facts"), f"{key}.facts").items()}
-        self._fit(facts, signal, f"{key}.facts")
+        facts = {name: self._template(value, (*key, "facts", name))
+                 for name, value in self._mapping(item.get("facts"), (*key, "facts")).items()}
+        self._fit(facts, signal, (*key, "facts"))
         name = item.get("name", f"{signal} for {', '.join(types)}")
         if not isinstance(name, str) or not name:
-            raise self._fault(f"{key}.name", "is not a name")
+            raise self._fault((*key, "name"), "is not a name")
         return Route(name, types, signal, facts)
 
-    def _types(self, value: Any, key: str) -> tuple[str, ...]:
+    def _types(self, value: Any, key: PathTo) -> tuple[str, ...]:
         types = [value] if isinstance(value, str) else value
         if not isinstance(types, list) or not types or not all(isinstance(t, str) and t for t in types):
-            raise self._fault(f"{key}.type", "is not an intent type, a glob, or a list of them", key)
+            raise self._fault((*key, "type"), "is not an intent type, a glob, or a list of them")
         return tuple(types)
 
-    def _signal(self, value: Any, key: str) -> str:
-        where = f"{key}.signal"
+    def _signal(self, value: Any, key: PathTo) -> str:
+        where = (*key, "signal")
         if not isinstance(value, str):
-            raise self._fault(where, "names no signal", key)
+            raise self._fault(where, "names no signal")
         if value not in self.contracts:
             near = get_close_matches(value, list(self.contracts), n=2)
             hint = f"; did you mean {' or '.join(near)}?" if near else "; add its contract to contracts.d/"
@@ -130,18 +112,18 @@ class _File:
                                      "overlay of its manifest, daemons.d/intent_router.yaml")
         return value
 
-    def _template(self, value: Any, key: str) -> Any:
+    def _template(self, value: Any, key: PathTo) -> Any:
         if isinstance(value, dict):
-            return {str(name): self._template(below, f"{key}.{name}") for name, below in value.items()}
+            return {name: self._template(below, (*key, name)) for name, below in value.items()}
         if isinstance(value, list):
-            return [self._template(item, f"{key}[{number}]") for number, item in enumerate(value)]
+            return [self._template(item, (*key, number)) for number, item in enumerate(value)]
         if isinstance(value, str) and value.startswith("$"):
             return value[1:] if value.startswith("$$") else self._reference(value, key)
         if value is None or isinstance(value, str | int | float):
             return value
         raise self._fault(key, f"{value!r} has no form in JSON; put it between quotes")
 
-    def _reference(self, text: str, key: str) -> Ref:
+    def _reference(self, text: str, key: PathTo) -> Ref:
         match = _REF.fullmatch(text)
         if match is None:
             raise self._fault(key, f"{text!r} is not a reference such as $question, $data.x or $data.x?")
@@ -152,30 +134,29 @@ class _File:
             raise self._fault(key, f"an intent has no field ${match[1]}; {hint}")
         return Ref((head, *rest), bool(match[2]))
 
-    def _fit(self, facts: Mapping[str, Any], signal: str, key: str) -> None:
+    def _fit(self, facts: Mapping[str, Any], signal: str, key: PathTo) -> None:
         schema = self.contracts[signal].schema
         properties, required = schema.get("properties", {}), schema.get("required", ())
         for name in facts:
             if name not in properties and schema.get("additionalProperties") is False:
                 near = get_close_matches(name, properties, n=1)
                 hint = f"; did you mean {near[0]}?" if near else f"; it has: {', '.join(properties)}"
-                raise self._fault(f"{key}.{name}", f"{signal} has no fact {name!r}{hint}")
+                raise self._fault((*key, name), f"{signal} has no fact {name!r}{hint}")
         for name in required:
             if name not in facts:
                 raise self._fault(key, f"{signal} requires the fact {name!r}")
             if isinstance(facts[name], Ref) and facts[name].optional:
-                raise self._fault(f"{key}.{name}", f"{signal} requires this fact; take the ? away")
+                raise self._fault((*key, name), f"{signal} requires this fact; take the ? away")
 
-    def _mapping(self, value: Any, key: str, known: Sequence[str] = ()) -> dict[str, Any]:
+    def _mapping(self, value: Any, key: PathTo, known: Sequence[str] = ()) -> dict[str, Any]:
         if not isinstance(value, dict):
-            raise self._fault(key, "is not a mapping of keys to values", key.rpartition(".")[0])
+            raise self._fault(key, "is not a mapping of keys to values")
         for name in value:
-            if not isinstance(name, str) or (known and name not in known):
-                raise self._fault(f"{key}.{name}".lstrip("."), f"is not known here; there are: {', '.join(known)}")
+            if known and name not in known:
+                raise self._fault((*key, name), f"is not known here; there are: {', '.join(known)}")
         return value
 
-    def _fault(self, key: str, message: str, fallback: str = "") -> LigandError:
-        mark = self.marks.get(key) or self.marks.get(fallback)
-        place = f"{self.path}:{mark.line + 1}:{mark.column + 1}" if mark else str(self.path)
-        return ConfigError(f"{place}: {key or 'the file'}: {message}.", file=str(self.path),
-                           line=mark.line + 1 if mark else None, key=key)
+    def _fault(self, path: PathTo, message: str) -> LigandError:
+        line, key = self.marked.line(path), dotted(path)
+        return ConfigError(f"{self.path}:{line}: {key or 'the file'}: {message}.",
+                           file=str(self.path), line=line, key=key)
