@@ -130,8 +130,8 @@ class Judgement:
             if "object" in _types(part):
                 closed = part.get("additionalProperties") is False or "x-open" in part
                 self.need(closed, place, 'close it (additionalProperties: false) or say "x-open": why not')
-            for name, inner in part.get("properties", {}).items():
-                self.described(f"{place}.properties.{name}", inner)
+                for name, inner in part.get("properties", {}).items():
+                    self.described(f"{place}.properties.{name}", inner)
             for name, inner in part.get("$defs", {}).items():
                 self.limited(f"{place}.$defs.{name}", inner)
             if "array" in _types(part):
