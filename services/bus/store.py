@@ -1,0 +1,352 @@
+"""The journal's one writer, and all of its SQL. What is written between `begin` and `commit` is one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from services.bus.records import Admitted, Aside, Deadline, DeadLetter
+from signals.errors import ConfigError
+from signals.ids import pack
+from signals.journal import SCHEMA, SCHEMA_VERSION
+
+PAGE_CACHE_KIB = 16 * 1024
+STATE_MAX_BYTES = 1 << 20
+
+
+class Store:
+    """A write connection to the journal. A failed write or sync raises `apsw.Error`, and the bus ends."""
+
+    def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
+        """Open or make the journal. Raises `ConfigError` when the file is no journal of this version."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.db = apsw.Connection(str(path))
+            self._prepare(synchronous)
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise ConfigError(
+                f"The journal {path} is damaged ({error}). Move it away with its -wal file, and start again from a backup."
+            ) from error
+        self.path = path
+        self.dirty = False
+        self._words: dict[str, int] = {word: number for number, word in self.db.execute("SELECT word_id, word FROM word")}
+        self._names = {number: word for word, number in self._words.items()}
+
+    def _prepare(self, synchronous: str) -> None:
+        self.db.set_busy_timeout(10_000)
+        self.db.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, _true_flag())
+        self.db.pragma("auto_vacuum", 2)
+        self.db.pragma("journal_mode", "wal")
+        self.db.pragma("synchronous", synchronous)
+        self.db.pragma("cache_size", -PAGE_CACHE_KIB)
+        self.db.pragma("wal_autocheckpoint", 4000)
+        self.db.pragma("journal_size_limit", 64 << 20)
+        if not self._all("SELECT name FROM sqlite_master WHERE name = 'meta'"):
+            self.db.execute(f"BEGIN IMMEDIATE;{SCHEMA}INSERT INTO meta VALUES ('schema_version', {SCHEMA_VERSION});COMMIT")
+        found = self.meta("schema_version")
+        if found != SCHEMA_VERSION:
+            raise ConfigError(f"The journal {self.db.filename} has version {found}; this bus writes {SCHEMA_VERSION}.")
+
+    def close(self) -> None:
+        """Check point and let go of the file."""
+        self.db.pragma("wal_checkpoint", "TRUNCATE")
+        self.db.close()
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return list(self.db.execute(sql, tuple(values)))
+
+    def _write(self, sql: str, values: Sequence[Any] = ()) -> None:
+        if not self.dirty:
+            self.db.execute("BEGIN IMMEDIATE")
+            self.dirty = True
+        self.db.execute(sql, tuple(values))
+
+    def commit(self) -> None:
+        """Make all that was written durable. When it returns, it is on disk."""
+        if self.dirty:
+            self.db.execute("COMMIT")
+            self.dirty = False
+
+    # -- meta and state ------------------------------------------------------------------------------
+
+    def meta(self, key: str, default: Any = None) -> Any:
+        """One value of the bus's own."""
+        found = self._all("SELECT value FROM meta WHERE key = ?", [key])
+        return found[0][0] if found else default
+
+    def put_meta(self, key: str, value: Any) -> None:
+        """Keep one value of the bus's own."""
+        self._write("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", [key, value])
+
+    def state(self, daemon: str) -> dict[str, bytes]:
+        """The small state a daemon has put, as JSON by key."""
+        return dict(self._all("SELECT key, value FROM state WHERE daemon = ?", [daemon]))  # type: ignore[arg-type]
+
+    def put_state(self, daemon: str, key: str, value: bytes | None) -> None:
+        """Keep one value of a daemon's, or forget it (None)."""
+        if value is None:
+            self._write("DELETE FROM state WHERE daemon = ? AND key = ?", [daemon, key])
+            return
+        self._write(
+            "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (daemon, key) DO UPDATE SET value = excluded.value",
+            [daemon, key, value],
+        )
+
+    # -- signals -------------------------------------------------------------------------------------
+
+    def head(self) -> int:
+        """The highest `seq` ever given, pruned ones included."""
+        found = int(self._all("SELECT coalesce(max(seq), 0) FROM signal")[0][0])
+        return max(found, int(self.meta("pruned_to", 0)))
+
+    def word(self, text: str) -> int:
+        """The number that stands for a name or a source."""
+        number = self._words.get(text)
+        if number is None:
+            self._write("INSERT INTO word (word) VALUES (?)", [text])
+            number = self._words[text] = self.db.last_insert_rowid()
+            self._names[number] = text
+        return number
+
+    def name_of(self, number: int) -> str:
+        """The name or source that a number stands for."""
+        return self._names[number]
+
+    def insert(self, admitted: Admitted) -> None:
+        """Journal one signal."""
+        self._write(
+            "INSERT INTO signal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                admitted.seq,
+                pack(admitted.id),
+                self.word(admitted.name),
+                self.word(admitted.source),
+                pack(admitted.correlation_id),
+                pack(admitted.causation_id) if admitted.causation_id else None,
+                admitted.hops,
+                admitted.received_us,
+                admitted.digest,
+                admitted.raw,
+            ),
+        )
+
+    def find(self, signal_id: str, source: str) -> tuple[int, bytes] | None:
+        """(seq, digest) of the signal with this id from this source."""
+        number = self._words.get(source)
+        if number is None:
+            return None
+        row = self.db.execute("SELECT seq, digest FROM signal WHERE id = ? AND source = ?", (pack(signal_id), number)).fetchone()
+        return row  # type: ignore[no-any-return]
+
+    def by_id(self, signal_id: str) -> list[tuple[int, bytes]]:
+        """(seq, envelope) of every signal with this id."""
+        return self._all("SELECT seq, envelope FROM signal WHERE id = ?", [pack(signal_id)])  # type: ignore[return-value]
+
+    def envelope(self, seq: int) -> bytes | None:
+        """The envelope at `seq`, if it is still kept."""
+        found = self._all("SELECT envelope FROM signal WHERE seq = ?", [seq])
+        return found[0][0] if found else None
+
+    def story_size(self, correlation_id: str) -> int:
+        """How many signals a story has."""
+        return int(self._all("SELECT count(*) FROM signal WHERE correlation = ?", [pack(correlation_id)])[0][0])
+
+    def caused_by(self, correlation_id: str, causation_id: str) -> list[tuple[int, bytes]]:
+        """(seq, envelope) of what was emitted because of one signal of a story, in order."""
+        return self._all(
+            "SELECT seq, envelope FROM signal WHERE correlation = ? AND causation = ? ORDER BY seq",
+            [pack(correlation_id), pack(causation_id)],
+        )  # type: ignore[return-value]
+
+    def page(self, after: int, names: Iterable[str], limit: int, span: int) -> tuple[list[tuple[int, str, bytes]], int]:
+        """Up to `limit` signals of these names after `after`, and how far that page has looked (`span` at most)."""
+        numbers = [str(self._words[name]) for name in names if name in self._words]
+        upto = after + span
+        sql = f"""SELECT seq, name, envelope FROM signal WHERE seq > ? AND seq <= ? AND name IN ({",".join(numbers)})
+                  ORDER BY seq LIMIT ?"""
+        rows = [(seq, self._names[name], raw) for seq, name, raw in self._all(sql, (after, upto, limit))]
+        return rows, rows[-1][0] if len(rows) == limit else upto
+
+    def count_after(self, names: Iterable[str], after: int) -> int:
+        """How many signals of these names come after `after`."""
+        numbers = [str(self._words[name]) for name in names if name in self._words]
+        return int(self._all(f"SELECT count(*) FROM signal WHERE name IN ({','.join(numbers)}) AND seq > ?", [after])[0][0])
+
+    def received_at(self, seq: int) -> int | None:
+        """When the first signal at or after `seq` was received, in Unix microseconds."""
+        found = self._all("SELECT received_us FROM signal WHERE seq >= ? ORDER BY seq LIMIT 1", [seq])
+        return found[0][0] if found else None
+
+    # -- consumers -----------------------------------------------------------------------------------
+
+    def cursors(self) -> dict[str, tuple[int, float]]:
+        """Each consumer's cursor, and when it was last attached (Unix seconds)."""
+        return {consumer: (cursor, seen) for consumer, cursor, seen in self._all("SELECT consumer, cursor, seen_at FROM consumer")}
+
+    def register(self, consumer: str, daemon: str, cursor: int) -> None:
+        """Give a new consumer its cursor."""
+        self._write("INSERT INTO consumer VALUES (?, ?, ?, ?)", [consumer, daemon, cursor, time.time()])
+
+    def unregister(self, consumer: str) -> None:
+        """Forget a consumer and what stands aside for it."""
+        self._write("DELETE FROM aside WHERE consumer = ?", [consumer])
+        self._write("DELETE FROM consumer WHERE consumer = ?", [consumer])
+
+    def put_cursor(self, consumer: str, cursor: int) -> None:
+        """Move a cursor."""
+        self._write("UPDATE consumer SET cursor = ? WHERE consumer = ?", [cursor, consumer])
+
+    def put_seen(self, consumers: Iterable[str], at: float) -> None:
+        """Note that these consumers were attached."""
+        for consumer in consumers:
+            self._write("UPDATE consumer SET seen_at = ? WHERE consumer = ?", [at, consumer])
+
+    def asides(self) -> list[tuple[str, Aside]]:
+        """Everything that stands aside, with its consumer."""
+        rows = self._all("SELECT * FROM aside ORDER BY consumer, seq")
+        return [(consumer, Aside(*rest)) for consumer, *rest in rows]
+
+    def put_aside(self, consumer: str, aside: Aside) -> None:
+        """Set a signal aside for a consumer, or note what became of it."""
+        self._write(
+            "INSERT OR REPLACE INTO aside VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            [
+                consumer,
+                aside.seq,
+                aside.attempts,
+                aside.crashes,
+                aside.suspect,
+                aside.generation,
+                aside.errors_before,
+                aside.due,
+                aside.first_failed_at,
+                aside.error,
+                aside.traceback,
+                aside.replayed,
+                aside.envelope,
+            ],
+        )
+
+    def drop_aside(self, consumer: str, seq: int) -> None:
+        """A signal no longer stands aside."""
+        self._write("DELETE FROM aside WHERE consumer = ? AND seq = ?", [consumer, seq])
+
+    # -- deadlines -----------------------------------------------------------------------------------
+
+    def open_deadlines(self) -> list[Deadline]:
+        """Every request that still waits for its answer."""
+        rows = self._all(
+            "SELECT seq, id, status, queued_until, within_s, delivered, due, consumer FROM deadline WHERE status = 'open'"
+        )
+        return [Deadline.from_row(row) for row in rows]
+
+    def deadline(self, signal_id: str) -> Deadline | None:
+        """The deadline of a request, open or not."""
+        found = self._all(
+            "SELECT seq, id, status, queued_until, within_s, delivered, due, consumer FROM deadline WHERE id = ?",
+            [pack(signal_id)],
+        )
+        return Deadline.from_row(found[0]) if found else None
+
+    def put_deadline(self, deadline: Deadline) -> None:
+        """Keep a deadline as it now is."""
+        self._write("INSERT OR REPLACE INTO deadline VALUES (?, ?, ?, ?, ?, ?, ?, ?)", deadline.to_row())
+
+    # -- dead letters --------------------------------------------------------------------------------
+
+    def insert_dead(self, letter: DeadLetter) -> int:
+        """Keep a dead letter; its number in the table."""
+        self._write(
+            """INSERT INTO dead (dead_letter_id, at_us, reason, daemon, consumer, signal, seq, correlation, generation,
+               bytes, status, file_offset, line) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'dead', NULL, ?)""",
+            [
+                letter.dead_letter_id,
+                letter.at_us,
+                letter.reason,
+                letter.daemon,
+                letter.consumer,
+                letter.signal,
+                letter.seq,
+                pack(letter.correlation_id) if letter.correlation_id else None,
+                letter.generation,
+                len(letter.line),
+                letter.line,
+            ],
+        )
+        return int(self.db.last_insert_rowid())
+
+    def dead_not_in_file(self) -> list[tuple[int, str, str, bytes]]:
+        """(number, id, reason, line) of the dead letters that the file may lack."""
+        return self._all(
+            "SELECT number, dead_letter_id, reason, line FROM dead WHERE file_offset IS NULL ORDER BY number"
+        )  # type: ignore[return-value]
+
+    def put_dead_offset(self, number: int, offset: int, *, keep_line: bool) -> None:
+        """Note where in the file a dead letter stands; its line is kept in the table too, or only there."""
+        line = "line" if keep_line else "NULL"
+        self._write(f"UPDATE dead SET file_offset = ?, line = {line} WHERE number = ?", [offset, number])
+
+    def dead_letter(self, dead_letter_id: str) -> tuple[Any, ...] | None:
+        """(number, reason, consumer, seq, generation, status, file_offset, line) of a dead letter."""
+        found = self._all(
+            "SELECT number, reason, consumer, seq, generation, status, file_offset, line FROM dead WHERE dead_letter_id = ?",
+            [dead_letter_id],
+        )
+        return found[0] if found else None
+
+    def mark_dead(self, number: int, status: str) -> None:
+        """Say what became of a dead letter: replayed, dropped."""
+        self._write("UPDATE dead SET status = ? WHERE number = ?", [status, number])
+
+    def dead_counts(self) -> dict[str, int]:
+        """How many dead letters wait, by reason."""
+        return dict(self._all("SELECT reason, count(*) FROM dead WHERE status = 'dead' GROUP BY reason"))  # type: ignore[arg-type]
+
+    def dead_bytes(self) -> int:
+        """Bytes that dead letters take in the table."""
+        return int(self._all("SELECT coalesce(sum(length(line)), 0) FROM dead")[0][0])
+
+    def prune_dead(self, before_us: int) -> int:
+        """Forget the dead letters from before a time; how many they were."""
+        n = int(self._all("SELECT count(*) FROM dead WHERE at_us < ?", [before_us])[0][0])
+        if n:
+            self._write("DELETE FROM dead WHERE at_us < ?", [before_us])
+        return n
+
+    # -- room ----------------------------------------------------------------------------------------
+
+    def used_bytes(self) -> int:
+        """Bytes in use in the journal's file, free pages apart."""
+        pages = int(self.db.pragma("page_count")) - int(self.db.pragma("freelist_count"))
+        return pages * int(self.db.pragma("page_size"))
+
+    def oldest(self) -> tuple[int, int] | None:
+        """(seq, received_us) of the oldest signal kept."""
+        found = self._all("SELECT seq, received_us FROM signal ORDER BY seq LIMIT 1")
+        return found[0] if found else None  # type: ignore[return-value]
+
+    def prune(self, upto: int, before_us: int | None, limit: int) -> int:
+        """Delete up to `limit` of the oldest signals with `seq` to `upto`, received before `before_us` if given."""
+        rows = self._all("SELECT seq, received_us FROM signal WHERE seq <= ? ORDER BY seq LIMIT ?", [upto, limit])
+        gone = [seq for seq, received in rows if before_us is None or received < before_us]
+        if gone:
+            self._write("DELETE FROM signal WHERE seq <= ?", [gone[-1]])
+            self._write("DELETE FROM deadline WHERE seq <= ? AND status != 'open'", [gone[-1]])
+            self.put_meta("pruned_to", gone[-1])
+        return len(gone)
+
+    def give_back_pages(self, pages: int = 200) -> None:
+        """Return free pages to the file system."""
+        if int(self.db.pragma("freelist_count")) > pages:
+            list(self.db.execute(f"PRAGMA incremental_vacuum({pages})"))
+
+
+def _true_flag() -> int:
+    import ctypes
+
+    Store._persist = ctypes.c_int(1)  # type: ignore[attr-defined]
+    return ctypes.addressof(Store._persist)  # type: ignore[attr-defined]

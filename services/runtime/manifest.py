@@ -1,0 +1,248 @@
+"""Manifests: what a daemon consumes, emits and asks, as data; read by the frame, by the bus and by the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import yaml
+
+from signals.catalogue import Catalogue, Contract
+from signals.errors import ManifestError
+
+MAIN = ""
+RUNTIME_EMITS = ("Q_DAEMON_READY", "Q_DAEMON_STOPPING", "Q_CONFIGURATION_RELOADED", "Q_HEARTBEAT")
+"""What the frame emits for every daemon; no manifest lists them."""
+
+_NAME = "^[a-z][a-z0-9_]{0,63}$"
+_SIGNAL = "^Q_[A-Z0-9]+(_[A-Z0-9]+)+$"
+_GLOB = r"^Q_[A-Z0-9_*?\[\]!-]*$"
+_COUNT = {"type": "integer", "minimum": 1, "maximum": 10000}
+_SIGNALS = {"type": "array", "items": {"type": "string", "pattern": _SIGNAL}, "uniqueItems": True}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["daemon", "description"],
+    "properties": {
+        "daemon": {"type": "string", "pattern": _NAME},
+        "description": {"type": "string", "minLength": 1},
+        "instances": {"type": "boolean"},
+        "consumes": {
+            "type": "array",
+            "items": {
+                "anyOf": [
+                    {"type": "string", "pattern": _GLOB},
+                    {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["signal"],
+                        "properties": {
+                            "signal": {"type": "string", "pattern": _GLOB},
+                            "where": {"type": "object", "minProperties": 1},
+                            "lane": {"type": "string", "pattern": _NAME},
+                            "terminal": {"const": True},
+                        },
+                    },
+                ]
+            },
+        },
+        "emits": _SIGNALS,
+        "asks": _SIGNALS,
+        "listens": _SIGNALS,
+        "in_flight": _COUNT,
+        "lanes": {
+            "type": "object",
+            "propertyNames": {"pattern": _NAME},
+            "additionalProperties": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {"in_flight": _COUNT},
+            },
+        },
+        "max_handling_s": {"type": "number", "exclusiveMinimum": 0},
+        "start": {"enum": ["new", "all"]},
+        "config": {"type": "object"},
+        "unit": {"type": "object"},
+        "user": {"type": "string"},
+        "budget": {"type": "object"},
+    },
+}
+OVERLAY_FIELDS = {"overlay", "emits"}
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One line of `consumes`: a glob of names, conditions on top-level facts, and the lane it feeds."""
+
+    signal: str
+    where: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    lane: str = MAIN
+    terminal: bool = False
+
+    def takes(self, contract: Contract) -> bool:
+        """Whether signals of this contract are meant, facts aside. Live signals are never consumed."""
+        if contract.delivery == "live" or (self.terminal and not contract.terminal):
+            return False
+        return fnmatchcase(contract.name, self.signal)
+
+    def matches(self, facts: Mapping[str, Any]) -> bool:
+        """Whether the facts meet every condition."""
+        return all(facts.get(name) in allowed for name, allowed in self.where.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A daemon as data. Durations in seconds; `lanes` says how many signals each lane handles at once."""
+
+    daemon: str
+    description: str
+    origin: str = "<memory>"
+    instances: bool = False
+    consumes: tuple[Subscription, ...] = ()
+    emits: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
+    listens: tuple[str, ...] = ()
+    lanes: Mapping[str, int] = field(default_factory=lambda: {MAIN: 1})
+    max_handling_s: float = 300.0
+    start: str = "new"
+    config: Mapping[str, Any] = field(default_factory=dict)
+    unit: Mapping[str, Any] = field(default_factory=dict)
+    user: str | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> Manifest:
+        """The manifest in a YAML file. Raises `ManifestError` naming the file and the key."""
+        try:
+            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ManifestError(f"Cannot read the manifest {path}: {error}") from error
+        return cls.parse(found, str(path))
+
+    @classmethod
+    def parse(cls, found: Any, origin: str = "<memory>") -> Manifest:
+        """The manifest in parsed YAML. Raises `ManifestError`."""
+        for error in jsonschema_rs.validator_for(SCHEMA).iter_errors(found):
+            where = ".".join(str(part) for part in error.instance_path) or "top level"
+            raise ManifestError(f"{origin}: {where}: {error.message}")
+        lanes = {name: int(lane.get("in_flight", 1)) for name, lane in found.get("lanes", {}).items()}
+        consumes = tuple(_subscription(line) for line in found.get("consumes", ()))
+        unknown = {line.lane for line in consumes} - lanes.keys() - {MAIN}
+        if unknown:
+            raise ManifestError(f"{origin}: consumes names the lane {sorted(unknown)[0]!r}; list it under lanes.")
+        return cls(
+            daemon=found["daemon"],
+            description=found["description"],
+            origin=origin,
+            instances=found.get("instances", False),
+            consumes=consumes,
+            emits=tuple(found.get("emits", ())),
+            asks=tuple(found.get("asks", ())),
+            listens=tuple(found.get("listens", ())),
+            lanes={MAIN: int(found.get("in_flight", 1)), **lanes},
+            max_handling_s=float(found.get("max_handling_s", 300.0)),
+            start=found.get("start", "new"),
+            config=found.get("config", {}),
+            unit=found.get("unit", {}),
+            user=found.get("user"),
+        )
+
+    @property
+    def may_emit(self) -> frozenset[str]:
+        """Every signal this daemon may send, the frame's own and its requests included."""
+        return frozenset((*self.emits, *self.asks, *RUNTIME_EMITS))
+
+    def instance(self, name: str) -> Manifest:
+        """This template for one instance: `$instance` in conditions becomes its name."""
+        consumes = tuple(
+            replace(line, where={key: tuple(name if value == "$instance" else value for value in values) for key, values in line.where.items()})
+            for line in self.consumes
+        )
+        return replace(self, consumes=consumes)
+
+    def subscriptions(self, contract: Contract) -> tuple[Subscription, ...]:
+        """The lines that mean signals of this contract, lanes before the main one."""
+        taken = [line for line in self.consumes if line.takes(contract)]
+        return tuple(sorted(taken, key=lambda line: line.lane == MAIN))
+
+    def check(self, catalogue: Catalogue) -> None:
+        """Raise `ManifestError` when it names a signal that no contract describes."""
+        for name in (*self.emits, *self.asks, *self.listens):
+            if name not in catalogue:
+                raise ManifestError(f"{self.origin}: there is no contract for {name}.")
+        for line in self.consumes:
+            if not any(fnmatchcase(name, line.signal) for name in catalogue):
+                raise ManifestError(f"{self.origin}: consumes {line.signal}, which no contract describes.")
+
+
+def _subscription(line: str | Mapping[str, Any]) -> Subscription:
+    if isinstance(line, str):
+        return Subscription(line)
+    where = {name: tuple(v) if isinstance(v, list) else (v,) for name, v in line.get("where", {}).items()}
+    return Subscription(line["signal"], where, line.get("lane", MAIN), line.get("terminal", False))
+
+
+def packaged() -> Iterator[Path]:
+    """The manifests of the daemons in this installation."""
+    yield from sorted(Path(__file__).parent.parent.glob("*/manifest.yaml"))
+
+
+def find(daemon: str, users: Path) -> Path:
+    """Where the manifest of `daemon` is: in this installation, else among the user's. Raises `ManifestError`."""
+    for path in (Path(__file__).parent.parent / daemon / "manifest.yaml", users / f"{daemon}.yaml"):
+        if path.exists():
+            return path
+    raise ManifestError(f"There is no manifest for {daemon}: neither services/{daemon}/manifest.yaml nor {users / daemon}.yaml.")
+
+
+def load_all(users: Path, paths: Iterable[Path] | None = None) -> dict[str, Manifest]:
+    """Every manifest: the packaged ones, then the user's. Raises `ManifestError` for a name that stands twice.
+
+    A user's file with the key `overlay: DAEMON` adds `emits` to a packaged daemon, and nothing else.
+    """
+    found = {manifest.daemon: manifest for manifest in map(Manifest.load, packaged() if paths is None else paths)}
+    overlays = []
+    for path in sorted(users.glob("*.yaml")):
+        document = _document(path)
+        if isinstance(document, Mapping) and "overlay" in document:
+            overlays.append((path, document))
+            continue
+        manifest = Manifest.parse(document, str(path))
+        if manifest.daemon in found:
+            raise ManifestError(f"{path}: the daemon {manifest.daemon} is already described in {found[manifest.daemon].origin}.")
+        found[manifest.daemon] = manifest
+    for path, document in overlays:
+        _overlay(found, path, document)
+    return found
+
+
+def with_overlays(manifest: Manifest, users: Path) -> Manifest:
+    """One manifest with what the user's overlays add to it."""
+    found = {manifest.daemon: manifest}
+    for path in sorted(users.glob("*.yaml")):
+        document = _document(path)
+        if isinstance(document, Mapping) and document.get("overlay") == manifest.daemon:
+            _overlay(found, path, document)
+    return found[manifest.daemon]
+
+
+def _document(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ManifestError(f"Cannot read the manifest {path}: {error}") from error
+
+
+def _overlay(found: dict[str, Manifest], path: Path, document: Mapping[str, Any]) -> None:
+    target = document["overlay"]
+    extra = set(document) - OVERLAY_FIELDS
+    if extra:
+        raise ManifestError(f"{path}: an overlay may only add emits; take {sorted(extra)[0]!r} out.")
+    if target not in found:
+        raise ManifestError(f"{path}: overlays {target!r}, which is no daemon here.")
+    emits = document.get("emits", [])
+    Manifest.parse({"daemon": "overlay", "description": "-", "emits": emits}, str(path))
+    found[target] = replace(found[target], emits=(*found[target].emits, *(e for e in emits if e not in found[target].emits)))

@@ -1,0 +1,240 @@
+"""The journal's tables, and how to read them without writing: short pages, no transaction held across output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from signals.errors import ConfigError, LigandError
+from signals.ids import is_id, pack, unpack
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE word (word_id INTEGER PRIMARY KEY, word TEXT NOT NULL UNIQUE);
+CREATE TABLE signal (
+  seq INTEGER PRIMARY KEY,
+  id BLOB NOT NULL,
+  name INTEGER NOT NULL,
+  source INTEGER NOT NULL,
+  correlation BLOB NOT NULL,
+  causation BLOB,
+  hops INTEGER NOT NULL,
+  received_us INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  envelope BLOB NOT NULL
+);
+CREATE UNIQUE INDEX signal_id ON signal (id, source);
+CREATE INDEX signal_correlation ON signal (correlation);
+CREATE INDEX signal_name ON signal (name);
+CREATE TABLE consumer (
+  consumer TEXT PRIMARY KEY,
+  daemon TEXT NOT NULL,
+  cursor INTEGER NOT NULL,
+  seen_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE aside (
+  consumer TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  attempts INTEGER NOT NULL,
+  crashes INTEGER NOT NULL,
+  suspect INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  errors_before INTEGER NOT NULL,
+  due REAL NOT NULL,
+  first_failed_at TEXT,
+  error TEXT,
+  traceback TEXT,
+  replayed INTEGER NOT NULL,
+  envelope BLOB,
+  PRIMARY KEY (consumer, seq)
+) WITHOUT ROWID;
+CREATE TABLE state (daemon TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (daemon, key)) WITHOUT ROWID;
+CREATE TABLE deadline (
+  seq INTEGER PRIMARY KEY,
+  id BLOB NOT NULL,
+  status TEXT NOT NULL,
+  queued_until REAL,
+  within_s REAL NOT NULL,
+  delivered REAL,
+  due REAL,
+  consumer TEXT
+);
+CREATE INDEX deadline_id ON deadline (id);
+CREATE INDEX deadline_open ON deadline (status) WHERE status = 'open';
+CREATE TABLE dead (
+  number INTEGER PRIMARY KEY,
+  dead_letter_id TEXT NOT NULL UNIQUE,
+  at_us INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  daemon TEXT NOT NULL,
+  consumer TEXT,
+  signal TEXT,
+  seq INTEGER,
+  correlation BLOB,
+  generation INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  status TEXT NOT NULL,
+  file_offset INTEGER,
+  line BLOB
+);
+CREATE INDEX dead_correlation ON dead (correlation);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerRow:
+    """What the journal knows of one consumer: its cursor, and what stands aside."""
+
+    consumer: str
+    daemon: str
+    cursor: int
+    aside: int
+
+
+class Journal:
+    """A read-only view of the journal; works with the bus up or down."""
+
+    def __init__(self, path: Path) -> None:
+        """Open `path`. Raises `ConfigError` when there is no journal to read."""
+        if not path.exists():
+            raise ConfigError(f"There is no journal at {path}. Has the bus run here? Check --home or LIGAND_HOME.")
+        self.path = path
+        try:
+            self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+            self._db.set_busy_timeout(5000)
+            self._check_version()
+        except apsw.Error as error:
+            raise ConfigError(f"Cannot read the journal {path}: {error}.") from error
+        self._words: dict[int, str] = {}
+
+    def _check_version(self) -> None:
+        found = self._all("SELECT value FROM meta WHERE key = 'schema_version'")
+        if not found or found[0][0] != SCHEMA_VERSION:
+            raise ConfigError(f"The journal {self.path} was written by another version of Ligand.")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return list(self._db.execute(sql, tuple(values)))
+
+    def head(self) -> int:
+        """The highest `seq`; 0 in an empty journal."""
+        return int(self._all("SELECT coalesce(max(seq), 0) FROM signal")[0][0])
+
+    def first(self) -> int:
+        """The lowest `seq` that is still kept; 0 in an empty journal."""
+        return int(self._all("SELECT coalesce(min(seq), 0) FROM signal")[0][0])
+
+    def names(self) -> dict[str, int]:
+        """How many of each signal are kept."""
+        rows = self._all("SELECT word, n FROM (SELECT name, count(*) n FROM signal GROUP BY name) JOIN word ON word_id = name")
+        return dict(rows)  # type: ignore[arg-type]
+
+    def page(self, after: int, limit: int = 500, names: Sequence[str] | None = None) -> list[tuple[int, bytes]]:
+        """Up to `limit` envelopes with `seq` over `after`, in order; of these names only, if given."""
+        where, values = self._named(names)
+        return self._all(f"SELECT seq, envelope FROM signal WHERE seq > ? {where} ORDER BY seq LIMIT ?", [after, *values, limit])  # type: ignore[return-value]
+
+    def page_before(self, before: int, limit: int = 500, names: Sequence[str] | None = None) -> list[tuple[int, bytes]]:
+        """Up to `limit` envelopes with `seq` under `before`, newest first."""
+        where, values = self._named(names)
+        return self._all(f"SELECT seq, envelope FROM signal WHERE seq < ? {where} ORDER BY seq DESC LIMIT ?", [before, *values, limit])  # type: ignore[return-value]
+
+    def _named(self, names: Sequence[str] | None) -> tuple[str, list[str]]:
+        if names is None:
+            return "", []
+        marks = ",".join("?" * len(names))
+        return f"AND name IN (SELECT word_id FROM word WHERE word IN ({marks}))", list(names)
+
+    def walk(self, after: int = 0, names: Sequence[str] | None = None, page: int = 500) -> Iterator[tuple[int, bytes]]:
+        """Every envelope after `after`, read page by page until the end as it is then."""
+        while rows := self.page(after, page, names):
+            yield from rows
+            after = rows[-1][0]
+
+    def seq_at(self, received_us: int) -> int:
+        """The lowest `seq` received at or after a time in Unix microseconds; head + 1 when there is none."""
+        low, high = self.first(), self.head() + 1
+        while low < high:
+            middle = (low + high) // 2
+            rows = self._all("SELECT seq, received_us FROM signal WHERE seq >= ? ORDER BY seq LIMIT 1", [middle])
+            if rows and rows[0][1] < received_us:
+                low = rows[0][0] + 1
+            else:
+                high = middle
+        return low
+
+    def get(self, key: int | str) -> list[bytes]:
+        """The envelopes with this `seq` or id (an id is unique per source); empty when there is none."""
+        if isinstance(key, int):
+            rows = self._all("SELECT envelope FROM signal WHERE seq = ?", [key])
+        elif is_id(key):
+            rows = self._all("SELECT envelope FROM signal WHERE id = ? ORDER BY seq", [pack(key)])
+        else:
+            raise LigandError(f"{key!r} is neither a sequence number nor an id.")
+        return [row[0] for row in rows]
+
+    def with_prefix(self, prefix: str, limit: int = 10) -> list[str]:
+        """Ids that begin with `prefix` (8 or more hexadecimal digits, hyphens allowed)."""
+        digits = prefix.replace("-", "").lower()
+        low = bytes.fromhex(digits.ljust(32, "0"))
+        high = bytes.fromhex(digits.ljust(32, "f"))
+        rows = self._all("SELECT DISTINCT id FROM signal WHERE id BETWEEN ? AND ? LIMIT ?", [low, high, limit])
+        return [unpack(row[0]) for row in rows]
+
+    def story(self, correlation_id: str) -> list[bytes]:
+        """Every kept envelope of a story, in order."""
+        rows = self._all("SELECT envelope FROM signal WHERE correlation = ? ORDER BY seq", [pack(correlation_id)])
+        return [row[0] for row in rows]
+
+    def dead(self, statuses: Sequence[str] = ("dead",)) -> Iterator[dict[str, Any]]:
+        """The dead letters, oldest first, as the lines of the dead-letter file say them."""
+        number = 0
+        marks = ",".join("?" * len(statuses))
+        sql = f"SELECT number, line, status, file_offset, reason, dead_letter_id FROM dead WHERE number > ? AND status IN ({marks}) ORDER BY number LIMIT 200"
+        while rows := self._all(sql, [number, *statuses]):
+            for found in rows:
+                yield self._dead_line(found)
+            number = rows[-1][0]
+
+    def dead_of(self, correlation_id: str) -> list[dict[str, Any]]:
+        """The dead letters of one story."""
+        sql = "SELECT number, line, status, file_offset, reason, dead_letter_id FROM dead WHERE correlation = ? ORDER BY number"
+        return [self._dead_line(found) for found in self._all(sql, [pack(correlation_id)])]
+
+    def _dead_line(self, found: tuple[Any, ...]) -> dict[str, Any]:
+        import orjson
+
+        _, line, status, offset, *_ = found
+        if line is None:
+            line = _line_at(self.path.parent / "failed_signals.jsonl", offset)
+        return {**orjson.loads(line), "status": status}
+
+    def consumers(self) -> list[ConsumerRow]:
+        """Every consumer the journal knows."""
+        sql = """SELECT consumer, daemon, cursor, (SELECT count(*) FROM aside a WHERE a.consumer = c.consumer)
+                 FROM consumer c ORDER BY consumer"""
+        return [ConsumerRow(*row) for row in self._all(sql)]
+
+    def asides(self, consumer: str) -> list[tuple[int, int, str | None]]:
+        """What stands aside for a consumer: (seq, attempts, last error)."""
+        return self._all("SELECT seq, attempts, error FROM aside WHERE consumer = ? ORDER BY seq", [consumer])  # type: ignore[return-value]
+
+
+def _line_at(path: Path, offset: int) -> bytes:
+    with path.open("rb") as lines:
+        lines.seek(offset)
+        return lines.readline()

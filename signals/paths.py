@@ -1,0 +1,128 @@
+"""Where things are: systemd's folders where set, else XDG's; `LIGAND_HOME` puts everything under one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from signals.errors import ConfigError
+
+SOCKET_PATH_MAX = 107
+_SYSTEM_RUN = Path("/run/ligand")
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The folders of one Ligand. `home` is None unless everything lies under one folder."""
+
+    home: Path | None
+    config: Path
+    state: Path
+    run: Path
+    intents: Path
+
+    @classmethod
+    def resolve(cls, home: Path | None = None, environ: Mapping[str, str] = os.environ) -> Paths:
+        """The paths for `home`, or for what the environment says. Reads nothing but `environ` and `run/`."""
+        chosen = home or (Path(environ["LIGAND_HOME"]) if environ.get("LIGAND_HOME") else None)
+        if chosen is not None:
+            return cls._under(chosen.expanduser().absolute())
+        if "STATE_DIRECTORY" in environ or _is_system(environ):
+            return cls._system(environ)
+        return cls._xdg(environ)
+
+    @classmethod
+    def _under(cls, home: Path) -> Paths:
+        return cls(home, home / "config", home / "state", _short(home / "run"), home / "intents")
+
+    @classmethod
+    def _system(cls, environ: Mapping[str, str]) -> Paths:
+        own = environ.get("STATE_DIRECTORY", "/var/lib/ligand/any").split(":")[0]
+        config = environ.get("CONFIGURATION_DIRECTORY", "/etc/ligand").split(":")[0]
+        run = environ.get("RUNTIME_DIRECTORY", str(_SYSTEM_RUN)).split(":")[0]
+        state = Path(own).parent
+        return cls(None, Path(config), state, Path(run), state / "intents")
+
+    @classmethod
+    def _xdg(cls, environ: Mapping[str, str]) -> Paths:
+        home = Path(environ.get("HOME") or Path.home())
+        config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+        state = Path(environ.get("XDG_STATE_HOME") or home / ".local/state")
+        data = Path(environ.get("XDG_DATA_HOME") or home / ".local/share")
+        run = Path(environ.get("XDG_RUNTIME_DIR") or state / "ligand" / "run")
+        run = run if run.name == "run" and "XDG_RUNTIME_DIR" not in environ else run / "ligand"
+        return cls(None, config / "ligand", state / "ligand", _short(run), data / "ligand" / "intents")
+
+    def state_of(self, daemon: str) -> Path:
+        """The folder that belongs to `daemon` alone."""
+        return self.state / daemon
+
+    @property
+    def bus_socket(self) -> Path:
+        """Where daemons and people speak to the bus."""
+        return self.run / "bus.sock"
+
+    @property
+    def mirror_socket(self) -> Path:
+        """Where people watch every committed signal."""
+        return self.run / "mirror.sock"
+
+    @property
+    def journal(self) -> Path:
+        """The journal, written by the bus alone."""
+        return self.state_of("bus") / "journal.db"
+
+    @property
+    def dead_letters(self) -> Path:
+        """The dead letters, one JSON object a line, written by the bus alone."""
+        return self.state_of("bus") / "failed_signals.jsonl"
+
+    @property
+    def contracts(self) -> Path:
+        """Where a user's own contracts are."""
+        return self.config / "contracts.d"
+
+    @property
+    def manifests(self) -> Path:
+        """Where a user's own manifests are."""
+        return self.config / "daemons.d"
+
+    def config_of(self, daemon: str) -> Path:
+        """The configuration file of `daemon` or `daemon@instance`."""
+        return self.config / f"{daemon}.yaml"
+
+    def ensure(self) -> None:
+        """Make the folders that are not there yet, closed to other users. Raises `ConfigError`."""
+        for folder in (self.config, self.state, self.run, self.intents):
+            try:
+                folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            except OSError as error:
+                raise ConfigError(f"Cannot make {folder}: {error.strerror}. Choose another --home.") from error
+        if self.home is not None and self.run != self.home / "run":
+            _record(self.home / "run", self.run)
+
+
+def _is_system(environ: Mapping[str, str]) -> bool:
+    private = environ.get("XDG_RUNTIME_DIR")
+    if private and (Path(private) / "ligand" / "bus.sock").exists():
+        return False
+    return (_SYSTEM_RUN / "bus.sock").exists()
+
+
+def _short(run: Path) -> Path:
+    """`run` itself, or a short folder of this user in its place when a socket's path there would be too long."""
+    if len(os.fsencode(run / "mirror.sock")) <= SOCKET_PATH_MAX:
+        return run
+    name = hashlib.sha256(os.fsencode(run)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"ligand-{os.getuid()}-{name}"
+
+
+def _record(place: Path, actual: Path) -> None:
+    if actual.stat().st_uid != os.getuid() or actual.stat().st_mode & 0o022:
+        raise ConfigError(f"{actual} belongs to somebody else. Remove it, or choose a shorter --home.")
+    place.mkdir(mode=0o750, exist_ok=True)
+    (place / "runtime_folder").write_text(f"{actual}\n")

@@ -1,0 +1,41 @@
+"""What travels between a client and the bus: frames `[op, request, …]` up, `[answer, request, …]` and pushes down.
+
+    attach   header                     -> ok {epoch, session, state, settled}
+    emit     header  signal…            -> ok [seq…]          one atomic batch; header may carry put
+    settle   header  signal…            -> ok {}              acknowledge, put off, give back or reject
+    ask      header  signal             -> ok {seq, id} and later a push `answer`
+    query    header                     -> ok {…}
+    live     signal…                    (no answer)
+    beat                                (no answer) the session is alive
+    detach                              -> ok {}
+
+Pushes carry an empty request: `deliver header envelope`, `answer header envelope`, `live envelope`, `fenced header`.
+A refusal is `no request {code, message, …}`. Headers are JSON objects.
+"""
+
+PROTOCOL = 1
+
+ATTACH = b"attach"
+EMIT = b"emit"
+SETTLE = b"settle"
+ASK = b"ask"
+QUERY = b"query"
+LIVE = b"live"
+BEAT = b"beat"
+DETACH = b"detach"
+
+OK = b"ok"
+NO = b"no"
+DELIVER = b"deliver"
+ANSWER = b"answer"
+FENCED = b"fenced"
+
+BEACON = b"_beacon"
+"""Topic of the mirror's beacon; no signal has such a name."""
+
+ACK = "ack"
+NAK = "nak"
+REJECT = "reject"
+UNAVAILABLE = "unavailable"
+RETURN = "return"
+"""What a settle says of the signal: done, failed, never to be tried again, not now, given back untried."""
