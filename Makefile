@@ -1,0 +1,53 @@
+PYTHON ?= python3
+UV ?= uv
+PYTEST_ARGS ?= -n 2 --dist loadgroup
+
+VENV := .venv
+READY := $(VENV)/ready
+LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
+PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench lint format lock clean
+
+help: ## list what make can do
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-8s %s\n' "$$goal" "$$what"; done
+
+setup: $(READY) ## make .venv from the lock, if it is not there yet
+
+# Three steps: what builds, then what is locked (hashes required), then the project itself. The builds run
+# without isolation, so they use the pinned tools of the first step and fetch none of their own.
+$(READY): pyproject.toml requirements-build.lock requirements-dev.lock tools/create-venv
+	@tools/create-venv '$(PYTHON)' $(VENV)
+	@echo "Installing the pinned dependencies into $(VENV)"
+	@$(PIP) install --require-hashes --requirement requirements-build.lock
+	@$(PIP) install --require-hashes --no-build-isolation --requirement requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) check
+	@touch $@
+
+demo: $(READY) ## run the constellation on example intents in a temporary home
+	@$(VENV)/bin/python -m tools.demo
+
+test: $(READY) ## run every test, the linters and the type checker among them
+	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+bench: $(READY) ## measure the bus and the drop folder, print a table
+	@$(VENV)/bin/python -m tools.bench
+
+lint: $(READY) ## run the linters and the type checker alone
+	@$(VENV)/bin/python -m pytest -q tests/contracts/test_linters.py
+
+format: $(READY) ## put the code into the project's format
+	@$(VENV)/bin/python -m ruff check --fix --quiet .
+	@$(VENV)/bin/python -m ruff format --quiet .
+
+lock: ## pin newer versions of the dependencies (needs uv)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv: pip install uv, or make lock UV=/path/to/uv" >&2; exit 1; }
+	@$(LOCK) --upgrade pyproject.toml --output-file requirements.lock
+	@$(LOCK) --upgrade pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(LOCK) --upgrade --group build --constraint requirements-dev.lock --output-file requirements-build.lock
+
+clean: ## remove .venv, caches and build results
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find signals services tools tests -name __pycache__ -type d -prune -exec rm -rf {} +
