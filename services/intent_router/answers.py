@@ -13,9 +13,14 @@ from services.intent_router.logic import root_key
 STORIES = ".stories"
 SUFFIX = ".answer.json"
 ENDINGS = {
-    "FAILED": "failed", "TIMEOUT": "timed out", "SKIPPED": "skipped", "REJECTED": "rejected",
-    "INTEGRATED": "integrated", "COMPLETE": "complete",
+    "FAILED": "failed",
+    "TIMEOUT": "timed out",
+    "SKIPPED": "skipped",
+    "REJECTED": "rejected",
+    "INTEGRATED": "integrated",
+    "COMPLETE": "complete",
 }
+TOLD = ("capability_key", "reason", "detail")
 SUMMARISED = ("summary", "detail", "reason", "capability_key", "module_name", "module_path", "question")
 
 
@@ -106,8 +111,14 @@ class Answers:
 def entry_of(signal: Ending, ends: bool) -> dict[str, Any]:
     """What is kept of one signal of a story."""
     return {
-        "signal": signal.signal, "id": signal.id, "at": signal.timestamp, "source": signal.source, "ends": ends,
-        "outcome": outcome(signal.signal), "summary": summary(signal.facts), "facts": dict(signal.facts),
+        "signal": signal.signal,
+        "id": signal.id,
+        "at": signal.timestamp,
+        "source": signal.source,
+        "ends": ends,
+        "outcome": outcome(signal.signal),
+        "summary": summary(signal.facts),
+        "facts": dict(signal.facts),
     }
 
 
@@ -117,10 +128,15 @@ def answer(claim: Claim, story: str, entries: list[dict[str, Any]]) -> dict[str,
     findings = [entry["summary"] for entry in entries if not entry["ends"] and entry["summary"]]
     body = {"outcome": last["outcome"], "summary": last["summary"]}
     body |= {"found": findings[-1]} if findings else {}
-    body |= {key: last["facts"][key] for key in ("capability_key", "reason", "detail") if key in last["facts"]}
+    body |= {key: last["facts"][key] for key in TOLD if key in last["facts"]}
     return body | {
-        "file": claim.file, "intent_id": claim.claim_id, "story": story, "ended_by": last["signal"],
-        "ended_at": last["at"], "see": f"signal-tap trace {story}", "signals": entries,
+        "file": claim.file,
+        "intent_id": claim.claim_id,
+        "story": story,
+        "ended_by": last["signal"],
+        "ended_at": last["at"],
+        "see": f"signal-tap trace {story}",
+        "signals": entries,
     }
 
 

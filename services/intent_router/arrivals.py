@@ -46,8 +46,14 @@ class Arrivals:
     `settle_s` is how long a file that was not closed must be unchanged; `warn` hears of what is left alone.
     """
 
-    def __init__(self, folder: Folder, settle_s: float, warn: Callable[[str, str], None],
-                 clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        settle_s: float,
+        warn: Callable[[str, str], None],
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self.folder = folder
         self.settle_s = settle_s
         self._warn = warn
@@ -157,7 +163,7 @@ class Arrivals:
             self._take_up(name, found)
 
     def _looks_cut_off(self, name: str, found: os.stat_result) -> bool:
-        """JSON that does not end, in a file nobody closed, is likelier to be half written than to be wrong."""
+        """JSON that does not end, in a file nobody closed, is likelier half written than wrong."""
         recent = self._wall() - found.st_ctime < PATIENCE * self.settle_s
         raw = peek(self.folder.root / name, PEEK_BYTES) if recent else None
         return raw is not None and raw.lstrip()[:1] == b"{" and rank_of(raw) is None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import cache
 
 from services.intent_router import routes
 from services.intent_router.answers import Answers
@@ -47,8 +47,17 @@ class Router:
         self.arrivals = Arrivals(self.folder, config["settle_s"], self._warn)
         self.answers = Answers(self.folder, lambda key: keyed(NAME, key))
         self.watcher = Watcher(self.folder, self.arrivals, config["sweep_s"], self._reporter("watch"))
-        self.work = Work(self.folder, self.arrivals, self.answers, load_routes(), limits(), send, daemon.log,
-                         self._reporter("work"), config["in_flight"])
+        self.work = Work(
+            self.folder,
+            self.arrivals,
+            self.answers,
+            routes=load_routes(),
+            limits=limits(),
+            send=send,
+            log=daemon.log,
+            report=self._reporter("work"),
+            in_flight=config["in_flight"],
+        )
         self.recording = asyncio.Lock()
         self.task: asyncio.Task[None] | None = None
 
@@ -59,13 +68,26 @@ class Router:
             await self.watcher.scanned.wait()
             tasks.create_task(self.work.run())
 
+    async def stop(self) -> None:
+        """Finish what is in hand, then end."""
+        self.work.stop()
+        await self.work.drain(DRAIN_S)
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+
     def tell(self) -> None:
         """Say how it stands."""
         counts = self.work.counts
         text = f"{len(self.arrivals)} waiting, {counts.routed} routed, {counts.refused} refused"
         daemon.status("; ".join([*self.faults.values(), text]))
 
-    def _reporter(self, part: str) -> Any:
+    def check(self) -> None:
+        """Raise what ended the work, if anything did."""
+        if self.task is not None and self.task.done() and not self.task.cancelled():
+            self.task.result()
+
+    def _reporter(self, part: str) -> Callable[[str | None], None]:
         def report(fault: str | None) -> None:
             if fault == self.faults.get(part):
                 return
@@ -92,36 +114,31 @@ def limits() -> Limits:
     return Limits(daemon.config["max_file_bytes"], daemon.config["max_question_bytes"])
 
 
-router: Router | None = None
+@cache
+def router() -> Router:
+    """The one router of this process, built when the configuration is there."""
+    return Router()
 
 
 @daemon.on_start
 async def start() -> None:
     """Refuse what cannot work, then watch."""
-    global router
-    router = Router()
-    refuse_network(router.folder.root)
-    await asyncio.to_thread(router.folder.ensure)
-    router.task = asyncio.create_task(router.run())
+    refuse_network(daemon.paths.intents)
+    await asyncio.to_thread(router().folder.ensure)
+    router().task = asyncio.create_task(router().run())
 
 
 @daemon.on_stop
 async def stop() -> None:
     """Finish what is in hand; the rest waits in `working/`."""
-    if router is None or router.task is None:
-        return
-    router.work.stop()
-    await router.work.drain(DRAIN_S)
-    router.task.cancel()
-    await asyncio.gather(router.task, return_exceptions=True)
+    await router().stop()
 
 
 @daemon.on_reload
 async def reload() -> None:
     """Take the new routes and limits; raises `ConfigError`, and the old ones stay."""
-    if router is not None:
-        router.work.routes = load_routes()
-        router.work.limits = limits()
+    router().work.routes = load_routes()
+    router().work.limits = limits()
 
 
 @daemon.on("Q_*")
@@ -138,30 +155,26 @@ async def found(signal: Signal) -> None:
 
 async def record(signal: Signal) -> None:
     """Keep a signal of a story; stories that no file began cost one look."""
-    if router is None or router.answers.claim_of(signal.correlation_id) is None:
+    answers = router().answers
+    if answers.claim_of(signal.correlation_id) is None:
         return
     ends = daemon.catalogue[signal.signal].terminal
-    async with router.recording:
-        await asyncio.to_thread(router.answers.record, signal, ends=ends)
+    async with router().recording:
+        await asyncio.to_thread(answers.record, signal, ends=ends)
 
 
 @daemon.every(STATUS_EVERY_S)
 async def tell() -> None:
     """Report, and fail loudly when the router's own work has ended."""
-    if router is None:
-        return
-    router.tell()
-    if router.task is not None and router.task.done() and not router.task.cancelled():
-        router.task.result()
+    router().tell()
+    router().check()
 
 
 @daemon.every(PRUNE_EVERY_S)
 async def prune() -> None:
     """Remove what is older than `keep_days`."""
-    if router is None:
-        return
     before_s = time.time() - daemon.config["keep_days"] * DAY_S
-    gone = await asyncio.to_thread(router.folder.prune, int(before_s * 1000))
-    gone += await asyncio.to_thread(router.answers.prune, before_s)
+    gone = await asyncio.to_thread(router().folder.prune, int(before_s * 1000))
+    gone += await asyncio.to_thread(router().answers.prune, before_s)
     if gone:
         daemon.log.info("pruned", files=gone)

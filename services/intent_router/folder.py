@@ -23,9 +23,11 @@ SUBFOLDERS = ("working", "done", "rejected")
 ROOM_FOR_SUFFIXES = len(".answer.json") + len(".~12345678")
 
 _CLAIMED = re.compile(
-    r"(?P<id>[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})\.(?P<name>.+)", re.DOTALL)
-_TEMPORARY = re.compile(r"(\..*|#.*#|.*~|.*\.(tmp|temp|part|partial|filepart|crdownload|swp|swx|swo))",
-                        re.DOTALL | re.IGNORECASE)
+    r"(?P<id>[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})\.(?P<name>.+)", re.DOTALL
+)
+_TEMPORARY = re.compile(
+    r"(\..*|#.*#|.*~|.*\.(tmp|temp|part|partial|filepart|crdownload|swp|swx|swo))", re.DOTALL | re.IGNORECASE
+)
 _libc = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1
 
@@ -65,7 +67,7 @@ def as_claim(name: str) -> Claim | None:
 
 
 def claimed_at_ms(name: str) -> int | None:
-    """Unix time in milliseconds at which the file of this name was claimed, from its id (RFC 9562, UUIDv7)."""
+    """When the file of this name was claimed, in Unix milliseconds, from its id (RFC 9562, UUIDv7)."""
     claim = as_claim(name)
     return int(claim.claim_id.replace("-", "")[:12], 16) if claim else None
 
@@ -140,8 +142,11 @@ class Folder:
         try:
             raw, before, after = _read(path, limit + 1)
         except PermissionError as error:
-            raise IntentRefused("unreadable", "The router may not read the file: permission denied.",
-                                f"Give it read permission: chmod a+r {claim.file}") from error
+            raise IntentRefused(
+                "unreadable",
+                "The router may not read the file: permission denied.",
+                f"Give it read permission: chmod a+r {claim.file}",
+            ) from error
         except BlockingIOError as error:
             raise StillWrittenError(file=claim.file) from error
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
@@ -163,7 +168,7 @@ class Folder:
         write_whole(self.rejected / f"{claim.name}.error", text)
 
     def prune(self, before_ms: int) -> int:
-        """Remove what was claimed before then (Unix milliseconds) from `done/` and `rejected/`; says how much."""
+        """Remove what was claimed before then (Unix milliseconds) from `done/` and `rejected/`."""
         return sum(_remove(path) for path in self._older(before_ms))
 
     def _older(self, before_ms: int) -> Iterator[Path]:
@@ -204,7 +209,8 @@ class Folder:
 
 def rename_new(source: Path, target: Path) -> None:
     """Rename without ever overwriting; raises `FileExistsError` (renameat2(2), RENAME_NOREPLACE)."""
-    if _libc.renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
+    old, new = os.fsencode(source), os.fsencode(target)
+    if _libc.renameat2(_AT_FDCWD, old, _AT_FDCWD, new, _RENAME_NOREPLACE) == 0:
         return
     number = ctypes.get_errno()
     if number not in (errno.EINVAL, errno.ENOSYS):
@@ -225,7 +231,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def peek(path: Path, limit: int) -> bytes | None:
-    """The first `limit` bytes of a regular file; None when it cannot be read, which its claim will explain."""
+    """The first `limit` bytes of a regular file; None when it cannot be read."""
     try:
         return _read(path, limit)[0]
     except (OSError, IntentRefused):
@@ -243,11 +249,19 @@ def _read(path: Path, most: int) -> tuple[bytes, os.stat_result, os.stat_result]
 
 
 def _require_regular(mode: int) -> None:
-    kinds = {stat.S_IFLNK: "a symbolic link", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket",
-             stat.S_IFDIR: "a folder", stat.S_IFBLK: "a device", stat.S_IFCHR: "a device"}
+    kinds = {
+        stat.S_IFLNK: "a symbolic link",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFBLK: "a device",
+        stat.S_IFCHR: "a device",
+    }
     if not stat.S_ISREG(mode):
-        raise IntentRefused("not_regular", f"It is {kinds.get(stat.S_IFMT(mode), 'no regular file')}, not a file.",
-                            "Drop the file itself: cp it into the folder.")
+        kind = kinds.get(stat.S_IFMT(mode), "something else")
+        raise IntentRefused(
+            "not_regular", f"It is {kind}, not a file.", "Drop the file itself: cp it into the folder."
+        )
 
 
 def _remove(path: Path) -> int:

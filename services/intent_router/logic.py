@@ -22,8 +22,10 @@ MODULE_TYPES = ("discover.module", "reinvestigate")
 READY = "Q_INTENT_READY"
 
 _TYPE = re.compile(r"(?=.{1,200}\Z)[\w-]+(\.[\w-]+)*")
-_KNOWN = {"": ("type", "intent_type", "id", "data", "priority", "reason"),
-          "data": ("question", "question_id", "priority", "evidence", "module_path", "hypothesis")}
+_KNOWN = {
+    "": ("type", "intent_type", "id", "data", "priority", "reason"),
+    "data": ("question", "question_id", "priority", "evidence", "module_path", "hypothesis"),
+}
 LONGEST_NAME = 256
 _LONGEST_TYPO, _MOST_TYPOS = 16, 32
 
@@ -105,7 +107,12 @@ def parse(raw: bytes, file: str, claim_id: str, limits: Limits) -> Intent:
     if len(raw) > limits.file_bytes:
         raise too_large(len(raw), limits.file_bytes)
     text = _decode(raw)
-    known = {"intent_id": claim_id, "file": file, "sha256": hashlib.sha256(raw).hexdigest(), "size_bytes": len(raw)}
+    known = {
+        "intent_id": claim_id,
+        "file": file,
+        "sha256": hashlib.sha256(raw).hexdigest(),
+        "size_bytes": len(raw),
+    }
     intent = _Reader(text, known).intent() if _is_json(text, file) else _from_text(text, file, known)
     _check_question(intent.question, limits.question_bytes)
     return intent
@@ -115,8 +122,12 @@ def plan(intent: Intent, routes: Sequence[Route]) -> tuple[Outgoing, ...]:
     """The root signal and what is routed from it; raises `IntentRefused` when no route fits."""
     routed = route(intent, routes)
     facts = {
-        "intent_id": intent.intent_id, "intent_type": intent.intent_type, "file": intent.file,
-        "sha256": intent.sha256, "size_bytes": intent.size_bytes, "priority": intent.priority,
+        "intent_id": intent.intent_id,
+        "intent_type": intent.intent_type,
+        "file": intent.file,
+        "sha256": intent.sha256,
+        "size_bytes": intent.size_bytes,
+        "priority": intent.priority,
         "routed_to": [out.signal for out in routed],
     }
     if intent.question_id != intent.intent_id:
@@ -135,9 +146,15 @@ def route(intent: Intent, routes: Sequence[Route]) -> tuple[Outgoing, ...]:
     if not taking:
         raise _unknown_type(intent.intent_type, routes)
     return tuple(
-        Outgoing(each.signal, {name: value for name, template in each.facts.items()
-                               if (value := fill(template, intent)) is not ABSENT},
-                 f"{intent.intent_id}/{number}")
+        Outgoing(
+            each.signal,
+            {
+                name: value
+                for name, template in each.facts.items()
+                if (value := fill(template, intent)) is not ABSENT
+            },
+            f"{intent.intent_id}/{number}",
+        )
         for number, each in enumerate(taking, 1)
     )
 
@@ -164,21 +181,24 @@ def _resolve(ref: Ref, intent: Intent) -> Any:
     if ref.optional:
         return ABSENT
     key = ".".join(ref.path if ref.path[0] in ("data", "reason") else ("data", *ref.path))
-    raise IntentRefused("bad_shape", f"An intent of type {intent.intent_type!r} needs {key}, which is not there.",
-                        _MISSING.get(key, f"Add {key}."), Where(key=key))
+    message = f"An intent of type {intent.intent_type!r} needs {key}, which is not there."
+    raise IntentRefused("bad_shape", message, _MISSING.get(key, f"Add {key}."), Where(key=key))
 
 
 _MISSING = {
     "data.question": 'Add the question: "data": {"question": "What does the json module do?"}.',
     "data.module_path": 'Name the module: "data": {"module_path": "json"}, or evidence ["module:json"], '
-                        'or type "discover.module.json"; for a general question use type "question".',
+    'or type "discover.module.json"; for a general question use type "question".',
 }
 
 
 def too_large(size: int, limit: int) -> IntentRefused:
     """The refusal of a file of more than `limit` bytes."""
-    return IntentRefused("too_large", f"The file has {size} bytes; at most {limit} are read.",
-                         "Shorten it, or name a file in data.evidence instead of pasting it.")
+    return IntentRefused(
+        "too_large",
+        f"The file has {size} bytes; at most {limit} are read.",
+        "Shorten it, or name a file in data.evidence instead of pasting it.",
+    )
 
 
 def _decode(raw: bytes) -> str:
@@ -187,12 +207,15 @@ def _decode(raw: bytes) -> str:
     except UnicodeDecodeError as error:
         good = raw[: error.start].decode("utf-8-sig", "replace")
         where = Where(good.count("\n") + 1, len(good) - good.rfind("\n"))
-        raise IntentRefused("not_text", f"Byte 0x{raw[error.start]:02x} is not UTF-8.",
-                            "Save the file as UTF-8.", where) from error
+        raise IntentRefused(
+            "not_text", f"Byte 0x{raw[error.start]:02x} is not UTF-8.", "Save the file as UTF-8.", where
+        ) from error
     if not text.strip():
         raise IntentRefused("empty", "The file is empty.", "Write a question or an intent into it.")
     if "\0" in text:
-        raise IntentRefused("not_text", "The file holds zero bytes; it is not text.", "Drop a text or JSON file.")
+        raise IntentRefused(
+            "not_text", "The file holds zero bytes; it is not text.", "Drop a text or JSON file."
+        )
     return text
 
 
@@ -204,27 +227,39 @@ def _is_json(text: str, file: str) -> bool:
         return True
     if not ending:
         return False
-    raise IntentRefused("not_an_intent", f"Files that end in {ending} and do not begin with {{ are not read.",
-                        "Name it .json for an intent, .txt or .md for a question.")
+    raise IntentRefused(
+        "not_an_intent",
+        f"Files that end in {ending} and do not begin with {{ are not read.",
+        "Name it .json for an intent, .txt or .md for a question.",
+    )
 
 
 def _from_text(text: str, file: str, known: dict[str, Any]) -> Intent:
-    return Intent(**known, intent_type="question", question_id=known["intent_id"], question=text.strip(), data={})
+    return Intent(
+        **known, intent_type="question", question_id=known["intent_id"], question=text.strip(), data={}
+    )
 
 
 def _check_question(question: str | None, limit: int) -> None:
     size = len((question or "").encode())
     if size > limit:
-        raise IntentRefused("question_too_large", f"The question has {size} bytes; at most {limit} are taken.",
-                            "Shorten the question; name files in data.evidence instead of pasting them.")
+        raise IntentRefused(
+            "question_too_large",
+            f"The question has {size} bytes; {limit} are taken.",
+            "Shorten the question; name files in data.evidence instead of pasting them.",
+        )
 
 
 def _unknown_type(intent_type: str, routes: Sequence[Route]) -> IntentRefused:
     known = sorted({glob for each in routes for glob in each.types})
     near = get_close_matches(intent_type, known, n=2)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    return IntentRefused("no_route", f"No route takes the intent type {intent_type!r}.",
-                         f"{hint}Known types: {', '.join(known)}.", Where(key="type"))
+    return IntentRefused(
+        "no_route",
+        f"No route takes the intent type {intent_type!r}.",
+        f"{hint}Known types: {', '.join(known)}.",
+        Where(key="type"),
+    )
 
 
 class _Reader:
@@ -245,10 +280,17 @@ class _Reader:
         evidence = self._evidence()
         module = self._module(intent_type, named, evidence)
         return Intent(
-            **self.known, intent_type=intent_type, question_id=named or self.known["intent_id"],
-            priority=self._priority(), question=self._question(intent_type, module), evidence=evidence,
-            module_path=module, hypothesis=self._string("data", "hypothesis"),
-            reason=self._string("reason"), data=self.data)
+            **self.known,
+            intent_type=intent_type,
+            question_id=named or self.known["intent_id"],
+            priority=self._priority(),
+            question=self._question(intent_type, module),
+            evidence=evidence,
+            module_path=module,
+            hypothesis=self._string("data", "hypothesis"),
+            reason=self._string("reason"),
+            data=self.data,
+        )
 
     def _type(self) -> str:
         keys = [key for key in ("type", "intent_type") if key in self.body]
@@ -257,8 +299,11 @@ class _Reader:
             raise self._fault(("type",), fault, 'Give one: "type": "discover.module" or "type": "question".')
         value = self._string(keys[0])
         if value is None or not _TYPE.fullmatch(value):
-            raise self._fault((keys[0],), f"{_short(value)} is not an intent type.",
-                              "Use words of letters, digits, _ and - joined by single dots.")
+            raise self._fault(
+                (keys[0],),
+                f"{_short(value)} is not an intent type.",
+                "Use words of letters, digits, _ and - joined by single dots.",
+            )
         return value
 
     def _priority(self) -> str:
@@ -274,8 +319,9 @@ class _Reader:
             return value
         if isinstance(value, int) and not isinstance(value, bool) and value in NUMBERED:
             return NUMBERED[value]
-        raise self._fault(path, f"{_short(value)} is not a priority.",
-                          "Use critical, high, normal or low; or 7, 6, 5 or 4.")
+        raise self._fault(
+            path, f"{_short(value)} is not a priority.", "Use critical, high, normal or low; or 7, 6, 5 or 4."
+        )
 
     def _question(self, intent_type: str, module: str | None) -> str | None:
         asked = self._string("data", "question")
@@ -290,11 +336,16 @@ class _Reader:
         if items is None:
             return ()
         if not isinstance(items, list):
-            raise self._fault(("data", "evidence"), "data.evidence is not a list.", 'Write ["path:src/audio"].')
+            raise self._fault(
+                ("data", "evidence"), "data.evidence is not a list.", 'Write ["path:src/audio"].'
+            )
         for number, item in enumerate(items):
             if not isinstance(item, str):
-                raise self._fault(("data", "evidence", number), f"{_short(item)} is not a string.",
-                                  'Evidence is a list of strings such as "path:src/audio".')
+                raise self._fault(
+                    ("data", "evidence", number),
+                    f"{_short(item)} is not a string.",
+                    'Evidence is a list of strings such as "path:src/audio".',
+                )
         return tuple(items)
 
     def _module(self, intent_type: str, named: str | None, evidence: tuple[str, ...]) -> str | None:
@@ -321,13 +372,17 @@ class _Reader:
         if value is None:
             return None
         if not isinstance(value, str) or not value.strip():
-            raise self._fault(path, f"{_short(value)} is not a text.", "Write a non-empty string, or leave the key out.")
+            raise self._fault(
+                path, f"{_short(value)} is not a text.", "Write a non-empty string, or leave the key out."
+            )
         return value.strip()
 
     def _name(self, *path: str) -> str | None:
         value = self._string(*path)
         if value is not None and len(value) > LONGEST_NAME:
-            raise self._fault(path, f"{_short(value)} is too long.", f"Take at most {LONGEST_NAME} characters.")
+            raise self._fault(
+                path, f"{_short(value)} is too long.", f"Take at most {LONGEST_NAME} characters."
+            )
         return value
 
     def _catch_typos(self, found: Mapping[str, Any], path: Path) -> None:
@@ -338,10 +393,13 @@ class _Reader:
         for key in odd:
             near = get_close_matches(key, missing, n=1, cutoff=0.85)
             if near:
-                raise self._fault((*path, key), f"The key {_short(key)} is not known.", f"Did you mean {near[0]!r}?")
+                raise self._fault(
+                    (*path, key), f"The key {_short(key)} is not known.", f"Did you mean {near[0]!r}?"
+                )
 
     def _fault(self, path: Path, message: str, mend: str) -> IntentRefused:
-        return IntentRefused("bad_shape", message, mend, strict.place(self.text, path) if path else Where(1, 1))
+        where = strict.place(self.text, path) if path else Where(1, 1)
+        return IntentRefused("bad_shape", message, mend, where)
 
 
 def _last_part(intent_type: str, named: str | None) -> str | None:
@@ -349,7 +407,7 @@ def _last_part(intent_type: str, named: str | None) -> str | None:
     for whole in (intent_type, named or ""):
         for prefix in MODULE_TYPES:
             if whole.startswith(f"{prefix}.") and len(whole) > len(prefix) + 1:
-                return whole[len(prefix) + 1:]
+                return whole[len(prefix) + 1 :]
     is_module = intent_type.startswith(MODULE_TYPES)
     return named.rpartition(".")[2] or None if is_module and named and "." in named else None
 

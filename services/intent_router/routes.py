@@ -70,23 +70,27 @@ class _File:
         routes = [self._route(item, ("routes", number)) for number, item in enumerate(items)]
         for number, route in enumerate(routes):
             if route.name in {earlier.name for earlier in routes[:number]}:
-                raise self._fault(("routes", number, "name"), f"a route before it is named {route.name!r} too")
+                raise self._fault(("routes", number, "name"), f"an earlier route is named {route.name!r} too")
         return tuple(routes)
 
     def _load(self) -> Marked:
         try:
             return parse(self.path.read_bytes())
         except OSError as error:
-            raise ConfigError(f"{self.path}: cannot be read: {error.strerror}.", file=str(self.path)) from error
+            message = f"{self.path}: cannot be read: {error.strerror}."
+            raise ConfigError(message, file=str(self.path)) from error
         except YamlError as error:
-            raise ConfigError(f"{self.path}:{error.line}: {error}.", file=str(self.path), line=error.line) from error
+            message = f"{self.path}:{error.line}: {error}."
+            raise ConfigError(message, file=str(self.path), line=error.line) from error
 
     def _route(self, item: Any, key: PathTo) -> Route:
         item = self._mapping(item, key, _KEYS)
         types = self._types(item.get("type"), key)
         signal = self._signal(item.get("signal"), key)
-        facts = {name: self._template(value, (*key, "facts", name))
-                 for name, value in self._mapping(item.get("facts"), (*key, "facts")).items()}
+        facts = {
+            name: self._template(value, (*key, "facts", name))
+            for name, value in self._mapping(item.get("facts"), (*key, "facts")).items()
+        }
         self._fit(facts, signal, (*key, "facts"))
         name = item.get("name", f"{signal} for {', '.join(types)}")
         if not isinstance(name, str) or not name:
@@ -108,8 +112,11 @@ class _File:
             hint = f"; did you mean {' or '.join(near)}?" if near else "; add its contract to contracts.d/"
             raise self._fault(where, f"no contract is named {value!r}{hint}")
         if value not in self.emits or value == READY:
-            raise self._fault(where, f"the intent router may not emit {value}; list it under `emits` in an "
-                                     "overlay of its manifest, daemons.d/intent_router.yaml")
+            raise self._fault(
+                where,
+                f"the intent router may not emit {value}; list it under `emits` in an "
+                "overlay of its manifest, daemons.d/intent_router.yaml",
+            )
         return value
 
     def _template(self, value: Any, key: PathTo) -> Any:
@@ -158,5 +165,6 @@ class _File:
 
     def _fault(self, path: PathTo, message: str) -> LigandError:
         line, key = self.marked.line(path), dotted(path)
-        return ConfigError(f"{self.path}:{line}: {key or 'the file'}: {message}.",
-                           file=str(self.path), line=line, key=key)
+        return ConfigError(
+            f"{self.path}:{line}: {key or 'the file'}: {message}.", file=str(self.path), line=line, key=key
+        )

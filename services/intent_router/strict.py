@@ -41,7 +41,8 @@ def loads(text: str) -> Any:
         raise IntentRefused("not_json", "The JSON is nested too deeply.", "Flatten it.") from error
     except UnicodeEncodeError as error:
         message = "A string holds half of a surrogate pair, which is no character."
-        raise IntentRefused("not_json", message, "Write the character itself, or its whole \\u pair.") from error
+        mend = "Write the character itself, or its whole \\u pair."
+        raise IntentRefused("not_json", message, mend) from error
     return value
 
 
@@ -72,13 +73,18 @@ def _where(text: str, offset: int, key: str | None) -> Where:
 def _syntax(error: json.JSONDecodeError) -> IntentRefused:
     where = Where(error.lineno, error.colno)
     if error.msg == "Extra data":
-        return IntentRefused("not_json", "There is more text after the end of the JSON object.",
-                             "Keep one object a file.", where)
+        return IntentRefused(
+            "not_json",
+            "There is more text after the end of the JSON object.",
+            "Keep one object a file.",
+            where,
+        )
     return IntentRefused("not_json", f"This is not JSON: {error.msg}.", "Mend the JSON at that place.", where)
 
 
 def _refusal_of(fault: _Fault, text: str) -> IntentRefused:
-    mend = "Keep one of them." if fault.reason == "duplicate_key" else "Write a finite number of at most 64 bits."
+    twice = fault.reason == "duplicate_key"
+    mend = "Keep one of them." if twice else "Write a finite number of at most 64 bits."
     return IntentRefused(fault.reason, str(fault), mend, _where_of(fault, text))
 
 
@@ -142,4 +148,5 @@ def _float(token: str) -> float:
 
 
 _decoder = json.JSONDecoder(
-    object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer, parse_float=_float)
+    object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer, parse_float=_float
+)

@@ -17,16 +17,18 @@ from signals.errors import LigandError
 PAGE = 256
 SWEEP_WITHOUT_WATCH_S = 2.0
 
-_MASK: Final[int] = (flags.CLOSE_WRITE | flags.MOVED_TO | flags.CREATE | flags.DELETE_SELF | flags.MOVE_SELF
-                     | flags.ONLYDIR)
+_MASK: Final[int] = (
+    flags.CLOSE_WRITE | flags.MOVED_TO | flags.CREATE | flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR
+)
 _GONE: Final[int] = flags.DELETE_SELF | flags.MOVE_SELF | flags.IGNORED | flags.UNMOUNT
 
 
 class Watcher:
     """Feeds `arrivals` from the folder. `report` hears the fault while the watch does not work, else None."""
 
-    def __init__(self, folder: Folder, arrivals: Arrivals, sweep_s: float,
-                 report: Callable[[str | None], None]) -> None:
+    def __init__(
+        self, folder: Folder, arrivals: Arrivals, sweep_s: float, report: Callable[[str | None], None]
+    ) -> None:
         self.folder = folder
         self.arrivals = arrivals
         self.sweep_s = sweep_s
@@ -155,7 +157,9 @@ class Watcher:
 
 
 def _advice(error: OSError) -> str:
-    words = {errno.ENOSPC: "no inotify watch is left: raise fs.inotify.max_user_watches",
-             errno.EMFILE: "no inotify instance is left: raise fs.inotify.max_user_instances"}
+    words = {
+        errno.ENOSPC: "no inotify watch is left: raise fs.inotify.max_user_watches",
+        errno.EMFILE: "no inotify instance is left: raise fs.inotify.max_user_instances",
+    }
     reason = words.get(error.errno or 0, f"the folder cannot be watched: {error}")
     return f"{reason}; looking every {SWEEP_WITHOUT_WATCH_S:g} s until then"

@@ -13,7 +13,14 @@ from services.intent_router.arrivals import Arrivals, Item
 from services.intent_router.folder import Claim, Folder, StillWrittenError, shown
 from services.intent_router.logic import Limits, Outgoing, Route, parse, plan
 from services.intent_router.refusal import IntentRefused, explain
-from signals.errors import BusUnreachableError, ConfigError, ConflictError, LigandError, PressureError, QuotaError
+from signals.errors import (
+    BusUnreachableError,
+    ConfigError,
+    ConflictError,
+    LigandError,
+    PressureError,
+    QuotaError,
+)
 
 REJECTED = "Q_INTENT_REJECTED"
 RETRY_S = 1.0
@@ -61,9 +68,19 @@ class Work:
     """Takes files from `arrivals` in order, `in_flight` at once, in two groups: while one waits for the bus
     the other claims and reads. `report` hears what holds the work up, else None."""
 
-    def __init__(self, folder: Folder, arrivals: Arrivals, answers: Answers, routes: Sequence[Route],
-                 limits: Limits, send: Send, log: Log, report: Callable[[str | None], None],
-                 in_flight: int = 64) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        arrivals: Arrivals,
+        answers: Answers,
+        *,
+        routes: Sequence[Route],
+        limits: Limits,
+        send: Send,
+        log: Log,
+        report: Callable[[str | None], None],
+        in_flight: int = 64,
+    ) -> None:
         self.folder = folder
         self.arrivals = arrivals
         self.answers = answers
@@ -132,8 +149,12 @@ class Work:
         except (OSError, ConfigError) as error:
             if item.name not in self._unclaimable:
                 self._unclaimable.add(item.name)
-                self._log.warning("not_claimed", file=shown(item.name), error=str(error),
-                                  hint="give the router write permission on the drop folder")
+                self._log.warning(
+                    "not_claimed",
+                    file=shown(item.name),
+                    error=str(error),
+                    hint="give the router write permission on the drop folder",
+                )
             return None
         self._unclaimable.discard(item.name)
         return claim
@@ -180,14 +201,19 @@ class Work:
             return
         self.folder.finish(claim)
         self.counts.routed += 1
-        self._log.info("routed", file=claim.file, intent_id=claim.claim_id,
-                       to=[out.signal for out in signals[1:]])
+        self._log.info(
+            "routed", file=claim.file, intent_id=claim.claim_id, to=[out.signal for out in signals[1:]]
+        )
 
     async def _refuse(self, claim: Claim, refusal: IntentRefused) -> None:
         self.answers.forget(claim)
         self.folder.explain(claim, explain(refusal, claim.file, str(self.folder.root)))
-        facts = {"file": claim.file, "kept_at": shown(str(self.folder.rejected / claim.name)),
-                 "reason": refusal.reason, "detail": refusal.detail}
+        facts = {
+            "file": claim.file,
+            "kept_at": shown(str(self.folder.rejected / claim.name)),
+            "reason": refusal.reason,
+            "detail": refusal.detail,
+        }
         await self._emit(claim, [Outgoing(REJECTED, facts, f"{claim.claim_id}/rejected")])
         self.folder.reject(claim)
         self.counts.refused += 1
@@ -217,5 +243,7 @@ class Work:
 def _by_contract(error: LigandError) -> IntentRefused:
     path = error.fields.get("path")
     place = f" at {path}" if path else ""
-    return IntentRefused(f"refused_{error.code}", f"The bus does not take what it asks for{place}: {error.message}",
-                         "Mend that part of the intent, or the route that fills it.")
+    message = f"The bus does not take what it asks for{place}: {error.message}"
+    return IntentRefused(
+        f"refused_{error.code}", message, "Mend that part of the intent, or the route that fills it."
+    )
