@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from services.intent_router.folder import Folder, peek, shown
-from services.intent_router.logic import NUMBERED, PRIORITIES
+from services.intent_router.intent import NUMBERED, PRIORITIES
 
 RESUMED = -1
 NORMAL = PRIORITIES.index("normal")

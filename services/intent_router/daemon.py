@@ -11,7 +11,8 @@ from services.intent_router import routes
 from services.intent_router.answers import Answers
 from services.intent_router.arrivals import Arrivals
 from services.intent_router.folder import Folder
-from services.intent_router.logic import Limits, Outgoing, Route
+from services.intent_router.intent import Limits
+from services.intent_router.logic import Outgoing, Route
 from services.intent_router.mounts import refuse_network
 from services.intent_router.watch import Watcher
 from services.intent_router.work import Work

@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
 
-from services.intent_router.logic import READY, Intent, Ref, Route
+from services.intent_router.intent import Intent
+from services.intent_router.logic import READY, Ref, Route
 from services.intent_router.strict import dotted
 from services.runtime.yamlmarks import Marked, PathTo, YamlError, parse
 from signals.errors import ConfigError, LigandError

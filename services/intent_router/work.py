@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from services.intent_router.answers import Answers
 from services.intent_router.arrivals import Arrivals, Item
 from services.intent_router.folder import Claim, Folder, StillWrittenError, shown
-from services.intent_router.logic import Limits, Outgoing, Route, parse, plan
+from services.intent_router.intent import Limits
+from services.intent_router.logic import Outgoing, Route, parse, plan
 from services.intent_router.refusal import IntentRefused, explain
 from signals.errors import (
     BusUnreachableError,
