@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from services.intent_router.folder import Claim, Folder, as_claim, write_whole
 from services.intent_router.logic import root_key
+from signals.ids import is_id
 
 STORIES = ".stories"
 SUFFIX = ".answer.json"
@@ -68,10 +69,10 @@ class Answers:
 
     def claim_of(self, story: str | None) -> Claim | None:
         """The claim whose story this is; None for a story that no file began."""
-        if not story or "/" in story:
+        if not is_id(story):
             return None
         try:
-            return as_claim((self.stories / story).readlink().name)
+            return as_claim((self.stories / str(story)).readlink().name)
         except FileNotFoundError:
             return None
 

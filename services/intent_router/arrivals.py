@@ -64,6 +64,7 @@ class Arrivals:
         self._settling: dict[tuple[bool, str], _Settling] = {}
         self._warned: set[str] = set()
         self._some = asyncio.Event()
+        self.on_settling: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
         return len(self._known) + len(self._settling)
@@ -95,6 +96,7 @@ class Arrivals:
             now = self._clock()
             self._settling.pop((claimed, name), None)
             self._settling[claimed, name] = _Settling(_state(found), now, now)
+            self.on_settling()
 
     def settled(self, most: int) -> bool:
         """Pass on what has been unchanged for long enough, up to `most` files; says whether there is more.

@@ -20,6 +20,7 @@ from services.intent_router.refusal import IntentRefused
 from signals.errors import ConfigError, LigandError
 
 SUBFOLDERS = ("working", "done", "rejected")
+CLAIM_PREFIX = 37  # a UUID and a dot
 ROOM_FOR_SUFFIXES = len(".answer.json") + len(".~12345678")
 
 _CLAIMED = re.compile(
@@ -196,7 +197,7 @@ class Folder:
         """The name without the id of an earlier claim, short enough to carry a new one and every suffix."""
         while earlier := _CLAIMED.fullmatch(name):
             name = earlier["name"]
-        room = os.pathconf(self.working, "PC_NAME_MAX") - len(f"{self.new_id()}.") - ROOM_FOR_SUFFIXES
+        room = os.pathconf(self.root, "PC_NAME_MAX") - CLAIM_PREFIX - ROOM_FOR_SUFFIXES
         raw = os.fsencode(name)
         if len(raw) <= room:
             return name

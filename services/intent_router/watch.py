@@ -36,6 +36,7 @@ class Watcher:
         self._report = report
         self._fault: str | None = None
         self._wake = asyncio.Event()
+        arrivals.on_settling = self._wake.set
         self._hints: dict[str, bool] = {}
         self._rescan = True
         self._inotify: INotify | None = None
