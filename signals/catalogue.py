@@ -7,7 +7,8 @@ in `contracts.d`. Loading parses; a contract is compiled at its first check.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -52,7 +53,7 @@ class Expects:
 
     def deadline_s(self, facts: Facts) -> float:
         """Seconds from first delivery of a request with these (valid) facts."""
-        return float(self.within_s if self.within_fact is None else facts[self.within_fact])
+        return self.within_s if self.within_s is not None else float(facts[self.within_fact or ""])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,9 +73,9 @@ class Contract:
     expects: Expects | None
     unconsumed: str | None
     story_limit: int
-    schema: dict[str, Any]
-    examples: tuple[Facts, ...]
-    counter_examples: tuple[CounterExample, ...]
+    schema: dict[str, Any] = field(repr=False)
+    examples: tuple[Facts, ...] = field(repr=False)
+    counter_examples: tuple[CounterExample, ...] = field(repr=False)
     secrets: tuple[tuple[str, ...], ...]
     _compiled: jsonschema_rs.Draft202012Validator | None = field(default=None, init=False, repr=False)
 
@@ -97,10 +98,10 @@ class Contract:
         """
         if self.is_valid(facts):
             return facts, ()
-        copy = orjson.loads(orjson.dumps(facts))
+        copy = deepcopy(facts)
         dropped: list[str] = []
         for place, names in self._unknown(copy):
-            target = copy
+            target: Any = copy
             for step in place:
                 target = target[step]
             for name in names:
@@ -109,24 +110,28 @@ class Contract:
         return (copy, tuple(sorted(dropped))) if dropped else (facts, ())
 
     def _unknown(self, facts: Facts) -> list[tuple[list[str | int], list[str]]]:
-        errors = (self._compiled or self._compile()).iter_errors(facts)
         extra = jsonschema_rs.ValidationErrorKind.AdditionalProperties
+        try:
+            errors = list(self._validator().iter_errors(facts))
+        except ValueError:  # not JSON at all: nothing to drop that would mend it
+            return []
         return [(e.instance_path, e.kind.unexpected) for e in errors if isinstance(e.kind, extra)]
+
+    def _validator(self) -> jsonschema_rs.Draft202012Validator:
+        return self._compiled or self._compile()
 
     def _compile(self) -> jsonschema_rs.Draft202012Validator:
         try:
             compiled = jsonschema_rs.Draft202012Validator(self.schema, retriever=refuse)
         except ValueError as error:
-            raise ContractError(
-                f"{self.name}: its schema cannot be compiled: {_first_line(error)}"
-            ) from error
+            raise ContractError(f"{self.name}: its schema cannot be compiled: {_first_line(error)}") from error
         object.__setattr__(self, "_compiled", compiled)
         return compiled
 
     def _explained(self, facts: Any) -> SchemaError:
         from signals.explaining import explain  # noqa: PLC0415 - jsonschema takes 70 ms to import
 
-        return explain(self.name, self.schema, self.secrets, facts)
+        return explain(self.name, self.schema, self.secrets, self._validator(), facts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,16 +150,18 @@ class Catalogue(Mapping[str, Contract]):
         packaged = [_read(file) for file in sorted(PACKAGED.glob("Q_*.json"))]
         versions = {(contract.name, contract.version): contract for contract in packaged}
         reserved = frozenset(name for name, _ in versions)
-        added = [file for folder in extra if folder.is_dir() for file in sorted(folder.glob("*.json"))]
-        for file in added:
-            _add(versions, reserved, _read(file), file)
+        files = [file for folder in extra for file in _files(folder)]
+        added = [(file, _read(file)) for file in files]
+        for file, contract in added:
+            _add(versions, reserved, contract, file)
         catalogue = cls.of(versions.values())
-        for file in added:
-            _judge_file(file, catalogue)
+        known = {name: contract.schema for name, contract in catalogue.newest.items()}
+        for file, contract in added:
+            judge(contract.schema, file, known)
         return catalogue
 
     @classmethod
-    def of(cls, contracts: Sequence[Contract] | Any) -> Catalogue:
+    def of(cls, contracts: Iterable[Contract]) -> Catalogue:
         """A catalogue of just these contracts."""
         versions = {(c.name, c.version): c for c in sorted(contracts, key=lambda c: (c.name, c.version))}
         return cls(versions, {name: contract for (name, _), contract in versions.items()})
@@ -194,9 +201,9 @@ class Catalogue(Mapping[str, Contract]):
         from difflib import get_close_matches  # noqa: PLC0415 - only for the message
 
         near = get_close_matches(str(name), self.newest, n=1, cutoff=0.7)
-        hint = f"did you mean {near[0]}?" if near else "add its contract to contracts.d, or mend the name"
+        hint = f"did you mean {near[0]}? If not, " if near else ""
         raise UnknownSignalError(
-            f"no contract is named {str(name)[:80]}: {hint}",
+            f"no contract is named {str(name)[:80]}: {hint}add its contract to contracts.d",
             path="$.signal",
             expected=near[0] if near else "the name of a contract",
         ) from None
@@ -209,6 +216,15 @@ def pointer(steps: Sequence[str | int]) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(f for f in folder.iterdir() if f.suffix == ".json" and not f.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ContractError(f"{folder}: cannot be read: {error.strerror}", file=str(folder)) from error
 
 
 def _read(file: Path) -> Contract:
@@ -257,9 +273,7 @@ def _expects(own: dict[str, Any]) -> Expects:
     )
 
 
-def _add(
-    versions: dict[tuple[str, int], Contract], reserved: frozenset[str], contract: Contract, file: Path
-) -> None:
+def _add(versions: dict[tuple[str, int], Contract], reserved: frozenset[str], contract: Contract, file: Path) -> None:
     if contract.name in reserved:
         what = f"{contract.name} is one of Ligand's own signals; give yours another name"
     elif (contract.name, contract.version) in versions:
@@ -268,8 +282,3 @@ def _add(
         versions[contract.name, contract.version] = contract
         return
     raise ContractError(f"{file}: {what}", file=str(file))
-
-
-def _judge_file(file: Path, catalogue: Catalogue) -> None:
-    known = {name: contract.schema for name, contract in catalogue.newest.items()}
-    judge(orjson.loads(file.read_bytes()), file, known)

@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from jsonschema import Draft202012Validator
+import jsonschema_rs
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError, relevance
+from referencing import Registry
 
 from signals.errors import SchemaError
 
 SHOWN = 60
+DEEPEST = 32  # no contract is deeper
+ANY = {"type": "a value, as the other fields ask for it"}
+BOUNDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "above",
+    "maximum": "at most",
+    "exclusiveMaximum": "below",
+}
 TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -23,23 +33,35 @@ TYPES = {
 }
 
 
-def explain(name: str, schema: dict[str, Any], secrets: Sequence[Sequence[str]], facts: Any) -> SchemaError:
-    """The error to raise for facts that were found not to fit.
+def explain(
+    name: str,
+    schema: dict[str, Any],
+    secrets: Sequence[Sequence[str]],
+    strict: jsonschema_rs.Draft202012Validator,
+    facts: Any,
+) -> SchemaError:
+    """The error to raise for facts that `strict`, the compiled schema, refused.
 
     `path` is the place (`$.facts.priority`), `expected` what the contract asks for there; the message also
     shows, shortened, what was found, except at places marked secret.
     """
-    if (foreign := _foreign(facts, [])) is not None:
-        steps, value = foreign
-        return _error(name, steps, "a value that JSON has", f"a Python {type(value).__name__}", 0)
-    errors = sorted(Draft202012Validator(schema).iter_errors(facts), key=relevance, reverse=True)
-    if not errors:
-        return _error(name, [], "facts as in the contract", "something only the strict check refuses", 0)
-    error = _deepest(errors[0])
-    steps, expected, found = _words(error)
+    try:
+        refused = list(strict.iter_errors(facts))
+    except ValueError:
+        steps, value = _foreign(facts, []) or ([], facts)
+        return _error(name, steps, "what JSON can hold", f"a Python {type(value).__name__}", 0)
+    errors = sorted(_validator(schema).iter_errors(facts), key=relevance, reverse=True)
+    steps, expected, found = _words(_deepest(errors[0])) if errors else _strict_words(schema, refused[0])
     if any(_is_at(steps, secret) for secret in secrets):
         found = "a value that is not shown"
-    return _error(name, steps, expected, found, len(errors) - 1)
+    return _error(name, steps, expected, found, max(len(errors), 1) - 1)
+
+
+def _validator(schema: dict[str, Any]) -> Any:
+    """Tuples are lists here, as they are for the fast check and on the wire; nothing is ever fetched."""
+    types = Draft202012Validator.TYPE_CHECKER.redefine("array", lambda _, value: isinstance(value, list | tuple))
+    extend: Any = validators.extend
+    return extend(Draft202012Validator, type_checker=types)(schema, registry=Registry())
 
 
 def _error(name: str, steps: Sequence[str | int], expected: str, found: str, others: int) -> SchemaError:
@@ -51,22 +73,31 @@ def _error(name: str, steps: Sequence[str | int], expected: str, found: str, oth
 
 def _deepest(error: ValidationError) -> ValidationError:
     """Of alternatives, the failure that came furthest."""
-    while error.context:
+    while error.context and any(inner.validator != "required" for inner in error.context):
         error = max(error.context, key=lambda e: (len(e.absolute_path), relevance(e)))
     return error
 
 
 def _words(error: ValidationError) -> tuple[list[str | int], str, str]:
     steps: list[str | int] = list(error.absolute_path)
+    instance: Any = error.instance
     schema = error.schema if isinstance(error.schema, dict) else {}
     known = schema.get("properties", {})
     if error.validator == "required":
-        missing = next(n for n in schema["required"] if n not in error.instance)
-        return [*steps, missing], expectation(known.get(missing, {})), "nothing"
+        missing = next(n for n in schema["required"] if n not in instance)
+        return [*steps, missing], expectation(known.get(missing, ANY)), "nothing"
     if error.validator == "additionalProperties":
-        extra = next((n for n in error.instance if n not in known), "")
+        extra = next((n for n in instance if n not in known), "")
         return [*steps, extra], _one_of_fields(extra, known), "a field that the contract does not know"
-    return steps, expectation(schema, str(error.validator)), shown(error.instance)
+    return steps, expectation(schema, str(error.validator)), shown(instance)
+
+
+def _strict_words(schema: dict[str, Any], error: jsonschema_rs.ValidationError) -> tuple[list[str | int], str, str]:
+    """For what only the compiled check refuses, such as a line break after a pattern's end."""
+    part: Any = schema
+    for step in error.schema_path[:-1]:
+        part = part[step]
+    return list(error.instance_path), expectation(part, str(error.schema_path[-1])), shown(error.instance)
 
 
 def _one_of_fields(extra: object, known: dict[str, Any]) -> str:
@@ -103,15 +134,7 @@ def _fields(schema: dict[str, Any]) -> str:
 
 
 def _range(schema: dict[str, Any]) -> str:
-    bounds = {
-        "minimum": "at least",
-        "exclusiveMinimum": "above",
-        "maximum": "at most",
-        "exclusiveMaximum": "below",
-    }
-    return "a number " + " and ".join(
-        f"{word} {schema[key]}" for key, word in bounds.items() if key in schema
-    )
+    return "a number " + " and ".join(f"{word} {schema[key]}" for key, word in BOUNDS.items() if key in schema)
 
 
 def _pattern(schema: dict[str, Any]) -> str:
@@ -122,7 +145,19 @@ def _unique(_: dict[str, Any]) -> str:
     return "a list without repetitions"
 
 
+def _one_of(schema: dict[str, Any]) -> str:
+    fields = [" and ".join(part.get("required", ["…"])) for part in schema["oneOf"]]
+    return f"exactly one of the fields {', '.join(fields)}"
+
+
+def _any_of(schema: dict[str, Any]) -> str:
+    fields = [" and ".join(part.get("required", ["…"])) for part in schema["anyOf"]]
+    return f"at least one of the fields {', '.join(fields)}"
+
+
 _RULES = {
+    "oneOf": _one_of,
+    "anyOf": _any_of,
     "minLength": _length,
     "maxLength": _length,
     "minItems": _items,
@@ -152,11 +187,9 @@ def shown(value: Any) -> str:
         return f"a list of {len(value)} items"
     if isinstance(value, str) and len(value) > SHOWN:
         return f"{value[:SHOWN]!r}… ({len(value)} characters)"
-    return (
-        {None: "null", True: "true", False: "false"}.get(value, repr(value)[:SHOWN])
-        if not isinstance(value, int | float) or isinstance(value, bool)
-        else repr(value)[:SHOWN]
-    )
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(value)[:SHOWN]
 
 
 def _is_at(steps: Sequence[str | int], secret: Sequence[str]) -> bool:
@@ -166,16 +199,19 @@ def _is_at(steps: Sequence[str | int], secret: Sequence[str]) -> bool:
 
 
 def _foreign(value: Any, steps: list[str | int]) -> tuple[list[str | int], Any] | None:
-    """The first value that is none of JSON's types, looked for only as deep as a contract goes."""
-    if len(steps) > 32:
+    """The first value that is none of JSON's, with its place."""
+    if len(steps) > DEEPEST:
         return steps, value
+    inner: list[tuple[Any, Any]] = []
     if isinstance(value, dict):
-        bad = next((key for key in value if not isinstance(key, str)), None)
-        inner: list[tuple[str | int, Any]] = list(value.items())
-        if bad is not None:
-            return steps, bad
+        inner = list(value.items())
     elif isinstance(value, list | tuple):
         inner = list(enumerate(value))
-    else:
-        return None if value is None or isinstance(value, str | int | float) else (steps, value)
-    return next((f for step, v in inner if (f := _foreign(v, [*steps, step])) is not None), None)
+    elif value is not None and not isinstance(value, str | int | float):
+        return steps, value
+    for step, item in inner:
+        if not isinstance(step, str | int) or (isinstance(value, dict) and not isinstance(step, str)):
+            return steps, step
+        if (found := _foreign(item, [*steps, step])) is not None:
+            return found
+    return None

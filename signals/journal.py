@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import orjson
 
 from signals.errors import ConfigError, LigandError
 from signals.ids import is_id, pack, unpack
@@ -53,7 +54,12 @@ CREATE TABLE aside (
   envelope BLOB,
   PRIMARY KEY (consumer, seq)
 ) WITHOUT ROWID;
-CREATE TABLE state (daemon TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (daemon, key)) WITHOUT ROWID;
+CREATE TABLE state (
+  daemon TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value BLOB NOT NULL,
+  PRIMARY KEY (daemon, key)
+) WITHOUT ROWID;
 CREATE TABLE deadline (
   seq INTEGER PRIMARY KEY,
   id BLOB NOT NULL,
@@ -67,8 +73,7 @@ CREATE TABLE deadline (
 CREATE INDEX deadline_id ON deadline (id);
 CREATE INDEX deadline_open ON deadline (status) WHERE status = 'open';
 CREATE TABLE dead (
-  number INTEGER PRIMARY KEY,
-  dead_letter_id TEXT NOT NULL UNIQUE,
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
   at_us INTEGER NOT NULL,
   reason TEXT NOT NULL,
   daemon TEXT NOT NULL,
@@ -77,7 +82,6 @@ CREATE TABLE dead (
   seq INTEGER,
   correlation BLOB,
   generation INTEGER NOT NULL,
-  bytes INTEGER NOT NULL,
   status TEXT NOT NULL,
   file_offset INTEGER,
   line BLOB
@@ -140,18 +144,26 @@ class Journal:
 
     def names(self) -> dict[str, int]:
         """How many of each signal are kept."""
-        rows = self._all("SELECT word, n FROM (SELECT name, count(*) n FROM signal GROUP BY name) JOIN word ON word_id = name")
-        return dict(rows)  # type: ignore[arg-type]
+        rows = self._all(
+            "SELECT word, n FROM (SELECT name, count(*) n FROM signal GROUP BY name) JOIN word ON word_id = name"
+        )
+        return dict(rows)
 
     def page(self, after: int, limit: int = 500, names: Sequence[str] | None = None) -> list[tuple[int, bytes]]:
         """Up to `limit` envelopes with `seq` over `after`, in order; of these names only, if given."""
         where, values = self._named(names)
-        return self._all(f"SELECT seq, envelope FROM signal WHERE seq > ? {where} ORDER BY seq LIMIT ?", [after, *values, limit])  # type: ignore[return-value]
+        return self._all(
+            f"SELECT seq, envelope FROM signal WHERE seq > ? {where} ORDER BY seq LIMIT ?",
+            [after, *values, limit],
+        )
 
     def page_before(self, before: int, limit: int = 500, names: Sequence[str] | None = None) -> list[tuple[int, bytes]]:
         """Up to `limit` envelopes with `seq` under `before`, newest first."""
         where, values = self._named(names)
-        return self._all(f"SELECT seq, envelope FROM signal WHERE seq < ? {where} ORDER BY seq DESC LIMIT ?", [before, *values, limit])  # type: ignore[return-value]
+        return self._all(
+            f"SELECT seq, envelope FROM signal WHERE seq < ? {where} ORDER BY seq DESC LIMIT ?",
+            [before, *values, limit],
+        )
 
     def _named(self, names: Sequence[str] | None) -> tuple[str, list[str]]:
         if names is None:
@@ -204,7 +216,8 @@ class Journal:
         """The dead letters, oldest first, as the lines of the dead-letter file say them."""
         number = 0
         marks = ",".join("?" * len(statuses))
-        sql = f"SELECT number, line, status, file_offset, reason, dead_letter_id FROM dead WHERE number > ? AND status IN ({marks}) ORDER BY number LIMIT 200"
+        sql = f"""SELECT number, line, status, file_offset FROM dead
+                  WHERE number > ? AND status IN ({marks}) ORDER BY number LIMIT 200"""
         while rows := self._all(sql, [number, *statuses]):
             for found in rows:
                 yield self._dead_line(found)
@@ -212,15 +225,13 @@ class Journal:
 
     def dead_of(self, correlation_id: str) -> list[dict[str, Any]]:
         """The dead letters of one story."""
-        sql = "SELECT number, line, status, file_offset, reason, dead_letter_id FROM dead WHERE correlation = ? ORDER BY number"
+        sql = "SELECT number, line, status, file_offset FROM dead WHERE correlation = ? ORDER BY number"
         return [self._dead_line(found) for found in self._all(sql, [pack(correlation_id)])]
 
     def _dead_line(self, found: tuple[Any, ...]) -> dict[str, Any]:
-        import orjson
-
-        _, line, status, offset, *_ = found
+        number, line, status, offset = found
         if line is None:
-            line = _line_at(self.path.parent / "failed_signals.jsonl", offset)
+            line = _line_at(self.path.parent / "failed_signals.jsonl", offset, number)
         return {**orjson.loads(line), "status": status}
 
     def consumers(self) -> list[ConsumerRow]:
@@ -231,10 +242,16 @@ class Journal:
 
     def asides(self, consumer: str) -> list[tuple[int, int, str | None]]:
         """What stands aside for a consumer: (seq, attempts, last error)."""
-        return self._all("SELECT seq, attempts, error FROM aside WHERE consumer = ? ORDER BY seq", [consumer])  # type: ignore[return-value]
+        return self._all("SELECT seq, attempts, error FROM aside WHERE consumer = ? ORDER BY seq", [consumer])
 
 
-def _line_at(path: Path, offset: int) -> bytes:
+def _line_at(path: Path, offset: int, number: int) -> bytes:
+    """The line of a dead letter; elsewhere in the file when older ones were pruned meanwhile."""
+    start = b'{"dead_letter_id":%d,' % number
     with path.open("rb") as lines:
         lines.seek(offset)
-        return lines.readline()
+        line = lines.readline()
+        if line.startswith(start):
+            return line
+        lines.seek(0)
+        return next((line for line in lines if line.startswith(start)), b'{"dead_letter_id":%d}' % number)

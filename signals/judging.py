@@ -92,35 +92,27 @@ class Judgement:
         self.need(
             bool(NAME.fullmatch(title)),
             "$.title",
-            "a signal is named Q_ACTION_STATE (or Q_ACTION), in capitals",
+            "signals are named like Q_ACTION_STATE",
         )
         self.need(bool(self.document.get("description")), "$.description", "say what the signal means")
 
     def file_name(self, file: Path) -> None:
         version = self.own["version"]
-        wanted = (
-            f"{self.document['title']}.json" if version == 1 else f"{self.document['title']}.{version}.json"
-        )
+        wanted = str(self.document["title"]) + (".json" if version == 1 else f".{version}.json")
         self.need(file.name == wanted, "$.title", f"the file of this title and version is named {wanted}")
 
     def own_fields(self) -> None:
         place = "$.x-ligand"
-        self.need(
-            isinstance(self.own, dict) and bool(self.own), place, "say kind, version and counter_examples"
-        )
+        self.need(isinstance(self.own, dict) and bool(self.own), place, "say kind, version and counter_examples")
         if unknown := sorted(self.own.keys() - OWN_KEYS):
             self.fail(f"{place}.{unknown[0]}", f"is not known; known are {', '.join(sorted(OWN_KEYS))}")
         self.need(self.own.get("kind") in KINDS, f"{place}.kind", f"is one of {', '.join(KINDS)}")
         self.need(_is_count(self.own.get("version")), f"{place}.version", "is a whole number from 1")
-        self.need(
-            _is_count(self.own.get("story_limit", 1)), f"{place}.story_limit", "is a whole number from 1"
-        )
+        self.need(_is_count(self.own.get("story_limit", 1)), f"{place}.story_limit", "is a whole number from 1")
         delivery = self.own.get("delivery", "durable")
         self.need(delivery in ("durable", "live"), f"{place}.delivery", "is durable or live")
         self.need(isinstance(self.own.get("terminal", False), bool), f"{place}.terminal", "is true or false")
-        self.need(
-            bool(self.own.get("unconsumed", "why")), f"{place}.unconsumed", "says why nobody consumes it"
-        )
+        self.need(bool(self.own.get("unconsumed", "why")), f"{place}.unconsumed", "says why nobody consumes it")
         kept = delivery == "durable" or not (self.own.get("terminal") or "expects" in self.own)
         self.need(kept, f"{place}.delivery", "a live signal is not kept: it neither ends a story nor expects")
 
@@ -150,9 +142,7 @@ class Judgement:
         examples, against = self.document.get("examples"), self.own.get("counter_examples")
         self.need(isinstance(examples, list) and bool(examples), "$.examples", "give at least one example")
         place = "$.x-ligand.counter_examples"
-        self.need(
-            isinstance(against, list) and bool(against), place, "give facts that must be refused, and why"
-        )
+        self.need(isinstance(against, list) and bool(against), place, "give facts that must be refused, and why")
         for n, facts in enumerate(examples or ()):
             self.need(fits(facts), f"$.examples[{n}]", "does not fit the contract itself")
         for n, sample in enumerate(against or ()):
@@ -172,10 +162,8 @@ class Judgement:
             self.fail("$", f"cannot be compiled: {str(error).splitlines()[0]}")
 
         def fits(facts: Any) -> bool:
-            verdict = slow(facts)
-            self.need(
-                fast(facts) == verdict, "$", f"validators differ on {str(facts)[:80]}: simplify its rules"
-            )
+            verdict: bool = slow(facts)
+            self.need(fast(facts) == verdict, "$", f"validators differ on {str(facts)[:80]}: simplify its rules")
             return verdict
 
         return fits
@@ -186,12 +174,8 @@ class Judgement:
         if unknown := sorted(expects.keys() - EXPECTS_KEYS):
             self.fail(f"{place}.{unknown[0]}", f"is not known; known are {', '.join(sorted(EXPECTS_KEYS))}")
         answers, copy = expects.get("answers"), expects.get("copy", [])
-        self.need(
-            isinstance(answers, list) and bool(answers), f"{place}.answers", "names at least one signal"
-        )
-        self.need(
-            isinstance(expects.get("timeout"), str), f"{place}.timeout", "names the signal of the timeout"
-        )
+        self.need(isinstance(answers, list) and bool(answers), f"{place}.answers", "names at least one signal")
+        self.need(isinstance(expects.get("timeout"), str), f"{place}.timeout", "names the signal of the timeout")
         self.within(f"{place}.within_s", expects.get("within_s"))
         queued = expects.get("queued_at_most_s", 1)
         self.need(_is_duration(queued), f"{place}.queued_at_most_s", "is a number of seconds above 0")
@@ -208,7 +192,7 @@ class Judgement:
         fact = within.get("fact")
         self.need(within.keys() == {"fact"}, place, 'is a number of seconds above 0, or {"fact": name}')
         self.need(fact in self.document.get("required", ()), place, f"{fact} is not a required property")
-        numeric = self.properties().get(fact, {}).get("type") in ("number", "integer")
+        numeric = self.properties().get(str(fact), {}).get("type") in ("number", "integer")
         self.need(numeric, place, f"{fact} is not a number")
 
     def known_signals(self, place: str, names: list[str]) -> None:
@@ -243,7 +227,7 @@ def subschemas(schema: Any, place: str = "$") -> Iterator[tuple[str, Document]]:
         for name, inner in _items(schema.get(key)):
             yield from subschemas(inner, f"{place}.{key}.{name}")
     for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
-        for n, inner in enumerate(schema.get(key) or ()):
+        for n, inner in enumerate(_list(schema.get(key))):
             yield from subschemas(inner, f"{place}.{key}[{n}]")
     for key in (
         "items", "additionalProperties", "unevaluatedProperties", "unevaluatedItems", "contains",
@@ -265,6 +249,10 @@ def secret_paths(schema: Document, steps: tuple[str, ...] = ()) -> Iterator[tupl
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:
     return iter(value.items() if isinstance(value, dict) else ())
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _types(part: Document) -> list[str]:

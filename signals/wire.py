@@ -9,7 +9,8 @@
     beat                                (no answer) the session is alive
     detach                              -> ok {}
 
-Pushes carry an empty request: `deliver header envelope`, `answer header envelope`, `live envelope`, `fenced header`.
+Pushes carry an empty request: `deliver header envelope`, `answer header envelope`, `live envelope`,
+`fenced header`, `cancel header` (a signal in hand has timed out).
 A refusal is `no request {code, message, …}`. Headers are JSON objects.
 """
 
@@ -29,6 +30,7 @@ NO = b"no"
 DELIVER = b"deliver"
 ANSWER = b"answer"
 FENCED = b"fenced"
+CANCEL = b"cancel"
 
 BEACON = b"_beacon"
 """Topic of the mirror's beacon; no signal has such a name."""

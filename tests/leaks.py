@@ -46,9 +46,7 @@ def processes() -> Iterator[Process]:
         try:
             parent, started = _parent_and_start(pid)
             if _is_ours(pid, parent):
-                command = (
-                    Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                )
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 yield Process(pid, started, command.strip() or "ended, but nobody waited for it")
         except (FileNotFoundError, PermissionError, ProcessLookupError):
             continue  # gone meanwhile, or another user's

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from signals.catalogue import Contract
@@ -70,7 +70,7 @@ class Aside:
 
 @dataclass(slots=True)
 class Deadline:
-    """A request that expects an answer. Times are in seconds of the bus's running time, which stands still while it is down."""
+    """A request that expects an answer. Times are in seconds of the bus's running time."""
 
     seq: int
     id: str
@@ -88,7 +88,16 @@ class Deadline:
 
     def to_row(self) -> tuple[Any, ...]:
         """As the journal keeps it."""
-        return (self.seq, pack(self.id), self.status, self.queued_until, self.within_s, self.delivered, self.due, self.consumer)
+        return (
+            self.seq,
+            pack(self.id),
+            self.status,
+            self.queued_until,
+            self.within_s,
+            self.delivered,
+            self.due,
+            self.consumer,
+        )
 
     def ends(self) -> float | None:
         """When it passes, if nothing comes; None while only delivery can set it."""
@@ -99,7 +108,7 @@ class Deadline:
 class DeadLetter:
     """One dead letter; `line` is what the dead-letter file says of it, one JSON object without its newline."""
 
-    dead_letter_id: str
+    number: int
     at_us: int
     reason: str
     daemon: str
@@ -109,4 +118,3 @@ class DeadLetter:
     correlation_id: str | None
     generation: int
     line: bytes
-    cause: Cause | None = field(default=None, compare=False)

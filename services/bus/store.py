@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import apsw
 
-from services.bus.records import Admitted, Aside, Deadline, DeadLetter
+from services.bus.records import Admitted, Aside, DeadLetter, Deadline
 from signals.errors import ConfigError
 from signals.ids import pack
 from signals.journal import SCHEMA, SCHEMA_VERSION
@@ -29,11 +30,14 @@ class Store:
             self._prepare(synchronous)
         except (apsw.NotADBError, apsw.CorruptError) as error:
             raise ConfigError(
-                f"The journal {path} is damaged ({error}). Move it away with its -wal file, and start again from a backup."
+                f"The journal {path} is damaged ({error}). Move it away with its -wal file, "
+                "and start again from a backup."
             ) from error
         self.path = path
         self.dirty = False
-        self._words: dict[str, int] = {word: number for number, word in self.db.execute("SELECT word_id, word FROM word")}
+        self._words: dict[str, int] = {
+            word: number for number, word in self.db.execute("SELECT word_id, word FROM word")
+        }
         self._names = {number: word for word, number in self._words.items()}
 
     def _prepare(self, synchronous: str) -> None:
@@ -46,7 +50,9 @@ class Store:
         self.db.pragma("wal_autocheckpoint", 4000)
         self.db.pragma("journal_size_limit", 64 << 20)
         if not self._all("SELECT name FROM sqlite_master WHERE name = 'meta'"):
-            self.db.execute(f"BEGIN IMMEDIATE;{SCHEMA}INSERT INTO meta VALUES ('schema_version', {SCHEMA_VERSION});COMMIT")
+            self.db.execute(
+                f"BEGIN IMMEDIATE;{SCHEMA}INSERT INTO meta VALUES ('schema_version', {SCHEMA_VERSION});COMMIT"
+            )
         found = self.meta("schema_version")
         if found != SCHEMA_VERSION:
             raise ConfigError(f"The journal {self.db.filename} has version {found}; this bus writes {SCHEMA_VERSION}.")
@@ -80,11 +86,14 @@ class Store:
 
     def put_meta(self, key: str, value: Any) -> None:
         """Keep one value of the bus's own."""
-        self._write("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", [key, value])
+        self._write(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [key, value],
+        )
 
     def state(self, daemon: str) -> dict[str, bytes]:
         """The small state a daemon has put, as JSON by key."""
-        return dict(self._all("SELECT key, value FROM state WHERE daemon = ?", [daemon]))  # type: ignore[arg-type]
+        return dict(self._all("SELECT key, value FROM state WHERE daemon = ?", [daemon]))
 
     def put_state(self, daemon: str, key: str, value: bytes | None) -> None:
         """Keep one value of a daemon's, or forget it (None)."""
@@ -139,12 +148,14 @@ class Store:
         number = self._words.get(source)
         if number is None:
             return None
-        row = self.db.execute("SELECT seq, digest FROM signal WHERE id = ? AND source = ?", (pack(signal_id), number)).fetchone()
-        return row  # type: ignore[no-any-return]
+        row = self.db.execute(
+            "SELECT seq, digest FROM signal WHERE id = ? AND source = ?", (pack(signal_id), number)
+        ).fetchone()
+        return row
 
     def by_id(self, signal_id: str) -> list[tuple[int, bytes]]:
         """(seq, envelope) of every signal with this id."""
-        return self._all("SELECT seq, envelope FROM signal WHERE id = ?", [pack(signal_id)])  # type: ignore[return-value]
+        return self._all("SELECT seq, envelope FROM signal WHERE id = ?", [pack(signal_id)])
 
     def envelope(self, seq: int) -> bytes | None:
         """The envelope at `seq`, if it is still kept."""
@@ -160,7 +171,7 @@ class Store:
         return self._all(
             "SELECT seq, envelope FROM signal WHERE correlation = ? AND causation = ? ORDER BY seq",
             [pack(correlation_id), pack(causation_id)],
-        )  # type: ignore[return-value]
+        )
 
     def page(self, after: int, names: Iterable[str], limit: int, span: int) -> tuple[list[tuple[int, str, bytes]], int]:
         """Up to `limit` signals of these names after `after`, and how far that page has looked (`span` at most)."""
@@ -174,7 +185,9 @@ class Store:
     def count_after(self, names: Iterable[str], after: int) -> int:
         """How many signals of these names come after `after`."""
         numbers = [str(self._words[name]) for name in names if name in self._words]
-        return int(self._all(f"SELECT count(*) FROM signal WHERE name IN ({','.join(numbers)}) AND seq > ?", [after])[0][0])
+        return int(
+            self._all(f"SELECT count(*) FROM signal WHERE name IN ({','.join(numbers)}) AND seq > ?", [after])[0][0]
+        )
 
     def received_at(self, seq: int) -> int | None:
         """When the first signal at or after `seq` was received, in Unix microseconds."""
@@ -185,7 +198,10 @@ class Store:
 
     def cursors(self) -> dict[str, tuple[int, float]]:
         """Each consumer's cursor, and when it was last attached (Unix seconds)."""
-        return {consumer: (cursor, seen) for consumer, cursor, seen in self._all("SELECT consumer, cursor, seen_at FROM consumer")}
+        return {
+            consumer: (cursor, seen)
+            for consumer, cursor, seen in self._all("SELECT consumer, cursor, seen_at FROM consumer")
+        }
 
     def register(self, consumer: str, daemon: str, cursor: int) -> None:
         """Give a new consumer its cursor."""
@@ -240,9 +256,14 @@ class Store:
     def open_deadlines(self) -> list[Deadline]:
         """Every request that still waits for its answer."""
         rows = self._all(
-            "SELECT seq, id, status, queued_until, within_s, delivered, due, consumer FROM deadline WHERE status = 'open'"
+            """SELECT seq, id, status, queued_until, within_s, delivered, due, consumer
+               FROM deadline WHERE status = 'open'"""
         )
         return [Deadline.from_row(row) for row in rows]
+
+    def timed_out(self) -> set[int]:
+        """The `seq` of every kept request that got no answer in time."""
+        return {row[0] for row in self._all("SELECT seq FROM deadline WHERE status = 'timed_out'")}
 
     def deadline(self, signal_id: str) -> Deadline | None:
         """The deadline of a request, open or not."""
@@ -258,13 +279,17 @@ class Store:
 
     # -- dead letters --------------------------------------------------------------------------------
 
-    def insert_dead(self, letter: DeadLetter) -> int:
-        """Keep a dead letter; its number in the table."""
+    def last_dead(self) -> int:
+        """The highest number a dead letter ever had."""
+        found = self._all("SELECT seq FROM sqlite_sequence WHERE name = 'dead'")
+        return int(found[0][0]) if found else 0
+
+    def insert_dead(self, letter: DeadLetter) -> None:
+        """Keep a dead letter."""
         self._write(
-            """INSERT INTO dead (dead_letter_id, at_us, reason, daemon, consumer, signal, seq, correlation, generation,
-               bytes, status, file_offset, line) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'dead', NULL, ?)""",
+            "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'dead', NULL, ?)",
             [
-                letter.dead_letter_id,
+                letter.number,
                 letter.at_us,
                 letter.reason,
                 letter.daemon,
@@ -273,28 +298,24 @@ class Store:
                 letter.seq,
                 pack(letter.correlation_id) if letter.correlation_id else None,
                 letter.generation,
-                len(letter.line),
                 letter.line,
             ],
         )
-        return int(self.db.last_insert_rowid())
 
-    def dead_not_in_file(self) -> list[tuple[int, str, str, bytes]]:
-        """(number, id, reason, line) of the dead letters that the file may lack."""
-        return self._all(
-            "SELECT number, dead_letter_id, reason, line FROM dead WHERE file_offset IS NULL ORDER BY number"
-        )  # type: ignore[return-value]
+    def dead_not_in_file(self) -> list[tuple[int, str, bytes]]:
+        """(number, reason, line) of the dead letters that the file may lack."""
+        return self._all("SELECT number, reason, line FROM dead WHERE file_offset IS NULL ORDER BY number")
 
     def put_dead_offset(self, number: int, offset: int, *, keep_line: bool) -> None:
         """Note where in the file a dead letter stands; its line is kept in the table too, or only there."""
         line = "line" if keep_line else "NULL"
         self._write(f"UPDATE dead SET file_offset = ?, line = {line} WHERE number = ?", [offset, number])
 
-    def dead_letter(self, dead_letter_id: str) -> tuple[Any, ...] | None:
+    def dead_letter(self, number: int) -> tuple[Any, ...] | None:
         """(number, reason, consumer, seq, generation, status, file_offset, line) of a dead letter."""
         found = self._all(
-            "SELECT number, reason, consumer, seq, generation, status, file_offset, line FROM dead WHERE dead_letter_id = ?",
-            [dead_letter_id],
+            "SELECT number, reason, consumer, seq, generation, status, file_offset, line FROM dead WHERE number = ?",
+            [number],
         )
         return found[0] if found else None
 
@@ -304,18 +325,27 @@ class Store:
 
     def dead_counts(self) -> dict[str, int]:
         """How many dead letters wait, by reason."""
-        return dict(self._all("SELECT reason, count(*) FROM dead WHERE status = 'dead' GROUP BY reason"))  # type: ignore[arg-type]
+        return dict(self._all("SELECT reason, count(*) FROM dead WHERE status = 'dead' GROUP BY reason"))
 
     def dead_bytes(self) -> int:
         """Bytes that dead letters take in the table."""
         return int(self._all("SELECT coalesce(sum(length(line)), 0) FROM dead")[0][0])
 
-    def prune_dead(self, before_us: int) -> int:
-        """Forget the dead letters from before a time; how many they were."""
-        n = int(self._all("SELECT count(*) FROM dead WHERE at_us < ?", [before_us])[0][0])
-        if n:
-            self._write("DELETE FROM dead WHERE at_us < ?", [before_us])
-        return n
+    def dead_to_prune(self, before_us: int, budget_bytes: int) -> int | None:
+        """The highest number to forget: what is from before a time, or over the budget. None when there is nothing."""
+        by_age = self._all("SELECT max(number) FROM dead WHERE at_us < ?", [before_us])[0][0]
+        over = self.dead_bytes() - budget_bytes
+        by_size = None
+        if over > 0:
+            for number, size in self._all("SELECT number, coalesce(length(line), 0) FROM dead ORDER BY number"):
+                by_size, over = number, over - size
+                if over <= 0:
+                    break
+        return max((n for n in (by_age, by_size) if n is not None), default=None)
+
+    def prune_dead(self, upto: int) -> None:
+        """Forget the dead letters numbered to `upto`."""
+        self._write("DELETE FROM dead WHERE number <= ?", [upto])
 
     # -- room ----------------------------------------------------------------------------------------
 
@@ -327,7 +357,7 @@ class Store:
     def oldest(self) -> tuple[int, int] | None:
         """(seq, received_us) of the oldest signal kept."""
         found = self._all("SELECT seq, received_us FROM signal ORDER BY seq LIMIT 1")
-        return found[0] if found else None  # type: ignore[return-value]
+        return found[0] if found else None
 
     def prune(self, upto: int, before_us: int | None, limit: int) -> int:
         """Delete up to `limit` of the oldest signals with `seq` to `upto`, received before `before_us` if given."""
@@ -345,8 +375,8 @@ class Store:
             list(self.db.execute(f"PRAGMA incremental_vacuum({pages})"))
 
 
-def _true_flag() -> int:
-    import ctypes
+_PERSIST = ctypes.c_int(1)
 
-    Store._persist = ctypes.c_int(1)  # type: ignore[attr-defined]
-    return ctypes.addressof(Store._persist)  # type: ignore[attr-defined]
+
+def _true_flag() -> int:
+    return ctypes.addressof(_PERSIST)

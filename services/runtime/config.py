@@ -39,7 +39,7 @@ def load(path: Path | None, schema: Mapping[str, Any], *, daemon: str) -> dict[s
     filled: dict[str, Any] = fill(marked.data, full, full)
     if not validator.is_valid(filled):
         # jsonschema is slow to import and only needed to say what is wrong
-        from services.runtime.config_errors import explain
+        from services.runtime.config_errors import explain  # noqa: PLC0415
 
         raise explain(filled, full, marked, path, daemon)
     return filled
@@ -74,9 +74,7 @@ def _read(path: Path | None, daemon: str) -> Marked:
         raise ConfigError(words, file=str(path), line=0, key="", problems=[words]) from error
     except YamlError as error:
         words = f"{path}:{error.line}: {error}"
-        raise ConfigError(
-            f"{daemon}: {words}", file=str(path), line=error.line, key="", problems=[words]
-        ) from error
+        raise ConfigError(f"{daemon}: {words}", file=str(path), line=error.line, key="", problems=[words]) from error
 
 
 def fill(value: Any, schema: Any, root: Mapping[str, Any]) -> Any:

@@ -36,9 +36,7 @@ class Problem:
     words: str
 
 
-def explain(
-    filled: Any, schema: Mapping[str, Any], marked: Marked, path: Path | None, daemon: str
-) -> ConfigError:
+def explain(filled: Any, schema: Mapping[str, Any], marked: Marked, path: Path | None, daemon: str) -> ConfigError:
     """The error that names every problem, in the order of the file, at most ten."""
     validator = jsonschema.Draft202012Validator(dict(schema))
     problems = sorted(

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def configure(
     `level` is `debug`, `info`, `warning` or `error`. `secrets` are names of fields to mask.
     The standard library's `logging` and `warnings` end in the same stream.
     """
-    import structlog  # costs about 0.1 s, so only a process that logs pays for it
+    import structlog  # noqa: PLC0415 - costs about 0.1 s, so only a process that logs pays for it
 
-    from services.runtime.logs_render import render_json, render_text
+    from services.runtime.logs_render import render_json, render_text  # noqa: PLC0415 - with it
 
     out = stream if stream is not None else sys.stderr
     to_journal = under_journald(out) if journald is None else journald
@@ -121,8 +122,6 @@ def _of_signal(signal: SignalLike) -> dict[str, Any]:
 
 
 def _now() -> str:
-    from datetime import UTC, datetime
-
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -156,7 +155,7 @@ class _ToStructlog(logging.Handler):
                 fields["exc_info"] = record.exc_info
             action = "warning" if record.name == "py.warnings" else "library_log"
             self._logger.log(record.levelno, action, **fields)
-        except Exception:  # the protocol of logging.Handler: report on stderr, never raise into the caller
+        except Exception:  # noqa: BLE001 - the protocol of logging.Handler: report on stderr, never raise into the caller
             self.handleError(record)
 
 

@@ -19,7 +19,7 @@ RUNTIME_EMITS = ("Q_DAEMON_READY", "Q_DAEMON_STOPPING", "Q_CONFIGURATION_RELOADE
 """What the frame emits for every daemon; no manifest lists them."""
 
 _NAME = "^[a-z][a-z0-9_]{0,63}$"
-_SIGNAL = "^Q_[A-Z0-9]+(_[A-Z0-9]+)+$"
+_SIGNAL = "^Q_[A-Z0-9]+(_[A-Z0-9]+)*$"
 _GLOB = r"^Q_[A-Z0-9_*?\[\]!-]*$"
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 10000}
 _SIGNALS = {"type": "array", "items": {"type": "string", "pattern": _SIGNAL}, "uniqueItems": True}
@@ -158,7 +158,13 @@ class Manifest:
     def instance(self, name: str) -> Manifest:
         """This template for one instance: `$instance` in conditions becomes its name."""
         consumes = tuple(
-            replace(line, where={key: tuple(name if value == "$instance" else value for value in values) for key, values in line.where.items()})
+            replace(
+                line,
+                where={
+                    key: tuple(name if value == "$instance" else value for value in values)
+                    for key, values in line.where.items()
+                },
+            )
             for line in self.consumes
         )
         return replace(self, consumes=consumes)
@@ -195,7 +201,9 @@ def find(daemon: str, users: Path) -> Path:
     for path in (Path(__file__).parent.parent / daemon / "manifest.yaml", users / f"{daemon}.yaml"):
         if path.exists():
             return path
-    raise ManifestError(f"There is no manifest for {daemon}: neither services/{daemon}/manifest.yaml nor {users / daemon}.yaml.")
+    raise ManifestError(
+        f"There is no manifest for {daemon}: neither services/{daemon}/manifest.yaml nor {users / daemon}.yaml."
+    )
 
 
 def load_all(users: Path, paths: Iterable[Path] | None = None) -> dict[str, Manifest]:
@@ -212,7 +220,9 @@ def load_all(users: Path, paths: Iterable[Path] | None = None) -> dict[str, Mani
             continue
         manifest = Manifest.parse(document, str(path))
         if manifest.daemon in found:
-            raise ManifestError(f"{path}: the daemon {manifest.daemon} is already described in {found[manifest.daemon].origin}.")
+            raise ManifestError(
+                f"{path}: the daemon {manifest.daemon} is already described in {found[manifest.daemon].origin}."
+            )
         found[manifest.daemon] = manifest
     for path, document in overlays:
         _overlay(found, path, document)
@@ -245,4 +255,6 @@ def _overlay(found: dict[str, Manifest], path: Path, document: Mapping[str, Any]
         raise ManifestError(f"{path}: overlays {target!r}, which is no daemon here.")
     emits = document.get("emits", [])
     Manifest.parse({"daemon": "overlay", "description": "-", "emits": emits}, str(path))
-    found[target] = replace(found[target], emits=(*found[target].emits, *(e for e in emits if e not in found[target].emits)))
+    found[target] = replace(
+        found[target], emits=(*found[target].emits, *(e for e in emits if e not in found[target].emits))
+    )

@@ -57,9 +57,7 @@ class _CoreLoader(yaml.SafeLoader):
 
 
 for _name, _pattern, _first in _CORE:
-    _CoreLoader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_name}", re.compile(rf"^(?:{_pattern})$"), _first
-    )
+    _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"^(?:{_pattern})$"), _first)
 
 
 def parse(raw: bytes) -> Marked:

@@ -61,9 +61,7 @@ def test_wider_scope(shared):
 def test_release():
     kept[1].set()
 """
-CONFTEST = (
-    "import tests.conftest\ntests.conftest.GRACE_S = 0.3\nfrom tests.conftest import nothing_left_behind\n"
-)
+CONFTEST = "import tests.conftest\ntests.conftest.GRACE_S = 0.3\nfrom tests.conftest import nothing_left_behind\n"
 OPTIONS = "[pytest]\nmarkers =\n    may_leak: x\naddopts = -p no:cacheprovider --tb=short -rA\n"
 
 
@@ -73,12 +71,10 @@ def test_each_kind_of_leak_fails_its_test(tmp_path: Path) -> None:
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "pytest", "-q", "test_leaky.py"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    failed = {
-        line.split("::")[1].split(" ")[0] for line in done.stdout.splitlines() if line.startswith("ERROR ")
-    }
-    assert failed == {
-        f"test_{kind}" for kind in ("child", "orphan", "thread", "socket", "file", "unwaited")
-    }, done.stdout
+    failed = {line.split("::")[1].split(" ")[0] for line in done.stdout.splitlines() if line.startswith("ERROR ")}
+    assert failed == {f"test_{kind}" for kind in ("child", "orphan", "thread", "socket", "file", "unwaited")}, (
+        done.stdout
+    )
     for said in (
         ": sleep 60",
         ": sleep 61",

@@ -23,7 +23,5 @@ pytestmark = pytest.mark.xdist_group("linters")
 )
 def test_the_code_is_clean(command: list[str]) -> None:
     """What a linter finds now, a user would find later."""
-    done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)} says:\n{done.stdout}{done.stderr}"

@@ -79,9 +79,7 @@ def test_no_other_distribution_owns_our_names(name: str) -> None:
 def test_our_packages_are_this_tree(tmp_path: Path) -> None:
     """Started from any folder, a daemon imports this project, not a neighbour of the same name."""
     show = "import signals, services, tools; print(*(p.__path__[0] for p in (signals, services, tools)))"
-    done = subprocess.run(
-        [sys.executable, "-c", show], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", show], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(ROOT / name) for name in ("signals", "services", "tools")]
 
 

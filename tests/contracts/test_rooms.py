@@ -67,9 +67,7 @@ class Tree:
     @property
     def folders(self) -> list[Path]:
         rooms = (path for path in sorted((self.root / "services").iterdir()) if path.is_dir())
-        return [
-            path for path in rooms if path.name not in ("runtime", "__pycache__") and any(path.glob("*.*"))
-        ]
+        return [path for path in rooms if path.name not in ("runtime", "__pycache__") and any(path.glob("*.*"))]
 
     @cached_property
     def rooms(self) -> list[Room]:
@@ -220,9 +218,7 @@ def room(name: str, **said: Any) -> dict[str, str]:
 GOOD: dict[str, str | None] = {
     "services/__init__.py": "",
     "services/runtime/__init__.py": "",
-    **{
-        f"signals/contracts/{name}.json": contract(unconsumed="for people") for name in IMPLIED | FROM_THE_BUS
-    },
+    **{f"signals/contracts/{name}.json": contract(unconsumed="for people") for name in IMPLIED | FROM_THE_BUS},
     "signals/contracts/Q_WORK_WANTED.json": contract(
         expects={"answers": ["Q_WORK_DONE"], "within_s": 600, "timeout": "Q_WORK_TIMEOUT"}
     ),

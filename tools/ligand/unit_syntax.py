@@ -18,9 +18,7 @@ _SPACE = " \t\n\r"
 _SIMPLE = {
     "a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, '"': 34, "'": 39, "s": 32,
 }  # fmt: skip
-_NUMERIC = re.compile(
-    r"x(?P<hex>[0-9a-fA-F]{2})|(?P<oct>[0-7]{3})|u(?P<u4>[0-9a-fA-F]{4})|U(?P<u8>[0-9a-fA-F]{8})"
-)
+_NUMERIC = re.compile(r"x(?P<hex>[0-9a-fA-F]{2})|(?P<oct>[0-7]{3})|u(?P<u4>[0-9a-fA-F]{4})|U(?P<u8>[0-9a-fA-F]{8})")
 _VARIABLE = re.compile(r"\$\$|\$\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\}")
 _WHOLE = re.compile(r"\$(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
 _SPECIFIER = re.compile(r"%(.?)", re.DOTALL)

@@ -47,9 +47,7 @@ def test_a_journal_line_is_json_with_a_priority_and_no_time() -> None:
     """`journalctl -p warning -o json` finds what matters; journald knows the time."""
     out = io.StringIO()
     logs.configure("router", stream=out, journald=True).warning("rejected", file="a\nb", size=3)
-    assert out.getvalue() == (
-        '<4>{"level":"warning","daemon":"router","action":"rejected","file":"a\\nb","size":3}\n'
-    )
+    assert out.getvalue() == ('<4>{"level":"warning","daemon":"router","action":"rejected","file":"a\\nb","size":3}\n')
 
 
 def test_a_text_line_has_time_level_daemon_action_and_fields() -> None:

@@ -1,0 +1,129 @@
+"""Who may do what, from the peer's uid and from manifests.
+
+In user mode the claimed source is checked: that guards against mistakes, not against the same user's other
+programs. In system mode each daemon has a system user of its own, and every frame's uid must fit.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from services.runtime.manifest import Manifest
+from signals.catalogue import Contract
+from signals.errors import UnauthorisedError
+
+PEOPLE = "ligand-users"
+PERSON = "person@"
+Mode = Literal["user", "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who a frame came from, as the kernel says."""
+
+    uid: int
+    gid: int
+    pid: int
+
+    @classmethod
+    def parse(cls, address: str) -> Peer:
+        """From libzmq's `Peer-Address` of a Unix socket, `HOST:uid:gid:pid`."""
+        _, uid, gid, pid = address.rsplit(":", 3)
+        return cls(int(uid), int(gid), int(pid))
+
+
+class Access:
+    """Decides who may attach, emit and administer. Every refusal is an `UnauthorisedError`."""
+
+    def __init__(self, mode: Mode, daemons: Mapping[str, Manifest]) -> None:
+        self.mode = mode
+        self._daemons = daemons
+        self._own = os.getuid()
+        self._may_emit = {name: manifest.may_emit for name, manifest in daemons.items()}
+        self._groups: dict[int, bool] = {}
+
+    def user_of(self, name: str) -> str:
+        """The system user that a daemon runs as."""
+        manifest = self._daemons[name]
+        return manifest.user or "ligand-" + manifest.daemon.replace("_", "-")
+
+    def attach(self, peer: Peer, name: str) -> None:
+        """May this peer be the daemon `name`?"""
+        if name not in self._daemons:
+            raise UnauthorisedError(
+                f"No enabled manifest describes the daemon {name!r}. "
+                "Add one to daemons.d, or list the instance in bus.yaml."
+            )
+        if self.mode == "system" and peer.uid != _uid(self.user_of(name)):
+            raise UnauthorisedError(f"The daemon {name} runs as {self.user_of(name)}, not as uid {peer.uid}.")
+
+    def emit(self, peer: Peer, session: str | None, source: str, contract: Contract) -> None:
+        """May this peer, attached as `session` or not at all, send such a signal under this source?"""
+        if session is not None:
+            self._as_daemon(session, source, contract)
+        elif source.startswith(PERSON):
+            self._as_person(peer, source, contract)
+        else:
+            raise UnauthorisedError(f"{source} has to attach before it emits; people emit as {PERSON}NAME.")
+
+    def _as_daemon(self, session: str, source: str, contract: Contract) -> None:
+        if source != session:
+            raise UnauthorisedError(f"{session} may not emit in the name of {source}.")
+        if contract.name not in self._may_emit[session]:
+            raise UnauthorisedError(f"{session}'s manifest does not list {contract.name} under emits.")
+
+    def _as_person(self, peer: Peer, source: str, contract: Contract) -> None:
+        if self.is_admin(peer):
+            return
+        name = source.removeprefix(PERSON)
+        if not self.is_person(peer) or name != _name(peer.uid):
+            raise UnauthorisedError(f"uid {peer.uid} may not emit as {source}. People are in the group {PEOPLE}.")
+        if contract.kind != "intent":
+            raise UnauthorisedError(f"People emit intents; {contract.name} is of kind {contract.kind} and needs root.")
+
+    def is_admin(self, peer: Peer) -> bool:
+        """Root, and in user mode whoever runs the bus."""
+        return peer.uid == 0 or (self.mode == "user" and peer.uid == self._own)
+
+    def is_person(self, peer: Peer) -> bool:
+        """Whether the peer may watch and administer."""
+        return self.is_admin(peer) or (self.mode == "system" and self._in_people(peer.uid))
+
+    def is_known(self, peer: Peer) -> bool:
+        """Whether refused emits of this uid are worth keeping."""
+        if self.is_person(peer):
+            return True
+        return any(peer.uid == _uid(self.user_of(name)) for name in self._daemons)
+
+    def _in_people(self, uid: int) -> bool:
+        found = self._groups.get(uid)
+        if found is None:
+            found = self._groups[uid] = _member(uid, PEOPLE)
+        return found
+
+
+def _uid(user: str) -> int | None:
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _member(uid: int, group: str) -> bool:
+    try:
+        user, found = pwd.getpwuid(uid), grp.getgrnam(group)
+    except KeyError:
+        return False
+    return user.pw_gid == found.gr_gid or user.pw_name in found.gr_mem

@@ -1,0 +1,171 @@
+"""What the bus does now and then: retention, pressure, lag, and its own heartbeat."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.bus.core import Core
+from services.bus.lanes import Lane
+from services.bus.records import Aside
+
+DAY_S = 86_400.0
+GONE_AFTER_S = 14 * DAY_S
+PRUNE_STEP = 500
+PRESSURE_STEP = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Retention and pressure. Sizes in bytes, times in seconds."""
+
+    budget_bytes: int
+    keep_s: float
+    lag_signals: int
+    lag_age_s: float
+    dead_budget_bytes: int
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Limits:
+        """From the bus's configuration."""
+        kept = config["retention"]
+        return cls(
+            budget_bytes=int(kept["bytes"]),
+            keep_s=float(kept["days"]) * DAY_S,
+            lag_signals=int(config["lag"]["signals"]),
+            lag_age_s=float(config["lag"]["age_s"]),
+            dead_budget_bytes=int(kept["dead_letter_bytes"]),
+        )
+
+
+class Housekeeping:
+    """Small steps between turns, so that nobody waits for them."""
+
+    def __init__(self, core: Core, limits: Limits) -> None:
+        self._core = core
+        self.limits = limits
+        self._lagging: set[str] = set()
+        self._pressed: str | None = None
+        self._next = {"prune": 0.0, "lag": 0.0, "time": 0.0, "sessions": 0.0, "dead": 0.0}
+
+    def step(self) -> None:
+        """Do what is due; all of it goes with the next commit."""
+        now = time.monotonic()
+        if self._due("sessions", now, 5.0):
+            self._core.drop_silent_sessions()
+        if self._due("time", now, 5.0):
+            self._core.keep_time()
+        if self._due("lag", now, 5.0):
+            self._watch_lag()
+        if self._due("dead", now, 600.0):
+            self._prune_dead()
+        if self._due("prune", now, 1.0) and self._prune():
+            self._next["prune"] = now  # more waits: go on in the next turn
+
+    def _due(self, what: str, now: float, every: float) -> bool:
+        if now < self._next[what]:
+            return False
+        self._next[what] = now + every
+        return True
+
+    # -- retention -----------------------------------------------------------------------------------
+
+    def _prune(self) -> bool:
+        """Prune one step by age and size; at pressure, make room. True when there may be more to do."""
+        core, limits = self._core, self.limits
+        used = core.store.used_bytes()
+        free_to = self._needed_from() - 1
+        oldest = core.store.oldest()
+        gone = 0
+        if oldest is not None and oldest[0] <= free_to:
+            before = int((time.time() - limits.keep_s) * 1e6)
+            if oldest[1] < before:
+                gone = core.store.prune(free_to, before, PRUNE_STEP)
+            elif used > limits.budget_bytes * 0.85:
+                gone = core.store.prune(free_to, None, PRUNE_STEP)
+        core.store.give_back_pages()
+        return bool(self._press(used)) or gone >= PRUNE_STEP
+
+    def _needed_from(self) -> int:
+        """The lowest `seq` that a living consumer still needs."""
+        core = self._core
+        seen = {key: at for key, (_, at) in core.store.cursors().items()}
+        limit = time.time() - GONE_AFTER_S
+        living = [
+            lane for key, lane in core.lanes.items() if seen.get(key, 0.0) > limit or core.sessions.of(lane.spec.daemon)
+        ]
+        return min((lane.needs_from() for lane in living), default=core.head + 1)
+
+    # -- pressure ------------------------------------------------------------------------------------
+
+    def _press(self, used: int) -> bool:
+        """At 90 % bury the furthest laggard's oldest signals; at 95 % refuse roots. True when it made room."""
+        core, budget = self._core, self.limits.budget_bytes
+        full, pressed = used >= budget * 0.95, used >= budget * 0.90
+        core.refusing_roots = _full_words(used, budget) if full else None
+        action = "refusing_roots" if full else "burying" if pressed else None
+        if action != self._pressed:
+            self._pressed = action
+            self._tell_pressure(used, action)
+        return pressed and self._bury_oldest()
+
+    def _tell_pressure(self, used: int, action: str | None) -> None:
+        words = {"refusing_roots": "refusing_roots", "burying": "dead_lettering", None: "relieved"}
+        facts = {"used_bytes": used, "budget_bytes": self.limits.budget_bytes, "action": words[action]}
+        self._core.emit_own("Q_JOURNAL_PRESSURE", facts, [])
+
+    def _bury_oldest(self) -> bool:
+        """Dead-letter the oldest signals of the consumer that is furthest behind."""
+        core = self._core
+        lanes = [lane for lane in core.lanes.values() if core.lag_of(lane)]
+        if not lanes:
+            return False
+        lane = min(lanes, key=Lane.needs_from)
+        count = 0
+        for seq, raw, aside in self._oldest_of(lane):
+            core.bury_for_pressure(lane, seq, raw, aside)
+            count += 1
+        return count > 0
+
+    def _oldest_of(self, lane: Lane) -> Iterator[tuple[int, bytes, Aside]]:
+        core = self._core
+        for seq in sorted(lane.asides)[:PRESSURE_STEP]:
+            raw = lane.asides[seq].envelope or core.store.envelope(seq)
+            if raw is not None and seq not in lane.in_hand:
+                yield seq, raw, lane.asides[seq]
+        if lane.asides or lane.in_hand:
+            return
+        rows, _ = core.store.page(lane.cursor, lane.spec.names, PRESSURE_STEP, 1 << 60)
+        for seq, name, raw in rows:
+            if core.belongs(lane, name, raw):
+                yield seq, raw, Aside(seq)
+
+    # -- lag -----------------------------------------------------------------------------------------
+
+    def _watch_lag(self) -> None:
+        """Speak when a consumer falls behind, and when it has caught up; not in between."""
+        for key, lane in self._core.lanes.items():
+            lag, age = self._core.lag_of(lane), self._core.oldest_age_s(lane) or 0.0
+            behind = lag > self.limits.lag_signals or (lag > 0 and age > self.limits.lag_age_s)
+            caught_up = lag <= self.limits.lag_signals / 2 and age <= self.limits.lag_age_s / 2
+            if behind and key not in self._lagging:
+                self._lagging.add(key)
+                self._core.emit_own("Q_CONSUMER_LAGGING", {"consumer": key, "lag": lag, "oldest_age_s": age}, [])
+            elif caught_up and key in self._lagging:
+                self._lagging.discard(key)
+                self._core.emit_own("Q_CONSUMER_RECOVERED", {"consumer": key, "lag": lag, "oldest_age_s": age}, [])
+
+    # -- dead letters --------------------------------------------------------------------------------
+
+    def _prune_dead(self) -> None:
+        before = int((time.time() - self.limits.keep_s) * 1e6)
+        self._core.dead.prune(before, self.limits.dead_budget_bytes)
+
+
+def _full_words(used: int, budget: int) -> str:
+    return (
+        f"The journal holds {used:,} of {budget:,} bytes: new stories are refused until consumers catch up. "
+        "See `signal-tap consumers`, or raise retention.bytes in bus.yaml."
+    )

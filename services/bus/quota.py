@@ -1,0 +1,31 @@
+"""The quota of root emits: a token bucket for each source, so that no loop outside the stories can run away."""
+
+from __future__ import annotations
+
+import time
+
+from signals.errors import QuotaError
+
+
+class Quota:
+    """At most `per_s` root signals a second from one source, after a burst; 0 means no limit."""
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s = per_s
+        self._burst = max(burst, 1.0)
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def take(self, source: str, roots: int) -> None:
+        """Count `roots` new root signals. Raises `QuotaError` with the seconds to wait."""
+        if not self._per_s or not roots:
+            return
+        now = time.monotonic()
+        tokens, since = self._buckets.get(source, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - since) * self._per_s)
+        if tokens < min(roots, self._burst):
+            wait = (min(roots, self._burst) - tokens) / self._per_s
+            raise QuotaError(
+                f"{source} emits more than {self._per_s:g} root signals a second; send this one again in {wait:.2f} s.",
+                retry_after_s=round(max(wait, 0.01), 3),
+            )
+        self._buckets[source] = (tokens - roots, now)

@@ -1,0 +1,304 @@
+"""The bus's sockets and its loop: receive, let time pass, commit, answer, deliver, mirror."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import zmq
+
+from services.bus.access import Access, Peer
+from services.bus.core import Core
+from services.bus.deadletters import DeadLetters
+from services.bus.housekeeping import Housekeeping, Limits
+from services.bus.mirror import Mirror
+from services.bus.queries import Queries
+from services.bus.quota import Quota
+from services.bus.registry import Registry
+from services.bus.store import Store
+from services.runtime import config as configuration
+from services.runtime import logs
+from services.runtime.manifest import Manifest, load_all
+from services.runtime.notify import Notifier
+from signals import __version__
+from signals.catalogue import Catalogue
+from signals.envelope import rfc3339
+from signals.errors import ConfigError, LigandError
+from signals.ids import uuid7
+from signals.paths import Paths
+
+EXIT_CONFIG = 78
+EXIT_JOURNAL = 1
+MESSAGES_A_TURN = 1000
+TURN_S = 0.02
+IDLE_S = 1.0
+HEARTBEAT_S = 5.0
+MAX_FRAME_BYTES = 1 << 20
+
+
+class Server:
+    """One bus on one pair of sockets. `run` ends on SIGTERM or SIGINT."""
+
+    def __init__(self, paths: Paths, config: Mapping[str, Any], manifest: Manifest) -> None:
+        """Take the address, open the journal, register the consumers. Raises `ConfigError`, `ManifestError`."""
+        self.paths = paths
+        self.manifest = manifest
+        self.log = logs.configure("bus", level=config["log_level"])
+        self.notify = Notifier()
+        self.stopping = False
+        self.reload_wanted = False
+        self.lock = _take_address(paths)
+        catalogue = Catalogue.load([paths.contracts])
+        registry = _registry(paths, catalogue, config)
+        access = Access(config["access"], registry.daemons)
+        self.store = Store(paths.journal)
+        epoch = uuid7()
+        self.context = zmq.Context()
+        self.router, publisher = _bind(self.context, paths)
+        self.mirror = Mirror(publisher, epoch)
+        quota = Quota(config["quota"]["roots_per_s"], config["quota"]["burst"])
+        self.dead = DeadLetters(self.store, paths.dead_letters)
+        self.core = Core(
+            self.store,
+            catalogue,
+            registry,
+            access,
+            self.dead,
+            mirror=self.mirror,
+            send=self._send,
+            quota=quota,
+            epoch=epoch,
+            max_hops=config["max_hops"],
+        )
+        limits = Limits.of(config)
+        self.housekeeping = Housekeeping(self.core, limits)
+        self.core.query = Queries(self.core, self.store.used_bytes, limits.budget_bytes)
+        self._poll = select.poll()
+        self._pidfds: set[int] = set()
+        self._next_beat = 0.0
+        self._started = time.monotonic()
+        self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        self._catch_signals()
+        self._poll.register(self.router.fileno(), select.POLLIN)
+        self._poll.register(self.mirror.socket.fileno(), select.POLLIN)
+        self._poll.register(self._wake_r, select.POLLIN)
+        self._announce()
+        self.notify.ready(f"{len(self.core.lanes)} consumers, head {self.core.head}")
+        self.log.info("ready", socket=str(self.paths.bus_socket), consumers=len(self.core.lanes), head=self.core.head)
+        while not self.stopping:
+            self._turn()
+        self.notify.stopping()
+        self.close()
+
+    def _turn(self) -> None:
+        more = self.core.deliver()
+        self.core.commit()
+        if not more and not self._receive():
+            self._wait()
+            self._receive()
+        self.core.pass_deadlines()
+        self.housekeeping.step()
+        if self.reload_wanted:
+            self._reload()
+        self.core.commit()
+        self.mirror.heed()
+        self.mirror.beacon(self.core.head)
+        self._beat()
+
+    def _wait(self) -> None:
+        timeout = IDLE_S
+        for due in (self.core.next_event_in(), self.mirror.next_beacon_in(), self.notify.watchdog_interval_s):
+            timeout = min(timeout, due) if due is not None else timeout
+        self._watch_pidfds()
+        for fd, _ in self._poll.poll(max(timeout, 0.0) * 1000 + 1):
+            if fd in self._pidfds:
+                self._receive()  # what it sent before it died comes first
+                self.core.pidfd_ready(fd)
+            elif fd == self._wake_r:
+                os.read(self._wake_r, 4096)
+
+    def _watch_pidfds(self) -> None:
+        wanted = set(self.core.sessions.pidfds())
+        for gone in self._pidfds - wanted:
+            self._poll.unregister(gone)
+        for new in wanted - self._pidfds:
+            self._poll.register(new, select.POLLIN)
+        self._pidfds = wanted
+
+    def _receive(self) -> int:
+        """Take in what has come, within bounds; how many messages that was."""
+        count, until = 0, time.monotonic() + TURN_S
+        while count < MESSAGES_A_TURN and time.monotonic() < until:
+            try:
+                frames = self.router.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                break
+            count += 1
+            peer = Peer.parse(str(frames[0].get("Peer-Address")))
+            self.core.receive(frames[0].bytes, peer, [frame.bytes for frame in frames[1:]])
+        return count
+
+    def _send(self, identity: bytes, frames: list[bytes]) -> None:
+        try:
+            self.router.send_multipart([identity, *frames], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            self.core.unreachable(identity)
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if self.notify.watchdog_interval_s is not None:
+            self.notify.watchdog()
+        if now < self._next_beat:
+            return
+        self._next_beat = now + HEARTBEAT_S
+        self.core.emit_own("Q_HEARTBEAT", self._health(now), [])
+        self.core.commit()
+
+    def _health(self, now: float) -> dict[str, Any]:
+        times = os.times()
+        return {
+            "daemon": "bus",
+            "uptime_s": round(now - self._started, 3),
+            "handled": self.core.head,
+            "failed": 0,
+            "in_flight": sum(len(lane.in_hand) for lane in self.core.lanes.values()),
+            "rss_bytes": _rss_bytes(),
+            "cpu_s": round(times.user + times.system, 3),
+            "state": "degraded" if self.core.refusing_roots else "ready",
+            "message": (self.core.refusing_roots or "")[:500],
+            "pid": os.getpid(),
+            "interval_s": HEARTBEAT_S,
+        }
+
+    def _announce(self) -> None:
+        self.core.emit_own("Q_DAEMON_READY", {"daemon": "bus", "version": __version__, "pid": os.getpid()}, [])
+        self.core.commit()
+
+    def close(self) -> None:
+        """Answer what came, commit, and let go of everything."""
+        self._receive()
+        self.core.keep_time()
+        self.core.emit_own("Q_DAEMON_STOPPING", {"daemon": "bus", "version": __version__, "pid": os.getpid()}, [])
+        self.core.commit()
+        for session in self.core.sessions:
+            self.core.sessions.remove(session)
+        self.router.close(linger=200)
+        self.mirror.socket.close(linger=200)
+        self.context.term()
+        self.dead.close()
+        self.store.close()
+        for path in (self.paths.bus_socket, self.paths.mirror_socket):
+            path.unlink(missing_ok=True)
+        self.lock.close()
+        os.close(self._wake_r)
+        os.close(self._wake_w)
+        self.log.info("stopped", head=self.core.head)
+
+    # -- operating system signals --------------------------------------------------------------------
+
+    def _catch_signals(self) -> None:
+        signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._want_reload)
+
+    def _stop(self, _: int, __: FrameType | None) -> None:
+        self.stopping = True
+
+    def _want_reload(self, _: int, __: FrameType | None) -> None:
+        self.reload_wanted = True
+
+    def _reload(self) -> None:
+        """Read configuration and manifests again; keep the old ones, and say so, when the new cannot be used."""
+        self.reload_wanted = False
+        self.notify.reloading()
+        try:
+            config = configuration.load(self.paths.config_of("bus"), self.manifest.config, daemon="bus")
+            catalogue = Catalogue.load([self.paths.contracts])
+            registry = _registry(self.paths, catalogue, config)
+        except LigandError as error:
+            self.log.error("reload_refused", error=error.message)
+        else:
+            self.core.take_over(catalogue, registry, Access(config["access"], registry.daemons))
+            self.housekeeping.limits = Limits.of(config)
+            self.log.info("reloaded", consumers=len(self.core.lanes))
+        self.notify.ready()
+
+
+def _registry(paths: Paths, catalogue: Catalogue, config: Mapping[str, Any]) -> Registry:
+    manifests = load_all(paths.manifests)
+    return Registry.build(manifests.values(), catalogue, config["disable"], config["instances"])
+
+
+def _take_address(paths: Paths) -> Any:
+    """Hold the lock that makes this the only bus here: a second bind on a socket's path would steal it silently."""
+    path = paths.run / "bus.lock"
+    lock = path.open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        holder = lock.read().strip() or "another process"
+        lock.close()
+        raise ConfigError(
+            f"Another bus ({holder}) serves {paths.bus_socket}. Stop it, or choose another --home."
+        ) from error
+    lock.truncate(0)
+    lock.write(f"pid {os.getpid()}, since {rfc3339(time.time())}\n")
+    lock.flush()
+    return lock
+
+
+def _bind(context: zmq.Context[Any], paths: Paths) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+    router, mirror = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
+    router.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    router.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+    mirror.setsockopt(zmq.MAXMSGSIZE, 4096)
+    router.setsockopt(zmq.RCVHWM, 4000)
+    router.setsockopt(zmq.SNDHWM, 50_000)
+    mirror.setsockopt(zmq.SNDHWM, 20_000)
+    for sock, path in ((router, paths.bus_socket), (mirror, paths.mirror_socket)):
+        _check_length(path)
+        path.unlink(missing_ok=True)
+        sock.bind(f"ipc://{path}")
+        path.chmod(0o660)
+    return router, mirror
+
+
+def _check_length(path: Path) -> None:
+    if len(os.fsencode(path)) > 107:
+        raise ConfigError(f"The socket's path {path} is longer than 107 bytes. Choose a shorter --home.")
+
+
+def _rss_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> None:
+    """Run the bus of this environment; exit 78 when configuration or manifests must be mended first."""
+    paths = Paths.resolve()
+    try:
+        paths.ensure()
+        manifest = Manifest.load(Path(__file__).parent / "manifest.yaml")
+        config = configuration.load(paths.config_of("bus"), manifest.config, daemon="bus")
+        server = Server(paths, config, manifest)
+    except LigandError as error:
+        print(f"bus: {error.message}", file=sys.stderr)
+        sys.exit(EXIT_CONFIG)
+    server.run()

@@ -1,0 +1,410 @@
+"""A daemon: its manifest plus handlers. The frame brings configuration, logs, readiness, reload, drain and more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal as os_signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from services.runtime import config as configuration
+from services.runtime import logs
+from services.runtime.handlers import Function, Handlers
+from services.runtime.manifest import Manifest, find, with_overlays
+from services.runtime.notify import Notifier
+from services.runtime.turn import Batch, Maker
+from services.runtime.work import Work
+from signals import __version__
+from signals.catalogue import Catalogue
+from signals.client import Client, Delivery
+from signals.envelope import Signal, decode
+from signals.errors import LigandError
+from signals.ids import uuid7
+from signals.paths import Paths
+
+EXIT_CONFIG = 78
+EXIT_STUCK = 75
+HEARTBEAT_S = 5.0
+DRAIN_S = 10.0
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Daemon:
+    """Register handlers, then `run()`. What needs the bus or the configuration is there once it runs."""
+
+    config: dict[str, Any]
+    paths: Paths
+    catalogue: Catalogue
+    manifest: Manifest
+    log: Any
+
+    def __init__(self, name: str, *, manifest: Path | None = None, instance: str | None = None) -> None:
+        """A daemon called `name`; its manifest is in its room, or the user's, unless given."""
+        self.daemon = name
+        self.name = f"{name}@{instance}" if instance else name
+        self.instance = instance
+        self.state: dict[str, Any] = {}
+        self._manifest_path = manifest
+        self._handlers = Handlers()
+        self._periodic: list[tuple[float, Function]] = []
+        self._starts: list[Function] = []
+        self._stops: list[Function] = []
+        self._reloads: list[Function] = []
+        self._client: Client
+        self._work: Work
+        self._maker: Maker
+        self._message = ""
+        self._condition = "starting"
+        self._stop: asyncio.Event
+        self._exit = 0
+
+    # -- what a daemon's author uses -----------------------------------------------------------------
+
+    def on(self, signal: str, *, lane: str | None = None) -> Callable[[F], F]:
+        """Handle a signal (or a glob, as the manifest lists it), in all lanes or in one."""
+
+        def register(function: F) -> F:
+            self._handlers.add(signal, lane, function)
+            return function
+
+        return register
+
+    def on_live(self, signal: str) -> Callable[[F], F]:
+        """Hear a live signal: `def heard(signal)`; it may be missed."""
+
+        def register(function: F) -> F:
+            self._handlers.live[signal] = function
+            return function
+
+        return register
+
+    def every(self, seconds: float) -> Callable[[F], F]:
+        """Run `async def tick()` again and again, the first time at once, then `seconds` after each end."""
+
+        def register(function: F) -> F:
+            self._periodic.append((seconds, function))
+            return function
+
+        return register
+
+    def on_start(self, function: F) -> F:
+        """Run `async def start()` once attached, before READY."""
+        self._starts.append(function)
+        return function
+
+    def on_stop(self, function: F) -> F:
+        """Run `async def stop()` when nothing is being handled any more."""
+        self._stops.append(function)
+        return function
+
+    def on_reload(self, function: F) -> F:
+        """Run `async def reload()` when a new configuration is in place."""
+        self._reloads.append(function)
+        return function
+
+    async def emit(
+        self,
+        name: str,
+        facts: Mapping[str, Any] | None = None,
+        /,
+        *,
+        key: str | None = None,
+        because: Iterable[Signal] = (),
+        taint: Iterable[str] = (),
+        expires_at: str | None = None,
+        **named: Any,
+    ) -> Signal:
+        """Emit outside handlers; on disk when it returns. A `key` makes a repeated emit the same signal.
+
+        Raises `SchemaError`, `ConflictError` (the key stands for other content), `PressureError`.
+        """
+        async with self.batch() as emit:
+            return emit(name, facts, key=key, because=because, taint=taint, expires_at=expires_at, **named)
+
+    @asynccontextmanager
+    async def batch(self, put: Mapping[str, Any] | None = None) -> AsyncIterator[Callable[..., Signal]]:
+        """Emit several signals outside handlers, all or none, with state to keep; on disk at the end."""
+        batch = Batch(self._maker)
+        yield batch.emit
+        if batch.signals:
+            await self._client.emit(batch.signals, put)
+            self._keep(put or {})
+
+    def emit_live(self, name: str, facts: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+        """Send a live signal; nobody waits for it."""
+        self._client.emit_live([self._maker.make(name, facts, named, uuid7())])
+
+    @property
+    def state_dir(self) -> Path:
+        """The folder that is this daemon's alone."""
+        return self.paths.state_of(self.name)
+
+    def status(self, message: str, *, degraded: bool = False) -> None:
+        """Say in one line how it fares: for `systemctl status`, `ligand status` and the heartbeat."""
+        self._message = message
+        if self._condition in ("ready", "degraded"):
+            self._condition = "degraded" if degraded else "ready"
+        self._notifier.status(message)
+
+    def run(self) -> NoReturn:
+        """Run until SIGTERM, then exit: 0, or 78 when a person has to mend something first."""
+        try:
+            self._prepare()
+        except LigandError as error:
+            print(f"{self.name}: {error.message}", file=sys.stderr)
+            sys.exit(EXIT_CONFIG)
+        asyncio.run(self._main())
+        sys.stderr.flush()
+        if self._work.stuck_threads():
+            os._exit(self._exit or EXIT_STUCK)  # a thread cannot be ended otherwise
+        sys.exit(self._exit)
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        self.paths = Paths.resolve()
+        self.paths.ensure()
+        self.catalogue = Catalogue.load([self.paths.contracts])
+        path = self._manifest_path or find(self.daemon, self.paths.manifests)
+        self.manifest = with_overlays(Manifest.load(path), self.paths.manifests)
+        if self.instance:
+            self.manifest = self.manifest.instance(self.instance)
+        self.manifest.check(self.catalogue)
+        self._handlers.check(self.manifest)
+        self.config = self._load_config()
+        self.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        secrets = [path[-1] for contract in self.catalogue.values() for path in contract.secrets]
+        self.log = logs.configure(self.name, level=self.config["log_level"], secrets=secrets)
+        self._notifier = Notifier()
+        host = socket.gethostname() or "localhost"
+        self._maker = Maker(self.name, host, self.catalogue, self.manifest.may_emit)
+
+    def _load_config(self) -> dict[str, Any]:
+        return configuration.load(self.paths.config_of(self.name), self.manifest.config, daemon=self.name)
+
+    async def _main(self) -> None:
+        self._stop = asyncio.Event()
+        self._started = time.monotonic()
+        self._client = Client(self.name, self.paths.bus_socket, self, lanes=self.manifest.lanes, version=__version__)
+        self._work = Work(
+            self._client,
+            self._handlers,
+            maker=self._maker,
+            catalogue=self.catalogue,
+            log=self.log,
+            lanes=dict(self.manifest.lanes),
+            max_handling_s=self.manifest.max_handling_s,
+            state=self._keep,
+            stuck=self._give_up,
+        )
+        self._catch_signals()
+        beats = asyncio.create_task(self._beat())
+        tasks = [beats]
+        try:
+            if await self._start():
+                tasks += [asyncio.create_task(self._repeat(*entry)) for entry in self._periodic]
+                self._work.open()
+                await self._announce()
+                await self._until_stopped(tasks)
+        finally:
+            await self._end(tasks)
+
+    async def _start(self) -> bool:
+        """Attach and start; False when told to stop before the bus came."""
+        self._notifier.status(f"waiting for the bus at {self.paths.bus_socket}")
+        attach = asyncio.create_task(self._client.attach())
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({attach, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not attach.done():
+            attach.cancel()
+            return False
+        try:
+            attach.result()
+            self.state = dict(self._client.state)
+            for start in self._starts:
+                await start()
+        except LigandError as error:
+            self.log.error("cannot_start", error=error.message)
+            self._exit = EXIT_CONFIG
+            return False
+        return True
+
+    async def _announce(self) -> None:
+        self._condition = "degraded" if self._condition == "degraded" else "ready"
+        facts = {"daemon": self.name, "version": __version__, "pid": os.getpid()}
+        await self.emit("Q_DAEMON_READY", facts)
+        self._notifier.ready(self._message or "ready")
+        self.log.info("ready", in_seconds=round(time.monotonic() - self._started, 3))
+        self._heartbeat()
+
+    async def _until_stopped(self, tasks: list[asyncio.Task[None]]) -> None:
+        """Until told to stop; a periodic task that fails takes the daemon down, for a restart."""
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({stop, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        for task in tasks:
+            if task.done() and (error := task.exception()) is not None:
+                self.log.error("task_failed", error=repr(error), exc_info=error)
+                self._exit = 1
+
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        self._condition = "stopping"
+        self._notifier.stopping()
+        self._client.beat(stopping=True)
+        for task in tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*tasks[1:], return_exceptions=True)
+        attached = self._client.is_attached
+        await self._work.close(DRAIN_S if attached else 0.0)
+        for stop in self._stops:
+            await stop()
+        if self._client.is_attached:
+            await self._say_goodbye()
+        tasks[0].cancel()
+        self.log.info("stopped", handled=self._work.handled, failed=self._work.failed)
+
+    async def _say_goodbye(self) -> None:
+        facts = {"daemon": self.name, "version": __version__, "pid": os.getpid()}
+        try:
+            async with asyncio.timeout(2.0):
+                await self.emit("Q_DAEMON_STOPPING", facts)
+                await self._client.detach()
+        except (TimeoutError, LigandError) as error:
+            self.log.warning("goodbye_unheard", error=repr(error))
+
+    def _give_up(self, why: str) -> None:
+        """A thread is stuck: end the process, to be restarted."""
+        self.log.error("giving_up", error=why)
+        self._exit = EXIT_STUCK
+        self._stop.set()
+
+    # -- operating system signals --------------------------------------------------------------------
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (os_signal.SIGTERM, os_signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(os_signal.SIGHUP, self._want_reload)
+
+    def _want_reload(self) -> None:
+        self._reloading = asyncio.create_task(self._reload())
+
+    async def _reload(self) -> None:
+        """Read the configuration again; keep the old one, and say so, when the new cannot be used."""
+        self._notifier.reloading()
+        try:
+            fresh = self._load_config()
+            changed = configuration.changed_keys(self.config, fresh)
+            old, self.config = self.config, fresh
+            try:
+                for reload in self._reloads:
+                    await reload()
+            except LigandError:
+                self.config = old
+                raise
+        except LigandError as error:
+            self.log.error("reload_refused", error=error.message)
+        else:
+            self.log = logs.configure(self.name, level=self.config["log_level"])
+            self.log.info("reloaded", changed=changed)
+            await self.emit("Q_CONFIGURATION_RELOADED", daemon=self.name, changed=changed)
+        self._notifier.ready(self._message)
+
+    # -- periodic ------------------------------------------------------------------------------------
+
+    async def _repeat(self, seconds: float, function: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await function()
+            await asyncio.sleep(seconds)
+
+    async def _beat(self) -> None:
+        """Feed the watchdog from this loop, which is the one that works; every 5 s say how it fares."""
+        interval = self._notifier.watchdog_interval_s
+        pause = min(HEARTBEAT_S, interval or HEARTBEAT_S, 1.0)
+        due = 0.0
+        while True:
+            self._notifier.watchdog()
+            self._work.end_overtime()
+            if time.monotonic() >= due:
+                due = time.monotonic() + HEARTBEAT_S
+                self._heartbeat()
+            await asyncio.sleep(pause)
+
+    def _heartbeat(self) -> None:
+        self._client.beat()
+        self.emit_live("Q_HEARTBEAT", self._health())
+
+    def _health(self) -> dict[str, Any]:
+        times = os.times()
+        return {
+            "daemon": self.name,
+            "uptime_s": round(time.monotonic() - self._started, 3),
+            "handled": self._work.handled,
+            "failed": self._work.failed,
+            "in_flight": self._work.in_hand,
+            "rss_bytes": _rss_bytes(),
+            "cpu_s": round(times.user + times.system, 3),
+            "state": self._condition,
+            "message": self._message[:500],
+            "pid": os.getpid(),
+            "interval_s": HEARTBEAT_S,
+        }
+
+    # -- what the bus says (signals.client.Receiver) -------------------------------------------------
+
+    def delivered(self, delivery: Delivery) -> None:
+        """A signal came."""
+        self._work.add(delivery)
+
+    def withdrawn(self, lane: str, seq: int) -> None:
+        """A signal was taken back."""
+        self._work.withdraw(lane, seq)
+
+    def heard(self, raw: bytes) -> None:
+        """A live signal came."""
+        found = decode(raw)
+        handler = self._handlers.live.get(found.signal)
+        if handler is not None:
+            handler(found)
+
+    def attached(self) -> None:
+        """The bus is there (again)."""
+        self.state.update(self._client.state)
+        if self._condition == "waiting":
+            self._condition = "ready"
+            self.log.info("attached_again", epoch=self._client.epoch)
+            self._notifier.status(self._message or "ready")
+            self._heartbeat()
+
+    def detached(self) -> None:
+        """The bus is gone; what is in hand goes on."""
+        self.log.warning("bus_away", in_hand=self._work.in_hand)
+        if self._condition in ("ready", "degraded"):
+            self._condition = "waiting"
+        self._notifier.status("the bus is away; attaching again when it is back")
+
+    def ended(self, error: LigandError) -> None:
+        """Another process took this daemon's place, or the bus does not want it."""
+        self.log.error("session_ended", code=error.code, error=error.message)
+        self._exit = EXIT_CONFIG
+        self._stop.set()
+
+    def _keep(self, puts: Mapping[str, Any]) -> None:
+        for key, value in puts.items():
+            if value is None:
+                self.state.pop(key, None)
+            else:
+                self.state[key] = value
+
+
+def _rss_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

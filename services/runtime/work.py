@@ -1,0 +1,295 @@
+"""The work of a daemon: deliveries wait in their lane, a few workers handle them, each outcome is settled."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.runtime.handlers import Handler, Handlers
+from services.runtime.logs import current_signal
+from services.runtime.turn import Maker, Reject, Turn, Unavailable
+from signals import wire
+from signals.catalogue import Catalogue
+from signals.client import Client, Delivery
+from signals.envelope import Signal
+from signals.errors import LigandError, UnknownSignalError
+
+QUIET = frozenset({"late", "not_in_hand", "fenced"})
+MAX_THREADS = 32
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A handler at work. `since` is monotonic."""
+
+    delivery: Delivery
+    task: asyncio.Task[None]
+    since: float
+    in_thread: bool
+    why: str | None = None
+
+
+@dataclass(slots=True)
+class LaneWork:
+    """One lane in this process: what waits, and how many workers it has."""
+
+    in_flight: int
+    waiting: deque[Delivery] = field(default_factory=deque)
+    workers: int = 0
+    starting: bool = False
+
+
+class Work:
+    """Runs the handlers. All of it is in the event loop; plain functions go to threads."""
+
+    def __init__(
+        self,
+        client: Client,
+        handlers: Handlers,
+        *,
+        maker: Maker,
+        catalogue: Catalogue,
+        log: Any,
+        lanes: dict[str, int],
+        max_handling_s: float,
+        state: Callable[[dict[str, Any]], None],
+        stuck: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._handlers = handlers
+        self._maker = maker
+        self._catalogue = catalogue
+        self._log = log
+        self._lanes = {name: LaneWork(in_flight) for name, in_flight in lanes.items()}
+        self._max_handling_s = max_handling_s
+        self._keep = state
+        self._stuck = stuck
+        self._running: dict[tuple[str, int], Running] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._threads: ThreadPoolExecutor | None = None
+        self._settling = 0
+        self._changed = asyncio.Event()
+        self._open = False
+        self.handled = 0
+        self.failed = 0
+
+    @property
+    def in_hand(self) -> int:
+        """Signals that wait here or are being handled."""
+        return len(self._running) + sum(len(lane.waiting) for lane in self._lanes.values())
+
+    def open(self) -> None:
+        """From now on deliveries are handled."""
+        self._open = True
+        for lane in self._lanes.values():
+            self._staff(lane)
+
+    def add(self, delivery: Delivery) -> None:
+        """A delivery arrived."""
+        lane = self._lanes.setdefault(delivery.lane, LaneWork(1))
+        lane.waiting.append(delivery)
+        self._staff(lane)
+
+    def _staff(self, lane: LaneWork) -> None:
+        """One more worker, if there is work and room and none is about to start."""
+        if self._open and lane.waiting and not lane.starting and lane.workers < lane.in_flight:
+            lane.workers += 1
+            lane.starting = True
+            task = asyncio.get_running_loop().create_task(self._drain(lane))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _drain(self, lane: LaneWork) -> None:
+        lane.starting = False
+        try:
+            while lane.waiting and self._open:
+                delivery = lane.waiting.popleft()
+                self._staff(lane)
+                await self._handle(delivery)
+        finally:
+            lane.workers -= 1
+            self._changed.set()
+
+    # -- one delivery --------------------------------------------------------------------------------
+
+    async def _handle(self, delivery: Delivery) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        key = (delivery.lane, delivery.seq)
+        running = self._running[key] = Running(delivery, task, time.monotonic(), False)
+        try:
+            signal = self._admit(delivery)
+            current_signal.set(signal)
+            handler = self._handlers.find(signal.signal, delivery.lane)
+            running.in_thread = handler.in_thread
+            turn = Turn(self._maker, delivery, signal, self._client.ask, self._log.warning)
+            await self._call(handler, turn)
+        except asyncio.CancelledError:
+            self._cancelled(running, task)
+        except Unavailable as error:
+            self._log.warning("unavailable", error=error.message, retry_in=error.retry_in)
+            self._settle(delivery, wire.UNAVAILABLE, error=error.message, retry_in=error.retry_in)
+        except Reject as error:
+            self._log.warning("rejected", error=error.message)
+            self._settle(delivery, wire.REJECT, error=error.message)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt, reported to the bus
+            self._fail(delivery, error)
+        else:
+            self._acknowledge(turn)
+        finally:
+            del self._running[key]
+            current_signal.set(None)
+            self._changed.set()
+
+    def _admit(self, delivery: Delivery) -> Signal:
+        """The signal as its handler may see it: fitting the contract known here."""
+        signal = delivery.signal()
+        try:
+            contract = self._catalogue.version(signal.signal, signal.version)
+        except UnknownSignalError as error:
+            raise Reject(error.message) from error
+        if contract.is_valid(signal.facts):
+            return signal
+        facts, dropped = contract.prune(signal.facts)
+        if not dropped or not contract.is_valid(facts):
+            raise Reject(f"{signal.signal} does not fit the contract that is installed here.")
+        self._log.warning("facts_dropped", fields=list(dropped), signal_id=signal.id)
+        signal.facts.clear()
+        signal.facts.update(facts)
+        return signal
+
+    async def _call(self, handler: Handler, turn: Turn) -> None:
+        given = {"signal": turn.signal, "emit": turn.emit, "ask": turn.ask, "put": turn.put}
+        arguments = [given[name] for name in handler.takes]
+        if not handler.in_thread:
+            await handler.function(*arguments)
+            return
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="handler")
+        await asyncio.get_running_loop().run_in_executor(
+            self._threads, _with_signal, turn.signal, handler.function, arguments
+        )
+
+    def _acknowledge(self, turn: Turn) -> None:
+        fields = {"put": turn.puts} if turn.puts else {}
+
+        def done(_: Any, error: LigandError | None) -> None:
+            if error is None and turn.puts:
+                self._keep(turn.puts)
+
+        self.handled += 1
+        self._settle(turn.delivery, wire.ACK, turn.emitted, done, **fields)
+
+    def _fail(self, delivery: Delivery, error: Exception) -> None:
+        self.failed += 1
+        self._log.error("attempt_failed", error=repr(error), attempt=delivery.attempt, exc_info=error)
+        text = "".join(traceback.format_exception(error))
+        self._settle(delivery, wire.NAK, error=f"{type(error).__name__}: {error}", traceback=text[-8000:])
+
+    def _cancelled(self, running: Running, task: asyncio.Task[None]) -> None:
+        task.uncancel()
+        if running.why == "withdrawn":
+            self._log.warning("withdrawn", seq=running.delivery.seq)
+        elif running.why is not None:
+            self.failed += 1
+            self._log.error("overtime", limit_s=self._max_handling_s, seq=running.delivery.seq)
+            self._settle(running.delivery, wire.NAK, error=running.why)
+        else:
+            self._settle(running.delivery, wire.RETURN)
+
+    def _settle(
+        self,
+        delivery: Delivery,
+        verdict: str,
+        signals: list[Signal] | None = None,
+        then: Callable[[Any, LigandError | None], None] | None = None,
+        **fields: Any,
+    ) -> None:
+        self._settling += 1
+
+        def done(body: Any, error: LigandError | None) -> None:
+            self._settling -= 1
+            self._changed.set()
+            if then is not None:
+                then(body, error)
+            if error is not None:
+                self._refused(delivery, verdict, error)
+
+        try:
+            self._client.settle(delivery, done, verdict, signals or (), **fields)
+        except LigandError as error:  # what was emitted cannot even be written: an attempt that failed
+            self._settling -= 1
+            self._fail(delivery, error)
+
+    def _refused(self, delivery: Delivery, verdict: str, error: LigandError) -> None:
+        if error.code in QUIET:
+            self._log.warning("settle_refused", seq=delivery.seq, code=error.code, error=error.message)
+            self._client.held.pop((delivery.lane, delivery.seq), None)
+        elif verdict == wire.ACK:
+            self._fail(delivery, error)
+        else:
+            self._log.error("settle_refused", seq=delivery.seq, code=error.code, error=error.message)
+
+    # -- from outside --------------------------------------------------------------------------------
+
+    def withdraw(self, lane: str, seq: int) -> None:
+        """The bus has taken a signal back: stop its handler, or forget it."""
+        running = self._running.get((lane, seq))
+        if running is not None and not running.in_thread:
+            running.why = "withdrawn"
+            running.task.cancel()
+        waiting = self._lanes[lane].waiting
+        for delivery in [d for d in waiting if d.seq == seq]:
+            waiting.remove(delivery)
+
+    def end_overtime(self) -> None:
+        """Cancel the handlers past `max_handling`; a thread that is past it takes the process with it."""
+        limit = time.monotonic() - self._max_handling_s
+        for running in [r for r in self._running.values() if r.since < limit and r.why is None]:
+            running.why = f"The handler took longer than {self._max_handling_s:g} s."
+            if not running.in_thread:
+                running.task.cancel()
+                continue
+            self._settle(running.delivery, wire.NAK, error=running.why)
+            self._stuck(running.why)
+
+    async def close(self, timeout_s: float) -> None:
+        """Give back what waits, let what runs end within `timeout_s`, cancel the rest, see it all settled."""
+        self._open = False
+        for lane in self._lanes.values():
+            while lane.waiting:
+                self._settle(lane.waiting.popleft(), wire.RETURN)
+        deadline = time.monotonic() + timeout_s
+        await self._until(lambda: not self._running, deadline)
+        for running in list(self._running.values()):
+            if not running.in_thread:
+                running.task.cancel()
+        await self._until(lambda: not self._settling, time.monotonic() + 2.0)
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _until(self, condition: Callable[[], bool], deadline: float) -> None:
+        while not condition() and (left := deadline - time.monotonic()) > 0:
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), left)
+            except TimeoutError:
+                return
+
+    def stuck_threads(self) -> bool:
+        """Whether a thread is still at work, so that only ending the process ends it."""
+        return any(running.in_thread for running in self._running.values())
+
+
+def _with_signal(signal: Signal, function: Callable[..., Any], arguments: list[Any]) -> None:
+    current_signal.set(signal)
+    try:
+        function(*arguments)
+    finally:
+        current_signal.set(None)

@@ -1,0 +1,339 @@
+"""A daemon's connection to the bus: attach, emit, consume with credit, settle, ask. For asyncio.
+
+Requests are sent again, under the same ids, until the bus answers: after its restart nothing is lost and nothing
+doubled. What the daemon has in hand it keeps through such a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+import zmq
+
+from signals import wire
+from signals.envelope import Signal, decode, encode
+from signals.errors import BusUnreachableError, FencedError, LigandError, refusal
+from signals.link import Link
+
+RETRIED = frozenset({"quota"})
+ATTACH_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A signal given to a lane. `generation` rises with each failed attempt or replay; `raw` is its envelope."""
+
+    lane: str
+    seq: int
+    raw: bytes
+    attempt: int = 1
+    generation: int = 0
+    redelivered: bool = False
+
+    def signal(self) -> Signal:
+        """The signal itself."""
+        return decode(self.raw)
+
+
+class Receiver(Protocol):
+    """Who hears what the bus sends by itself."""
+
+    def delivered(self, delivery: Delivery) -> None:
+        """A signal is in hand until it is settled."""
+
+    def withdrawn(self, lane: str, seq: int) -> None:
+        """A signal is no longer in hand: its deadline has passed, or it was settled already."""
+
+    def heard(self, raw: bytes) -> None:
+        """A live signal."""
+
+    def attached(self) -> None:
+        """Attached (again)."""
+
+    def detached(self) -> None:
+        """The bus is gone; the client attaches again by itself."""
+
+    def ended(self, error: LigandError) -> None:
+        """This session is over for good: fenced, or refused."""
+
+
+@dataclass(slots=True)
+class _Request:
+    frames: list[bytes]
+    done: Callable[[Any, LigandError | None], None]
+    held: tuple[str, int] | None = None
+
+
+class Client:
+    """One session. Callbacks of `receiver` run in the event loop and must not block."""
+
+    def __init__(
+        self,
+        daemon: str,
+        socket: Path,
+        receiver: Receiver,
+        *,
+        lanes: Mapping[str, int],
+        version: str = "",
+        context: zmq.Context[Any] | None = None,
+    ) -> None:
+        self.daemon = daemon
+        self.state: dict[str, Any] = {}
+        self.epoch: str | None = None
+        self.held: dict[tuple[str, int], Delivery] = {}
+        self._path = socket
+        self._receiver = receiver
+        self._lanes = dict(lanes)
+        self._version = version
+        self._context = context or zmq.Context.instance()
+        self._link: Link | None = None
+        self._requests: dict[bytes, _Request] = {}
+        self._last = 0
+        self._standing: dict[str, list[bytes]] = {}
+        self._answers: dict[str, asyncio.Future[Signal]] = {}
+        self._first: asyncio.Future[None] | None = None
+        self._attached = False
+        self._attach_sent = False
+        self._over = False
+
+    # -- life ----------------------------------------------------------------------------------------
+
+    async def attach(self, timeout_s: float | None = None) -> None:
+        """Attach; waits for the bus. Raises what the bus refuses with, `BusUnreachableError` after `timeout_s`."""
+        self._first = asyncio.get_running_loop().create_future()
+        self._connect()
+        try:
+            await asyncio.wait_for(self._first, timeout_s)
+        except TimeoutError as error:
+            self._close()
+            raise BusUnreachableError(
+                f"No bus answers at {self._path}. Start it: `ligand up`, or `systemctl start ligand-bus`."
+            ) from error
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the bus knows this session just now."""
+        return self._attached
+
+    async def detach(self) -> None:
+        """Give everything in hand back, and end the session."""
+        if self._attached:
+            await self._call(wire.DETACH, b"{}")
+        self._close()
+
+    def _close(self) -> None:
+        self._over = True
+        if self._link is not None:
+            self._link.close()
+        for future in self._answers.values():
+            future.cancel()
+
+    def _connect(self) -> None:
+        self._link = Link(self._context, self._path, self._on_message, self._on_down)
+        self._send_attach()
+
+    def _send_attach(self) -> None:
+        if self._attach_sent or self._link is None or self._over:
+            return
+        self._attached, self._attach_sent = False, True
+        header = {
+            "protocol": wire.PROTOCOL,
+            "daemon": self.daemon,
+            "version": self._version,
+            "lanes": self._lanes,
+            "in_hand": [list(key) for key in self.held],
+        }
+        self._link.send([wire.ATTACH, b"attach", orjson.dumps(header)])
+
+    def _on_down(self) -> None:
+        was = self._attached
+        self._attached = self._attach_sent = False
+        if self._over:
+            return
+        if was:
+            self._receiver.detached()
+        self._connect()
+
+    def _on_attached(self, body: dict[str, Any]) -> None:
+        self._attached, self._attach_sent = True, False
+        self.epoch, self.state = body["epoch"], body["state"]
+        for lane, seq in body["settled"]:
+            self._forget(lane, seq)
+        for frames in (*self._standing.values(), *(request.frames for request in self._requests.values())):
+            self._link_send(frames)
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+        self._receiver.attached()
+
+    def _forget(self, lane: str, seq: int) -> None:
+        """The bus is done with a signal that was in hand here: its settle, if on the way, has been done."""
+        for number, request in list(self._requests.items()):
+            if request.held == (lane, seq):
+                del self._requests[number]
+                request.done({}, None)
+        if self.held.pop((lane, seq), None) is not None:
+            self._receiver.withdrawn(lane, seq)
+
+    def _on_refused_attach(self, error: LigandError) -> None:
+        self._attach_sent = False
+        if self._first is not None and not self._first.done():
+            self._first.set_exception(error)
+            self._close()
+        else:
+            self._end(error)
+
+    def _end(self, error: LigandError) -> None:
+        if not self._over:
+            self._close()
+            self._receiver.ended(error)
+
+    # -- messages ------------------------------------------------------------------------------------
+
+    def _on_message(self, frames: list[bytes]) -> None:
+        kind = frames[0]
+        if kind == wire.DELIVER:
+            self._on_deliver(frames)
+        elif kind in (wire.OK, wire.NO):
+            self._on_reply(frames)
+        elif kind == wire.ANSWER:
+            self._on_answer(frames)
+        elif kind == wire.LIVE:
+            self._receiver.heard(frames[2])
+        elif kind == wire.CANCEL:
+            header = orjson.loads(frames[2])
+            self._forget(header["lane"], header["seq"])
+        elif kind == wire.FENCED:
+            self._end(FencedError(orjson.loads(frames[2]).get("message")))
+
+    def _on_deliver(self, frames: list[bytes]) -> None:
+        header = orjson.loads(frames[2])
+        delivery = Delivery(raw=frames[3], **header)
+        key = (delivery.lane, delivery.seq)
+        if key in self.held:
+            return
+        self.held[key] = delivery
+        self._receiver.delivered(delivery)
+
+    def _on_reply(self, frames: list[bytes]) -> None:
+        kind, number, body = frames[0], frames[1], orjson.loads(frames[2])
+        error = refusal(**body) if kind == wire.NO else None
+        if number == b"attach":
+            return self._on_refused_attach(error) if error else self._on_attached(body)
+        if error is not None and error.code == "unknown_session":
+            self._attached = False
+            return self._send_attach()
+        request = self._requests.get(number)
+        if request is None:
+            return None
+        if error is not None and error.code in RETRIED:
+            asyncio.get_running_loop().call_later(error.fields.get("retry_after_s", 1.0), self._again, number)
+            return None
+        del self._requests[number]
+        if request.held is not None and error is None:
+            self.held.pop(request.held, None)
+        request.done(body, error)
+        return None
+
+    def _again(self, number: bytes) -> None:
+        request = self._requests.get(number)
+        if request is not None and self._attached:
+            self._link_send(request.frames)
+
+    def _on_answer(self, frames: list[bytes]) -> None:
+        future = self._answers.pop(orjson.loads(frames[2])["id"], None)
+        if future is not None and not future.done():
+            future.set_result(decode(frames[3]))
+
+    # -- requests ------------------------------------------------------------------------------------
+
+    def _request(
+        self,
+        op: bytes,
+        header: bytes,
+        raws: Sequence[bytes],
+        done: Callable[[Any, LigandError | None], None],
+        held: tuple[str, int] | None = None,
+    ) -> None:
+        self._last += 1
+        number = b"%d" % self._last
+        frames = [op, number, header, *raws]
+        self._requests[number] = _Request(frames, done, held)
+        if self._attached:
+            self._link_send(frames)
+
+    def _link_send(self, frames: list[bytes]) -> None:
+        if self._link is not None and not self._link.closed:
+            self._link.send(frames)
+
+    async def _call(self, op: bytes, header: bytes, raws: Sequence[bytes] = ()) -> Any:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._request(op, header, raws, _into(future))
+        return await future
+
+    async def emit(self, signals: Sequence[Signal], put: Mapping[str, Any] | None = None) -> list[int]:
+        """Emit a batch, all or none; returns each `seq` once it is on disk. Raises what the bus refuses with.
+
+        A `QuotaError` is waited out; `PressureError` is raised, for the caller knows what can wait.
+        """
+        header = orjson.dumps({"attached": True, "put": put}) if put else b'{"attached":true}'
+        found: list[int] = await self._call(wire.EMIT, header, [encode(signal) for signal in signals])
+        return found
+
+    def settle(
+        self,
+        delivery: Delivery,
+        done: Callable[[Any, LigandError | None], None],
+        verdict: str = wire.ACK,
+        signals: Sequence[Signal] = (),
+        **fields: Any,
+    ) -> None:
+        """Settle a signal in hand with what it leads to; `done(_, error)` is called with the bus's answer."""
+        header = {"lane": delivery.lane, "seq": delivery.seq, "verdict": verdict, **fields}
+        raws = [encode(signal) for signal in signals]
+        self._request(wire.SETTLE, orjson.dumps(header), raws, done, (delivery.lane, delivery.seq))
+
+    async def ask(self, delivery: Delivery, request: Signal) -> Signal:
+        """Emit `request` now, and wait for its answer. Raises `ConflictError` when its id stands for another one."""
+        future = self._answers.get(request.id)
+        if future is None:
+            future = self._answers[request.id] = asyncio.get_running_loop().create_future()
+        header = orjson.dumps({"lane": delivery.lane, "seq": delivery.seq})
+        raw = encode(request)
+        try:
+            await self._call(wire.ASK, header, [raw])
+            self._standing[request.id] = [wire.ASK, b"again", header, raw]
+            return await future
+        finally:
+            self._standing.pop(request.id, None)
+            self._answers.pop(request.id, None)
+
+    async def query(self, what: str, **fields: Any) -> Any:
+        """Ask the bus how it fares."""
+        return await self._call(wire.QUERY, orjson.dumps({"what": what, **fields}))
+
+    def emit_live(self, signals: Sequence[Signal]) -> None:
+        """Send live signals; nobody answers, and while the bus is away they are gone."""
+        if self._attached:
+            self._link_send([wire.LIVE, b"", *(encode(signal) for signal in signals)])
+
+    def beat(self, *, stopping: bool = False) -> None:
+        """Tell the bus that this session is alive."""
+        if self._attached:
+            self._link_send([wire.BEAT, b"beat", b'{"stopping":true}' if stopping else b"{}"])
+
+
+def _into(future: asyncio.Future[Any]) -> Callable[[Any, LigandError | None], None]:
+    def done(body: Any, error: LigandError | None) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(body)
+        else:
+            future.set_exception(error)
+
+    return done

@@ -1,0 +1,17 @@
+"""A daemon of the tests: hands an item on, one step of a chain. `chain.py NAME IN OUT [IN_FLIGHT]`."""
+
+import sys
+
+from services.runtime import Daemon
+
+name, takes, gives = sys.argv[1:4]
+daemon = Daemon(name)
+
+
+@daemon.on(takes)
+async def hand_on(signal, emit, put):
+    emit(gives, n=signal.facts["n"], pad=signal.facts["pad"])
+    put("last", signal.facts["n"])
+
+
+daemon.run()
