@@ -81,7 +81,7 @@ class Router:
         """Say how it stands."""
         counts = self.work.counts
         text = f"{len(self.arrivals)} waiting, {counts.routed} routed, {counts.refused} refused"
-        daemon.status("; ".join([*self.faults.values(), text]))
+        daemon.status("; ".join([*self.faults.values(), text]), degraded=bool(self.faults))
 
     def check(self) -> None:
         """Raise what ended the work, if anything did."""
@@ -132,7 +132,8 @@ async def start() -> None:
 @daemon.on_stop
 async def stop() -> None:
     """Finish what is in hand; the rest waits in `working/`."""
-    await router().stop()
+    if router.cache_info().currsize:  # the start may have been refused
+        await router().stop()
 
 
 @daemon.on_reload

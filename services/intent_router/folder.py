@@ -260,9 +260,7 @@ def _require_regular(mode: int) -> None:
     }
     if not stat.S_ISREG(mode):
         kind = kinds.get(stat.S_IFMT(mode), "something else")
-        raise IntentRefused(
-            "not_regular", f"It is {kind}, not a file.", "Drop the file itself: cp it into the folder."
-        )
+        raise IntentRefused("not_regular", f"It is {kind}, not a file.", "Drop the file itself: cp it into the folder.")
 
 
 def _remove(path: Path) -> int:

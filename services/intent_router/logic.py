@@ -102,11 +102,7 @@ def route(intent: Intent, routes: Sequence[Route]) -> tuple[Outgoing, ...]:
     return tuple(
         Outgoing(
             each.signal,
-            {
-                name: value
-                for name, template in each.facts.items()
-                if (value := fill(template, intent)) is not ABSENT
-            },
+            {name: value for name, template in each.facts.items() if (value := fill(template, intent)) is not ABSENT},
             f"{intent.intent_id}/{number}",
         )
         for number, each in enumerate(taking, 1)
@@ -167,9 +163,7 @@ def _decode(raw: bytes) -> str:
     if not text.strip():
         raise IntentRefused("empty", "The file is empty.", "Write a question or an intent into it.")
     if "\0" in text:
-        raise IntentRefused(
-            "not_text", "The file holds zero bytes; it is not text.", "Drop a text or JSON file."
-        )
+        raise IntentRefused("not_text", "The file holds zero bytes; it is not text.", "Drop a text or JSON file.")
     return text
 
 
@@ -189,9 +183,7 @@ def _is_json(text: str, file: str) -> bool:
 
 
 def _from_text(text: str, file: str, known: dict[str, Any]) -> Intent:
-    return Intent(
-        **known, intent_type="question", question_id=known["intent_id"], question=text.strip(), data={}
-    )
+    return Intent(**known, intent_type="question", question_id=known["intent_id"], question=text.strip(), data={})
 
 
 def _check_question(question: str | None, limit: int) -> None:

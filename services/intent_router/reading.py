@@ -98,9 +98,7 @@ class Reader:
         if items is None:
             return ()
         if not isinstance(items, list):
-            raise self._fault(
-                ("data", "evidence"), "data.evidence is not a list.", 'Write ["path:src/audio"].'
-            )
+            raise self._fault(("data", "evidence"), "data.evidence is not a list.", 'Write ["path:src/audio"].')
         for number, item in enumerate(items):
             if not isinstance(item, str):
                 raise self._fault(
@@ -142,9 +140,7 @@ class Reader:
     def _name(self, *path: str) -> str | None:
         value = self._string(*path)
         if value is not None and len(value) > LONGEST_NAME:
-            raise self._fault(
-                path, f"{_short(value)} is too long.", f"Take at most {LONGEST_NAME} characters."
-            )
+            raise self._fault(path, f"{_short(value)} is too long.", f"Take at most {LONGEST_NAME} characters.")
         return value
 
     def _catch_typos(self, found: Mapping[str, Any], path: Path) -> None:
@@ -155,9 +151,7 @@ class Reader:
         for key in odd:
             near = get_close_matches(key, missing, n=1, cutoff=0.85)
             if near:
-                raise self._fault(
-                    (*path, key), f"The key {_short(key)} is not known.", f"Did you mean {near[0]!r}?"
-                )
+                raise self._fault((*path, key), f"The key {_short(key)} is not known.", f"Did you mean {near[0]!r}?")
 
     def _fault(self, path: Path, message: str, mend: str) -> IntentRefused:
         where = strict.place(self.text, path) if path else Where(1, 1)

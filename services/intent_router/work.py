@@ -202,9 +202,7 @@ class Work:
             return
         self.folder.finish(claim)
         self.counts.routed += 1
-        self._log.info(
-            "routed", file=claim.file, intent_id=claim.claim_id, to=[out.signal for out in signals[1:]]
-        )
+        self._log.info("routed", file=claim.file, intent_id=claim.claim_id, to=[out.signal for out in signals[1:]])
 
     async def _refuse(self, claim: Claim, refusal: IntentRefused) -> None:
         self.answers.forget(claim)
@@ -245,6 +243,4 @@ def _by_contract(error: LigandError) -> IntentRefused:
     path = error.fields.get("path")
     place = f" at {path}" if path else ""
     message = f"The bus does not take what it asks for{place}: {error.message}"
-    return IntentRefused(
-        f"refused_{error.code}", message, "Mend that part of the intent, or the route that fills it."
-    )
+    return IntentRefused(f"refused_{error.code}", message, "Mend that part of the intent, or the route that fills it.")

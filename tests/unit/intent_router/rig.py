@@ -107,9 +107,7 @@ class Diary:
 class Rig:
     """One router, restartable on the same folder by making another one."""
 
-    def __init__(
-        self, root: Path, settle_s: float = 0.05, sweep_s: float = 3600, in_flight: int = 64
-    ) -> None:
+    def __init__(self, root: Path, settle_s: float = 0.05, sweep_s: float = 3600, in_flight: int = 64) -> None:
         self.root = root
         self.changes = Changes()
         self.bus = Recorder(self.changes)
@@ -118,9 +116,7 @@ class Rig:
         self.held: list[str | None] = []  # what the work reported
         self.folder = Folder(root, uuid7)
         self.folder.ensure()
-        self.arrivals = Arrivals(
-            self.folder, settle_s, lambda action, name: self.diary.info(action, file=name)
-        )
+        self.arrivals = Arrivals(self.folder, settle_s, lambda action, name: self.diary.info(action, file=name))
         self.answers = Answers(self.folder, root_id)
         self.watcher = Watcher(self.folder, self.arrivals, sweep_s, self._reporter(self.blind))
         self.work = Work(

@@ -18,9 +18,7 @@ NOT_IN_A_TEST_S = 600.0
 
 
 def tool(*words: str | Path) -> None:
-    subprocess.run(
-        [str(word) for word in words], check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=30
-    )
+    subprocess.run([str(word) for word in words], check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=30)
 
 
 @pytest.fixture
@@ -114,9 +112,7 @@ def test_vim_itself(tmp_path: Path) -> None:
     """The editor most people on such machines use."""
     vim = ["vim", "-N", "-u", "NONE", "-i", "NONE", "-es", "-c", "set backup"]
     text = source(tmp_path)
-    drops_one(
-        by_hint(tmp_path), lambda folder: tool(*vim, "-c", f"saveas {folder / 'a.json'}", "-c", "q", text)
-    )
+    drops_one(by_hint(tmp_path), lambda folder: tool(*vim, "-c", f"saveas {folder / 'a.json'}", "-c", "q", text))
 
 
 def test_a_partial_write_that_is_finished_later(tmp_path: Path) -> None:

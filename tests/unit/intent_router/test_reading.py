@@ -19,11 +19,7 @@ CLAIM = "01935b0e-6a70-7cc3-98c4-dc0c0c07398f"
 
 
 def read(value: Any, file: str = "a.json") -> Intent:
-    raw = (
-        value
-        if isinstance(value, bytes)
-        else (value if isinstance(value, str) else json.dumps(value)).encode()
-    )
+    raw = value if isinstance(value, bytes) else (value if isinstance(value, str) else json.dumps(value)).encode()
     return parse(raw, file, CLAIM, Limits())
 
 
@@ -224,8 +220,7 @@ SCALARS = (
 VALUES = st.recursive(
     SCALARS,
     lambda below: (
-        st.lists(below, max_size=4)
-        | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=8), below, max_size=6)
+        st.lists(below, max_size=4) | st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=8), below, max_size=6)
     ),
     max_leaves=20,
 )

@@ -148,9 +148,7 @@ def test_a_file_written_while_it_is_read_waits_until_it_is_unchanged(
     assert rig.bus.questions() == ["Whole?"]
 
 
-def test_a_change_between_the_two_looks_of_a_read_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_between_the_two_looks_of_a_read_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The mark of a writer at work would be missed."""
     rig = Rig(tmp_path / "intents")
     (rig.root / "a.txt").write_text("Why")

@@ -71,9 +71,7 @@ def test_two_dollars_begin_a_text_with_one(tmp_path: Path) -> None:
 
 def test_references_are_parsed_not_run() -> None:
     """A routes file that could run code would be a way into the machine."""
-    question = next(
-        route for route in routes.read(routes.PACKAGED, EMITS, CATALOGUE) if route.name == "question"
-    )
+    question = next(route for route in routes.read(routes.PACKAGED, EMITS, CATALOGUE) if route.name == "question")
     assert question.facts["module_path"] == Ref(("module_path",), optional=True)
 
 
