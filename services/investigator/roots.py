@@ -31,7 +31,7 @@ _PATH_LIKE = re.compile(r"[/\\~]|^\.|\.(py|pyi|so)$")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder that modules are importable from: a configured root, or a part of the interpreter's library."""
+    """A folder that modules are importable from: a configured root, or part of the library."""
 
     path: Path
     kind: Literal["root", "library"]
@@ -109,7 +109,11 @@ def _locate_name(name: str, places: Places) -> Found | Missing:
     escaped = False
     for finder in (_regular, _namespace):
         for place in places.every:
-            hit = finder(place.path.joinpath(*parts))
+            base = place.path.joinpath(*parts)
+            if places.holding(_real(base)) is None:
+                escaped = escaped or _exists(base)
+                continue
+            hit = finder(base)
             found = _accept(hit, places) if hit else None
             if isinstance(found, Found):
                 return _without_source(found) or found
