@@ -29,7 +29,6 @@ _ENTRY = {
         "confidence": {"type": "number", "minimum": 0, "maximum": 1},
         "investigation_id": {"type": "string"},
         "signal_id": {"type": "string"},
-        "integrated_at": {"type": "string"},
         "evidence_sha256": {"type": "string"},
     },
 }
@@ -54,6 +53,7 @@ class Document:
     """One reading of the registry. `data` is None when nothing but comments stands in it."""
 
     def __init__(self, raw: bytes) -> None:
+        """Read and check. Raises `RegistryInvalid`."""
         self.raw = raw
         self._text = _decoded(raw)
         self._yaml = _reader(self._text)
@@ -63,7 +63,7 @@ class Document:
 
     def entry(self, key: str) -> Mapping[str, Any] | None:
         """The entry under a dotted name."""
-        entries = (self._data or {}).get("capabilities") or {}
+        entries = (self._data.get("capabilities") if self._data else None) or {}
         found = entries.get(key)
         return found if isinstance(found, Mapping) else None
 

@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ATTEMPTS = 5
@@ -68,7 +68,7 @@ def _replace(path: Path, before: bytes | None, after: bytes, keep: int) -> bool:
     finally:
         fresh.unlink(missing_ok=True)
     if backup.read_bytes() != before:
-        # Somebody wrote into the old file after it was compared: their bytes go back, and the change anew on top.
+        # Somebody wrote into the old file after it was compared: their bytes go back, and it starts anew.
         os.replace(_copied(backup, path), path)
         return False
     _prune(path, keep)
@@ -111,11 +111,9 @@ def _dress(handle: int, path: Path) -> None:
         return
     mine = os.fstat(handle)
     if (present.st_uid, present.st_gid) != (mine.st_uid, mine.st_gid):
-        try:
+        # Only root may give files away; the mode is kept either way.
+        with suppress(PermissionError):
             os.fchown(handle, present.st_uid, present.st_gid)
-        except PermissionError:
-            # Only root may give files away; the mode is kept either way.
-            pass
     os.fchmod(handle, stat.S_IMODE(present.st_mode))
 
 

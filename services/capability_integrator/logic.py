@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import keyword
-import unicodedata
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-MAX_NAME = 500
+MAX_NAME = 256
 MAX_DETAIL = 2_000
 SUBJECT = "module"
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_STORY = ("question_id", "question", "investigation_id", "summary")
 
 Facts = dict[str, Any]
 Ending = Literal["Q_MODULE_INTEGRATED", "Q_INTEGRATION_SKIPPED", "Q_INTEGRATION_FAILED"]
@@ -27,12 +29,23 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What stands on disk at the end: the registry's path and digest, and whether the entry is enabled."""
+
+    registry: str
+    sha256: str
+    enabled: bool
+    created_init: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Why an investigation does not become an entry; `failed` when something is wrong with it."""
 
     reason: str
     detail: str
     failed: bool = False
+    retryable: bool = False
 
 
 def judge(facts: Mapping[str, Any], min_confidence: float) -> Stop | None:
@@ -53,10 +66,13 @@ def judge(facts: Mapping[str, Any], min_confidence: float) -> Stop | None:
 
 
 def is_module_name(name: str) -> bool:
-    """A full dotted name that `import` would take, in the form in which Python compares names."""
+    """A full dotted name that `import` would take, in ASCII, in which names have one form."""
     parts = name.split(".")
-    named = all(part.isidentifier() and not keyword.iskeyword(part) for part in parts)
-    return named and len(name) <= MAX_NAME and unicodedata.normalize("NFKC", name) == name
+    return (
+        len(name) <= MAX_NAME
+        and all(map(_IDENTIFIER.fullmatch, parts))
+        and not any(map(keyword.iskeyword, parts))
+    )
 
 
 def has_source(facts: Mapping[str, Any]) -> bool:
@@ -91,15 +107,17 @@ def evidence_sha256(facts: Mapping[str, Any]) -> str:
     return hashlib.sha256(written.encode()).hexdigest()
 
 
-def integrated(facts: Mapping[str, Any], registry: str, registry_sha256: str, created_init: bool) -> Outcome:
+def integrated(facts: Mapping[str, Any], written: Written) -> Outcome:
     """The module stands in the registry."""
     told = {
+        **{name: facts[name] for name in _STORY},
         "module_name": facts["module_name"],
         "module_path": facts.get("module_path") or facts["module_name"],
         "capability_key": facts["module_name"],
-        "registry": registry,
-        "registry_sha256": registry_sha256,
-        "created_init": created_init,
+        "registry": written.registry,
+        "registry_sha256": written.sha256,
+        "created_init": written.created_init,
+        "enabled": written.enabled,
     }
     return Outcome("Q_MODULE_INTEGRATED", told)
 
@@ -107,8 +125,16 @@ def integrated(facts: Mapping[str, Any], registry: str, registry_sha256: str, cr
 def stopped(facts: Mapping[str, Any], stop: Stop) -> Outcome:
     """The module was left out, or could not be registered."""
     where = facts.get("module_path") or facts.get("module_name")
+    told = {name: facts[name] for name in _STORY} | {
+        "reason": stop.reason,
+        "detail": stop.detail[:MAX_DETAIL],
+    }
+    name = facts.get("module_name")
+    if isinstance(name, str) and is_module_name(name):
+        told["module_name"] = name
     if stop.failed:
-        told = {"module_path": where or "", "reason": stop.reason, "detail": stop.detail[:MAX_DETAIL]}
-        return Outcome("Q_INTEGRATION_FAILED", told)
-    skipped = {"question_id": facts["question_id"], "reason": stop.reason, "detail": stop.detail[:MAX_DETAIL]}
-    return Outcome("Q_INTEGRATION_SKIPPED", skipped | ({"module_path": where} if where else {}))
+        return Outcome(
+            "Q_INTEGRATION_FAILED", told | {"module_path": where or "unknown", "retryable": stop.retryable}
+        )
+    told["confidence"] = facts["confidence"]
+    return Outcome("Q_INTEGRATION_SKIPPED", told | ({"module_path": where} if where else {}))

@@ -46,18 +46,19 @@ class Integrator:
                 return self._register(signal_id, timestamp, facts)
         except _AlreadyThere as there:
             return logic.stopped(facts, Stop("already_integrated", str(there)))
-        except RegistryInvalid as error:
-            mend = "Mend that line; nothing was overwritten. Backups stand beside it."
-            return self._failed(facts, "registry_invalid", f"{self.path}: {error}. {mend}")
-        except files.Busy as error:
-            return self._failed(
-                facts, "registry_busy", f"{error}. Close what writes to it, and investigate again."
-            )
-        except OSError as error:
-            where = error.filename or self.path
-            return self._failed(
-                facts, "unwritable", f"{where}: {error.strerror or error}. Mend access or free space."
-            )
+        except (RegistryInvalid, files.Busy, OSError) as error:
+            return logic.stopped(facts, self._trouble(error))
+
+    def _trouble(self, error: Exception) -> Stop:
+        """What went wrong with the files, where, and what to do."""
+        if isinstance(error, RegistryInvalid):
+            mend = "Mend that line; nothing was overwritten."
+            return Stop("registry_invalid", f"{self.path}: {error}. {mend}", failed=True)
+        if isinstance(error, OSError):
+            what = f"{error.filename or self.path}: {error.strerror or error}"
+            return Stop("unwritable", f"{what}. Mend access or free space.", failed=True, retryable=True)
+        mend = "Close what writes to it, and investigate again."
+        return Stop("registry_busy", f"{error}. {mend}", failed=True, retryable=True)
 
     def _register(self, signal_id: str, timestamp: str, facts: Mapping[str, Any]) -> Outcome:
         key = facts["module_name"]
@@ -68,19 +69,14 @@ class Integrator:
             document = Document(raw or b"")
             entry = document.entry(key)
             if entry is not None and not logic.is_same(entry, signal_id):
-                raise _AlreadyThere(
-                    f"{key} stands in {self.path} since {entry.get('integrated_at', 'a person added it')}."
-                )
+                since = entry.get("integrated_at", "a person added it")
+                raise _AlreadyThere(f"{key} stands in {self.path} since {since}.")
             made = make_init(facts, signal_id, self.init_roots)
-            return (
-                document.with_entry(key, logic.entry_of(facts, signal_id, timestamp))
-                if entry is None
-                else None
-            )
+            if entry is not None:
+                return None
+            return document.with_entry(key, logic.entry_of(facts, signal_id, timestamp))
 
         written = files.update(self.path, change, self.keep_backups)
         digest = hashlib.sha256(written).hexdigest()
-        return logic.integrated(facts, str(self.path), digest, made)
-
-    def _failed(self, facts: Mapping[str, Any], reason: str, detail: str) -> Outcome:
-        return logic.stopped(facts, Stop(reason, detail, failed=True))
+        enabled = (Document(written).entry(key) or {}).get("enabled") is True
+        return logic.integrated(facts, logic.Written(str(self.path), digest, enabled, made))

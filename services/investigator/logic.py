@@ -11,9 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 MAX_CANDIDATES = 8
-MAX_ITEMS = 40
-MAX_LINE = 240
-MAX_BROKEN = 10
+MAX_CAPABILITIES = 48
+MAX_PHRASE = 120
+MAX_SIGNATURE = 64
+MAX_ENTRY_POINTS = 32
+MAX_ENTRY_POINT = 160
+MAX_EVIDENCE = 20
+MAX_REF = 512
+MAX_DEPENDENCIES = 48
+MAX_DEPENDENCY = 64
+MAX_FINDING = 400
+MAX_BROKEN = 6
 MAX_NAMED = 5
 MAX_SUMMARY = 700
 MAX_DETAIL = 2_000
@@ -164,13 +172,16 @@ def complete(asked: Mapping[str, Any], report: Report, identity: str, duration_s
         "module_path": report.path,
         "py_files_count": report.py_files,
         "has_init": report.has_init,
+        "size_bytes": report.size,
+        "dependencies": [one for one in foreign(report) if len(one) <= MAX_DEPENDENCY][:MAX_DEPENDENCIES],
+        "has_tests": bool(report.tests),
         "method": "static",
         "summary": summary(report),
         "findings": findings(report, sure, why),
         "capabilities": capabilities(report.interface.items),
-        "entry_points": [clip(point, MAX_LINE) for point in report.entry_points[:MAX_ITEMS]],
+        "entry_points": [clip(one, MAX_ENTRY_POINT) for one in report.entry_points[:MAX_ENTRY_POINTS]],
         "confidence": sure,
-        "evidence": [_cited(one) for one in report.evidence[:MAX_ITEMS]],
+        "evidence": [_cited(one) for one in report.evidence[:MAX_EVIDENCE]],
         "duration_s": round(duration_s, 6),
     }
     return Outcome("Q_INVESTIGATION_COMPLETE", fit(facts), ("file",))
@@ -179,7 +190,9 @@ def complete(asked: Mapping[str, Any], report: Report, identity: str, duration_s
 def failed(asked: Mapping[str, Any], reason: str, detail: str, retryable: bool = False) -> Outcome:
     """The honest end of a question that found no answer."""
     told = {"reason": reason, "detail": clip(detail, MAX_DETAIL), "retryable": retryable}
-    facts = {"question_id": asked["question_id"], **told}
+    facts = {**_asked(asked), **told}
+    if asked.get("module_path"):
+        facts["module_path"] = asked["module_path"]
     return Outcome("Q_INVESTIGATION_FAILED", facts)
 
 
@@ -206,12 +219,12 @@ def summary(report: Report) -> str:
 
 def capabilities(items: Sequence[Item]) -> list[str]:
     """Short phrases: signature and first line of the docstring."""
-    return [_phrase(item) for item in items[:MAX_ITEMS]]
+    return [_phrase(item) for item in items[:MAX_CAPABILITIES]]
 
 
 def _phrase(item: Item) -> str:
-    written = clip(item.signature, 140)
-    return clip(f"{written}: {item.doc}" if item.doc else written, MAX_LINE)
+    written = clip(item.signature, MAX_SIGNATURE)
+    return clip(f"{written}: {item.doc}" if item.doc else written, MAX_PHRASE)
 
 
 def findings(report: Report, sure: float, why: Sequence[str]) -> list[str]:
@@ -226,7 +239,7 @@ def findings(report: Report, sure: float, why: Sequence[str]) -> list[str]:
         *_wrongs(report),
         f"Confidence {sure}: {'; '.join(why)}.",
     ]
-    return [clip(line, 400) for line in told]
+    return [clip(line, MAX_FINDING) for line in told]
 
 
 def _size(report: Report) -> str:
@@ -240,11 +253,16 @@ def _offers(interface: Interface) -> str:
     return f"Public interface: {_count(functions, 'function')}, {_count(classes, 'class')}."
 
 
+def foreign(report: Report) -> list[str]:
+    """Top-level names of what is imported that is neither the module's own nor the standard library's."""
+    return sorted(report.imports - {report.name.split(".")[0], "__future__"} - sys.stdlib_module_names)
+
+
 def _dependencies(report: Report) -> list[str]:
     own = report.name.split(".")[0]
-    foreign = sorted(report.imports - {own, "__future__"} - sys.stdlib_module_names)
+    others = foreign(report)
     standard = sorted((report.imports & sys.stdlib_module_names) - {own, "__future__"})
-    outside = f"Depends on {', '.join(foreign)}." if foreign else "Depends on the standard library alone."
+    outside = f"Depends on {', '.join(others)}." if others else "Depends on the standard library alone."
     inside = f"Uses {_count(len(standard), 'module')} of the standard library: {', '.join(standard)}."
     return [outside, inside] if standard else [outside]
 
@@ -284,7 +302,8 @@ def _asked(asked: Mapping[str, Any]) -> Facts:
 
 
 def _cited(evidence: Evidence) -> Facts:
-    cited: Facts = {"kind": evidence.kind, "ref": evidence.ref}
+    ref = evidence.ref if len(evidence.ref) <= MAX_REF else "…" + evidence.ref[1 - MAX_REF :]
+    cited: Facts = {"kind": evidence.kind, "ref": ref}
     return cited | {"sha256": evidence.sha256} if evidence.sha256 else cited
 
 

@@ -12,7 +12,6 @@ import re
 import stat
 import sys
 import sysconfig
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +21,11 @@ Kind = Literal["package", "module", "stub", "extension", "namespace"]
 
 EXTENSION_SUFFIXES = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 SOURCE_SUFFIXES = (".py", ".pyi")
-MAX_NAME = 500
+MAX_NAME = 256
 MAX_PATH = 4096
 MAX_QUOTED = 200
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PATH_LIKE = re.compile(r"[/\\~]|^\.|\.(py|pyi|so)$")
 
 
@@ -99,13 +99,13 @@ def locate(asked: str, places: Places) -> Found | Missing:
     """Find a module by dotted name or by path. Looks at the file system, imports nothing."""
     if _PATH_LIKE.search(asked):
         return _locate_path(asked, places)
-    return _locate_name(unicodedata.normalize("NFKC", asked), places)
+    return _locate_name(asked, places)
 
 
 def _locate_name(name: str, places: Places) -> Found | Missing:
     parts = name.split(".")
-    if len(name) > MAX_NAME or not all(part.isidentifier() for part in parts):
-        return Missing("bad_name", f"{_quoted(name)} is no dotted Python name, such as package.module.")
+    if len(name) > MAX_NAME or not all(map(_IDENTIFIER.fullmatch, parts)):
+        return Missing("bad_name", f"{_quoted(name)} is no dotted name in ASCII, such as package.module.")
     escaped = False
     for finder in (_regular, _namespace):
         for place in places.every:
@@ -202,12 +202,12 @@ def _accept(hit: tuple[Kind, Path], places: Places) -> Found | Missing:
     if not parts:
         return Missing("not_importable", f"{real} is a root itself; name a module in it.")
     parts[-1] = parts[-1].split(".")[0] if kind in ("module", "stub", "extension") else parts[-1]
-    odd = next((part for part in parts if not part.isidentifier()), None)
+    odd = next((part for part in parts if not _IDENTIFIER.fullmatch(part)), None)
     if odd is not None:
         return Missing(
             "not_importable",
             f"{real} has no dotted name from the root {place.path}, because "
-            f"{_quoted(odd)} is no identifier; add {real.parent} to the roots.",
+            f"{_quoted(odd)} is no ASCII identifier; add {real.parent} to the roots.",
         )
     return Found(".".join(parts), kind, place, real)
 

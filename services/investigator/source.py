@@ -47,7 +47,7 @@ def read_tree(
 
     `deadline` is on `clock`, in seconds; a file that is begun is finished.
     """
-    collection, lines = griffe.ModulesCollection(), griffe.LinesCollection()
+    collection = griffe.ModulesCollection()
     tree = Tree(_parents(found, collection))
     for file in files:
         if file.problem is not None:
@@ -56,7 +56,7 @@ def read_tree(
             if clock() > deadline:
                 tree.late += 1
             else:
-                _add(tree, found, file, collection, lines)
+                _add(tree, found, file, collection)
     _expand(tree.top, collection)
     return tree
 
@@ -95,7 +95,6 @@ def _add(
     found: Found,
     file: SourceFile,
     collection: griffe.ModulesCollection,
-    lines: griffe.LinesCollection,
 ) -> None:
     inner = _dotted_below(found, file.parts)
     dotted = ".".join([found.name, *inner])
@@ -107,7 +106,7 @@ def _add(
     try:
         text = decode(file.data or b"")
         _note_imports(tree, dotted, parse(text, path))
-        module = _visit(dotted.rsplit(".", 1)[-1], path, text, parent, collection, lines)
+        module = _visit(dotted.rsplit(".", 1)[-1], path, text, parent, collection)
     except Broken as error:
         tree.broken["/".join(file.parts)] = str(error)
         return
@@ -151,7 +150,6 @@ def _visit(
     text: str,
     parent: griffe.Module | None,
     collection: griffe.ModulesCollection,
-    lines: griffe.LinesCollection,
 ) -> griffe.Module:
     with _PARSING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -163,7 +161,6 @@ def _visit(
                 extensions=griffe.Extensions(),
                 parent=parent,
                 modules_collection=collection,
-                lines_collection=lines,
             )
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise Broken(_syntax(error)) from error
