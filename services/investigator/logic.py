@@ -297,7 +297,7 @@ def _count(number: int, noun: str) -> str:
 def _asked(asked: Mapping[str, Any]) -> Facts:
     question = str(asked["question"])
     while len(json.dumps(question, ensure_ascii=False).encode("utf-8", "replace")) > MAX_QUESTION_BYTES:
-        question = clip(question, len(question) * 3 // 4)
+        question = question[: len(question) * 3 // 4] + "…"
     return {"question_id": asked["question_id"], "question": question}
 
 

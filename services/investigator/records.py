@@ -29,18 +29,18 @@ class Records:
         self._tail_bytes = tail_bytes
         self._places: dict[str, tuple[int, int]] = {}
         self._end = 0
+        self._inode = 0
         self._thread = threading.Lock()
         with self._locked() as handle:
             self.dropped = _repair(handle)
-            self._end = max(0, os.fstat(handle).st_size - tail_bytes)
-            self._skip_partial(handle)
             self._catch_up(handle)
 
     def find(self, identity: str, thorough: bool = False) -> dict[str, Any] | None:
         """The facts recorded under an id; `thorough` looks through the whole file if need be."""
         with self._locked() as handle:
             self._catch_up(handle)
-            return self._known(handle, identity) or (self._searched(handle, identity) if thorough else None)
+            known = self._known(handle, identity)
+            return self._searched(handle, identity) if known is None and thorough else known
 
     def add(self, identity: str, signal_id: str, asked_at: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write one record to disk; returns the facts that stand there: older ones if there were any."""
@@ -73,7 +73,10 @@ class Records:
             return None
         offset, length = self._places[identity]
         record = _parsed(os.pread(handle, length, offset))
-        return record["facts"] if record is not None and record[_ID] == identity else None
+        if record is not None and record[_ID] == identity:
+            return dict(record["facts"])
+        # Somebody edited the file, and the line moved.
+        return self._searched(handle, identity)
 
     def _searched(self, handle: int, identity: str) -> dict[str, Any] | None:
         mark = identity.encode()
@@ -93,10 +96,13 @@ class Records:
 
     def _catch_up(self, handle: int) -> None:
         """Index what was appended since the last look; start again when the file was made shorter."""
-        size = os.fstat(handle).st_size
-        if size < self._end:
+        found = os.fstat(handle)
+        size = found.st_size
+        if size < self._end or found.st_ino != self._inode:
             self._places.clear()
-            self._end = 0
+            self._inode = found.st_ino
+            self._end = max(0, size - self._tail_bytes)
+            self._skip_partial(handle)
         if size == self._end:
             return
         with os.fdopen(os.dup(handle), "rb") as stream:
