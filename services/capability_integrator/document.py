@@ -72,7 +72,6 @@ class Document:
         if self._data is None:
             return (self._text + self._fresh(key, entry)).encode()
         data = self._data
-        data.setdefault("version", VERSION)
         if data.get("capabilities") is None:
             data["capabilities"] = CommentedMap()
         data["capabilities"][key] = CommentedMap(entry)
@@ -115,11 +114,8 @@ def _reader(text: str) -> YAML:
     yaml.preserve_quotes = True
     yaml.width = 1_000_000
     yaml.explicit_start = any(line.startswith("---") for line in text.splitlines()[:50])
-    mapping = _mapping_indent(text)
-    if _lists_are_indented(text):
-        yaml.indent(mapping=mapping, sequence=mapping + 2, offset=mapping)
-    else:
-        yaml.indent(mapping=mapping, sequence=mapping, offset=0)
+    offset = _list_offset(text)
+    yaml.indent(mapping=_mapping_indent(text), sequence=offset + 2, offset=offset)
     return yaml
 
 
@@ -132,15 +128,17 @@ def _mapping_indent(text: str) -> int:
     return 2
 
 
-def _lists_are_indented(text: str) -> bool:
-    """Whether the first list stands deeper than its key; true for a new file."""
-    above = ""
+def _list_offset(text: str) -> int:
+    """How much deeper than its key the first list stands; 2 if there is none."""
+    key_column = None
     for line in text.splitlines():
         bare = line.lstrip(" ")
-        if bare.startswith("- ") and above.rstrip().endswith(":"):
-            return len(line) - len(bare) > len(above) - len(above.lstrip(" "))
-        above = line if bare and not bare.startswith("#") else above
-    return True
+        column = len(line) - len(bare)
+        if bare.startswith("- ") and key_column is not None and column >= key_column:
+            return column - key_column
+        if bare and not bare.startswith("#"):
+            key_column = column if bare.rstrip().endswith(":") else None
+    return 2
 
 
 def _dumped(yaml: YAML, data: CommentedMap) -> bytes:

@@ -69,7 +69,7 @@ def _replace(path: Path, before: bytes | None, after: bytes, keep: int) -> bool:
         fresh.unlink(missing_ok=True)
     if backup.read_bytes() != before:
         # Somebody wrote into the old file after it was compared: their bytes go back, and it starts anew.
-        os.replace(_copied(backup, path), path)
+        os.replace(_written(path, backup.read_bytes()), path)
         return False
     _prune(path, keep)
     return True
@@ -91,9 +91,12 @@ def _settle_new(fresh: Path, path: Path) -> bool:
     return True
 
 
-def _written(path: Path, data: bytes) -> Path:
-    """A new file beside `path`, on disk, with the mode (and owner, where allowed) of the present one."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+def _written(path: Path, data: bytes, ending: str = "new") -> Path:
+    """A new file beside `path`, on disk, with the mode (and owner, where allowed) of the present one.
+
+    It takes the place of one that a crashed attempt left.
+    """
+    fresh = path.with_name(f".{path.name}.{ending}")
     fresh.unlink(missing_ok=True)
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     with os.fdopen(handle, "wb") as stream:
@@ -134,13 +137,8 @@ def _back_up(path: Path, before: bytes) -> Path | None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        os.rename(_written_as(path, before), backup)
+        os.rename(_written(path, before, "bak"), backup)
     return backup
-
-
-def _written_as(path: Path, data: bytes) -> Path:
-    fresh = _written(path, data)
-    return fresh.rename(fresh.with_suffix(".bak"))
 
 
 def _is_unchanged(path: Path, backup: Path, before: bytes) -> bool:
@@ -149,10 +147,6 @@ def _is_unchanged(path: Path, backup: Path, before: bytes) -> bool:
         return True
     backup.unlink()
     return False
-
-
-def _copied(backup: Path, path: Path) -> Path:
-    return _written(path, backup.read_bytes())
 
 
 def _numbered(path: Path, number: int) -> Path:

@@ -38,7 +38,7 @@ def make_init(facts: Mapping[str, Any], signal_id: str, roots: InitRoots) -> boo
     folder = facts.get("module_path")
     if facts.get("has_init") is not False or not isinstance(folder, str):
         return False
-    if not os.path.isabs(folder) or os.path.realpath(folder) != folder:
+    if "\0" in folder or not os.path.isabs(folder) or os.path.realpath(folder) != folder:
         return False
     root = roots.holding(Path(folder))
     if root is None:

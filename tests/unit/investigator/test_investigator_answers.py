@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -237,7 +238,9 @@ def test_project_documents(ask, write):
     write("src/tool/cli.py", "def main(): ...\nif __name__ == '__main__':\n    main()\n")
     write("src/tool/__main__.py", "from tool.cli import main\nmain()\n")
     write("tests/test_tool.py", "def test_it(): ...\n")
-    write("pyproject.toml", '[project]\nname = "tool"\n[project.scripts]\ntool = "tool.cli:main"\nx = "y:z"\n')
+    write(
+        "pyproject.toml", '[project]\nname = "tool"\n[project.scripts]\ntool = "tool.cli:main"\nx = "y:z"\n'
+    )
     write("README.rst", "Tool\n====\n\nDoes it.\n")
     outcome = ask("src.tool")
     assert outcome.facts["entry_points"][:2] == ["python -m src.tool", "python -m src.tool.cli (main())"]
@@ -257,7 +260,8 @@ def test_console_scripts_from_the_configured_source_root(tmp_path, ask, write, r
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("pyproject.toml", "[project\n"), ("setup.cfg", "no section\n"), ("entry_points.txt", "=\n")]
+    ("name", "text"),
+    [("pyproject.toml", "[project\n"), ("setup.cfg", "no section\n"), ("entry_points.txt", "=\n")],
 )
 def test_broken_project_documents_are_findings(ask, write, name, text):
     """A damaged project file is named; the module is described all the same."""
@@ -271,7 +275,9 @@ def test_facts_always_fit_an_envelope(ask, write):
     lines = [f'def {"f" * 200}{n}(argument="{"ß" * 500}"):\n    """{"🦀" * 900}"""\n' for n in range(120)]
     write("wide/__init__.py", f'"""{"喜" * 9000}"""\n' + "".join(lines))
     for number in range(20):
-        write(f"wide/{'n' * 100}{number}.py", "import " + ", ".join(f"m{number}_{i}" for i in range(30)) + "\n")
+        write(
+            f"wide/{'n' * 100}{number}.py", "import " + ", ".join(f"m{number}_{i}" for i in range(30)) + "\n"
+        )
     outcome = ask("wide")
     assert len(json.dumps(outcome.facts, ensure_ascii=False).encode()) < 49_000
 
@@ -279,7 +285,13 @@ def test_facts_always_fit_an_envelope(ask, write):
 @pytest.mark.parametrize("question", ["ü" * 16_384, "🦀" * 16_384, "\x01" * 10_000])
 def test_long_questions_fit(investigator, catalogue, question):
     """The question is repeated in the answer, and shortened if it must be."""
-    facts = {"question": question, "question_id": "q", "priority": "low", "evidence": [], "module_path": "json"}
+    facts = {
+        "question": question,
+        "question_id": "q",
+        "priority": "low",
+        "evidence": [],
+        "module_path": "json",
+    }
     outcome = investigator.answer("s", "2026-01-02T03:04:05.000006Z", facts)
     catalogue[outcome.signal].check(outcome.facts)
     assert len(json.dumps(outcome.facts, ensure_ascii=False).encode()) < 49_000
@@ -298,7 +310,10 @@ def test_odd_file_names(ask, write, root):
 
 def test_private_names_are_not_capabilities(ask, write):
     """What a module keeps to itself is not offered."""
-    write("m.py", '"""M."""\nfrom os import path\nimport sys\ndef _hidden(): ...\ndef shown(): ...\nclass C: ...\n')
+    write(
+        "m.py",
+        '"""M."""\nfrom os import path\nimport sys\ndef _hidden(): ...\ndef shown(): ...\nclass C: ...\n',
+    )
     assert ask("m").facts["capabilities"] == ["shown()", "C"]
 
 
@@ -307,8 +322,17 @@ def test_confidence_rule_is_ordered():
 
     def sure(**changes):
         item = logic.Item("f", "function", "f()", "Does.", "m.f")
-        base = {"name": "m", "path": "/m", "kind": "package", "has_init": True, "py_files": 2, "lines": 1, "size": 1,
-                "imports": frozenset(), "interface": logic.Interface("", (item,), False)}  # fmt: skip
+        base: dict[str, Any] = {
+            "name": "m",
+            "path": "/m",
+            "kind": "package",
+            "has_init": True,
+            "py_files": 2,
+            "lines": 1,
+            "size": 1,
+            "imports": frozenset(),
+            "interface": logic.Interface("", (item,), False),
+        }
         return logic.confidence(logic.Report(**(base | changes)))[0]
 
     documented = logic.Interface("What it is.", (logic.Item("f", "function", "f()", "Does.", "m.f"),), True)

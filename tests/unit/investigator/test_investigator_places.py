@@ -39,10 +39,16 @@ def places(world):
 @pytest.mark.parametrize(
     ("asked", "name"),
     [
-        ("pkg", "pkg"), ("pkg.sub", "pkg.sub"), ("pkg/", "pkg"), ("./pkg/sub", "pkg.sub"),
-        ("pkg/sub/__init__.py", "pkg.sub"), ("pkg/../pkg", "pkg"), ("alias", "pkg"), ("alias.sub", "pkg.sub"),
+        ("pkg", "pkg"),
+        ("pkg.sub", "pkg.sub"),
+        ("pkg/", "pkg"),
+        ("./pkg/sub", "pkg.sub"),
+        ("pkg/sub/__init__.py", "pkg.sub"),
+        ("pkg/../pkg", "pkg"),
+        ("alias", "pkg"),
+        ("alias.sub", "pkg.sub"),
     ],
-)  # fmt: skip
+)
 def test_one_module_has_one_name(places, asked, name):
     """The same module asked for in several ways is registered once."""
     found = locate(asked, places)
@@ -52,9 +58,25 @@ def test_one_module_has_one_name(places, asked, name):
 
 @pytest.mark.parametrize(
     "asked",
-    ["../secret", "pkg/../../secret", "/etc", "/etc/passwd", "/nowhere", "linked", "linked.inner", "linked/inner",
-     "pkg.out", "pkg/out/inner", "leak", "leak.py", "../rootling", "..", "/", "pkg/out/../secret"],
-)  # fmt: skip
+    [
+        "../secret",
+        "pkg/../../secret",
+        "/etc",
+        "/etc/passwd",
+        "/nowhere",
+        "linked",
+        "linked.inner",
+        "linked/inner",
+        "pkg.out",
+        "pkg/out/inner",
+        "leak",
+        "leak.py",
+        "../rootling",
+        "..",
+        "/",
+        "pkg/out/../secret",
+    ],
+)
 def test_ways_out_are_refused(places, asked):
     """A question must not make the daemon read what its owner did not allow."""
     found = locate(asked, places)
@@ -72,7 +94,9 @@ def test_absolute_path_outside_tells_nothing(places):
     assert there.reason == absent.reason == "outside_roots"
 
 
-@pytest.mark.parametrize("asked", ["a..b", "a b", "1a", "", ".", "a.", "é", "a;b", "pkg.s ub", "x" * 300, "a\0b", "\0/"])
+@pytest.mark.parametrize(
+    "asked", ["a..b", "a b", "1a", "", ".", "a.", "é", "a;b", "pkg.s ub", "x" * 300, "a\0b", "\0/"]
+)
 def test_odd_names_are_refused_by_name(places, asked):
     """Nonsense gets a reason, never a crash."""
     assert isinstance(locate(asked, places), Missing)
@@ -122,7 +146,7 @@ def test_site_packages_are_named_from_themselves():
 
 def test_opening_follows_no_link(world):
     """Even a link that was set after the check leads nowhere."""
-    with pytest.raises(OSError, match="symbolic|Not a directory"):
+    with pytest.raises(OSError, match=r"symbolic|Not a directory"):
         os.close(open_beneath(world / "root", ("linked", "__init__.py")))
 
 
@@ -135,13 +159,17 @@ def test_file_that_is_not_python(world, places):
 
 
 PIECES = st.one_of(
-    st.sampled_from(["..", ".", "pkg", "sub", "linked", "out", "alias", "loop", "leak.py", "secret", "~", "", "inner"]),
+    st.sampled_from(
+        ["..", ".", "pkg", "sub", "linked", "out", "alias", "loop", "leak.py", "secret", "~", "", "inner"]
+    ),
     st.text(max_size=6),
 )
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(parts=st.lists(PIECES, max_size=7), glue=st.sampled_from(["/", ".", "//", "/./"]), absolute=st.booleans())
+@given(
+    parts=st.lists(PIECES, max_size=7), glue=st.sampled_from(["/", ".", "//", "/./"]), absolute=st.booleans()
+)
 @example(parts=["..", "secret"], glue="/", absolute=False)
 def test_nothing_found_is_ever_outside(world, places, parts, glue, absolute):
     """Whatever is asked, what is found lies beneath a root and is no link."""
@@ -167,7 +195,10 @@ def test_names_become_names(world, places, parts):
 
 def test_order_of_candidates():
     """The fact counts first, then `module:`, then `path:`, each once."""
-    facts = {"module_path": "a", "evidence": ["path:src/b", "has_init:true", "module:c", "module:a", "module: "]}
+    facts = {
+        "module_path": "a",
+        "evidence": ["path:src/b", "has_init:true", "module:c", "module:a", "module: "],
+    }
     assert logic.candidates(facts) == ("a", "c", "src/b")
 
 

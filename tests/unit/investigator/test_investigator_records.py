@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.investigator import records as module
 from services.investigator.records import Records
 
 AT = "2026-01-02T03:04:05.000006Z"
@@ -45,7 +44,13 @@ def test_whole_answer_is_repeated_after_a_restart(investigator, tmp_path, root):
 
 def test_failures_are_not_recorded(investigator):
     """A phantom is no finding; when the module appears later, a replay finds it."""
-    facts = {"question": "?", "question_id": "q", "priority": "low", "evidence": [], "module_path": "nope_nope"}
+    facts = {
+        "question": "?",
+        "question_id": "q",
+        "priority": "low",
+        "evidence": [],
+        "module_path": "nope_nope",
+    }
     investigator.answer("s", AT, facts)
     assert investigator.records.path.read_bytes() == b""
 
@@ -139,7 +144,7 @@ def test_failed_write_leaves_no_half_line(path, monkeypatch):
     def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         store.add("i2", "s2", AT, {})
     monkeypatch.undo()
