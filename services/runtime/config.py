@@ -38,8 +38,7 @@ def load(path: Path | None, schema: Mapping[str, Any], *, daemon: str) -> dict[s
         marked.data = {}
     filled: dict[str, Any] = fill(marked.data, full, full)
     if not validator.is_valid(filled):
-        # jsonschema is slow to import and only needed to say what is wrong
-        from services.runtime.config_errors import explain  # noqa: PLC0415
+        from services.runtime.config_errors import explain  # noqa: PLC0415 - jsonschema is slow to import
 
         raise explain(filled, full, marked, path, daemon)
     return filled

@@ -153,6 +153,13 @@ def test_journald_is_known_by_the_stream_itself(tmp_path: Path, matches: bool) -
     assert file.read_text().startswith("<6>{") is matches
 
 
+def test_logging_leaves_rich_alone() -> None:
+    """A daemon that logs does not carry a terminal library, and a tool that wants it still gets it."""
+    code = "import sys; from services.runtime import logs; logs.configure('x').info('a');"
+    code += "assert 'rich' not in sys.modules; import rich.console"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_importing_the_module_does_not_import_structlog() -> None:
     """Tools that only share the module start quickly."""
     code = "import sys, services.runtime.logs; sys.exit('structlog' in sys.modules)"

@@ -1,0 +1,111 @@
+"""The units are what systemd accepts, and as closed as their manifests promise."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tools.ligand.unit_syntax import parse
+
+ROOT = Path(__file__).resolve().parents[2]
+UNITS = sorted((ROOT / "systemd").glob("ligand-*.service"))
+ANALYZE = shutil.which("systemd-analyze")
+needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
+each_unit = pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+
+
+def daemon_of(unit: Path) -> str:
+    return unit.stem.removeprefix("ligand-").removesuffix("@").replace("-", "_")
+
+
+def bound(unit: Path) -> float:
+    """The exposure that the daemon's manifest allows."""
+    manifest = ROOT / "services" / daemon_of(unit) / "manifest.yaml"
+    if manifest.exists():
+        stated = (yaml.safe_load(manifest.read_text()).get("unit") or {}).get("exposure")
+        if stated is not None:
+            return float(stated)
+    return 0.8 if daemon_of(unit) == "bus" else 0.7
+
+
+def values(unit: Path, key: str) -> list[str]:
+    return [entry.value for entry in parse(unit.read_text(), str(unit)) if entry.key == key]
+
+
+@needs_systemd
+@each_unit
+def test_the_unit_is_no_more_open_than_its_manifest_says(unit: Path) -> None:
+    """A daemon that is taken over can do little on the person's machine."""
+    limit = round(bound(unit) * 10)  # systemd-analyze counts in tenths
+    command = [str(ANALYZE), "security", "--offline=true", "--no-pager", f"--threshold={limit}", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_systemd
+def test_systemd_accepts_all_of_it(tmp_path: Path) -> None:
+    """No key is misspelt and thereby silently without effect."""
+    for file in (ROOT / "systemd").glob("ligand*"):
+        text = file.read_text().replace("/opt/ligand/venv/bin/python", sys.executable)
+        (tmp_path / file.name).write_text(text)
+    files = [str(file) for file in tmp_path.iterdir() if file.suffix in (".service", ".target", ".slice")]
+    done = subprocess.run([str(ANALYZE), "verify", "--man=no", *files], capture_output=True, text=True, check=False)
+    ours = [line for line in done.stderr.splitlines() if "ligand" in line]
+    assert ours == []
+    assert done.returncode == 0, done.stderr
+
+
+@each_unit
+def test_names_agree(unit: Path) -> None:
+    """User, state folder and program of a unit belong to the same daemon."""
+    daemon, dashed = daemon_of(unit), daemon_of(unit).replace("_", "-")
+    assert values(unit, "ExecStart")[0].split()[2] == f"services.{daemon}"
+    assert values(unit, "StateDirectory") == [f"ligand/{daemon}"]
+    assert values(unit, "User") == [f"ligand-{dashed}"]
+    users = (ROOT / "systemd" / "ligand.sysusers.conf").read_text().split("\n")
+    assert any(line.split()[:2] == ["u", f"ligand-{dashed}"] for line in users)
+    assert any(line.split() == ["m", f"ligand-{dashed}", "ligand"] for line in users)
+
+
+@each_unit
+def test_every_daemon_is_always_on_and_watched(unit: Path) -> None:
+    """A crash or a hang never ends a daemon for good; a configuration error does."""
+    for key, value in {
+        "Type": "notify", "Restart": "always", "WatchdogSec": "30", "StartLimitIntervalSec": "0",
+        "RestartPreventExitStatus": "78", "NotifyAccess": "main", "PartOf": "ligand.target",
+        "WantedBy": "ligand.target", "NoNewPrivileges": "yes",
+    }.items():  # fmt: skip
+        assert values(unit, key) == [value], key
+
+
+@each_unit
+def test_libzmq_may_start_its_threads(unit: Path) -> None:
+    """Without this call libzmq aborts, and no daemon starts."""
+    assert values(unit, "SystemCallFilter")[-1] == "sched_setscheduler"
+
+
+@each_unit
+def test_only_the_bus_sees_its_peers_as_they_are(unit: Path) -> None:
+    """The bus decides by user who may emit what; the others lose sight of all users."""
+    assert values(unit, "PrivateUsers") == ([] if daemon_of(unit) == "bus" else ["yes"])
+    assert ("ligand-bus.service" in values(unit, "After")) is (daemon_of(unit) != "bus")
+    assert values(unit, "Requires") == []
+
+
+def test_the_users_file_is_what_sysusers_reads(tmp_path: Path) -> None:
+    """The installation can make the users."""
+    tool = shutil.which("systemd-sysusers")
+    if tool is None:
+        pytest.skip("systemd-sysusers is not installed")
+    (tmp_path / "etc").mkdir()
+    file = ROOT / "systemd" / "ligand.sysusers.conf"
+    done = subprocess.run(
+        [tool, "--dry-run", f"--root={tmp_path}", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "line" not in done.stderr

@@ -1,0 +1,99 @@
+"""`ligand up`: the constellation in the foreground, without systemd."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from io import TextIOWrapper
+from pathlib import Path
+
+import click
+
+from signals.errors import LigandError
+from signals.paths import Paths
+from tools.ligand.lock import Lock
+from tools.ligand.selection import select
+from tools.ligand.supervisor import Supervisor
+from tools.ligand.units import Unit
+
+ROOT = Path(__file__).resolve().parents[2]
+INSTALLED = "/opt/ligand/venv/bin/"
+# what a service manager said to us is not meant for our children
+_NOT_INHERITED = (
+    "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM", "INVOCATION_ID", "MAINPID",
+    "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "STATE_DIRECTORY", "RUNTIME_DIRECTORY",
+    "CONFIGURATION_DIRECTORY", "CACHE_DIRECTORY", "LOGS_DIRECTORY", "CREDENTIALS_DIRECTORY",
+)  # fmt: skip
+
+
+def packaged_units() -> Path:
+    """The folder of Ligand's own units: in the source tree, else in the wheel."""
+    tree, wheel = ROOT / "systemd", ROOT / "tools" / "systemd"
+    return tree if tree.is_dir() else wheel
+
+
+def here(unit: Unit) -> Unit:
+    """The unit with the programs of the installed environment replaced by those of this one."""
+    program = unit.argv[0]
+    if not program.startswith(INSTALLED):
+        return unit
+    name = program.removeprefix(INSTALLED)
+    ours = sys.executable if name.startswith("python") else str(Path(sys.executable).with_name(name))
+    return replace(unit, argv=(ours, *unit.argv[1:]))
+
+
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what a service manager said."""
+    return {name: value for name, value in environ.items() if name not in _NOT_INHERITED}
+
+
+def environment(environ: Mapping[str, str], home: Path | None) -> dict[str, str]:
+    """What the daemons get: ours, without a service manager's, with the home."""
+    ours = inherited(environ)
+    path = os.pathsep.join(filter(None, [str(ROOT), ours.get("PYTHONPATH")]))
+    added = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    return {**ours, **added, **({"LIGAND_HOME": str(home)} if home else {})}
+
+
+@click.command()
+@click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="Keep everything in this folder.")
+@click.option("--only", metavar="NAME", multiple=True, help="Only this daemon and what it wants; repeatable.")
+@click.option(
+    "--units",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Read the units from this folder.",
+)
+def up(home: Path | None, only: tuple[str, ...], units: Path | None) -> None:
+    """Run the constellation in the foreground until Ctrl-C.
+
+    Reads the systemd units and does without systemd what they say about order, readiness, restarts,
+    watchdog and stopping. SIGHUP reloads the daemons' configuration.
+    """
+    try:
+        paths = Paths.resolve(home, inherited(os.environ))
+        chosen = [here(unit) for unit in select(units or packaged_units(), only)]
+        sys.exit(_up(paths, chosen))
+    except LigandError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _up(paths: Paths, units: Sequence[Unit]) -> int:
+    paths.ensure()
+    if isinstance(sys.stdout, TextIOWrapper):
+        # a daemon's line that this terminal cannot show must not end the constellation
+        sys.stdout.reconfigure(errors="backslashreplace")
+    lock = Lock(paths.run / "up.lock")
+
+    async def live() -> int:
+        supervisor = Supervisor(
+            units, run=paths.run, environment=environment(os.environ, paths.home), stream=sys.stdout
+        )
+        return await supervisor.run()
+
+    try:
+        return asyncio.run(live())
+    finally:
+        lock.release()
