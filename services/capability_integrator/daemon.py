@@ -30,4 +30,4 @@ def integrate(signal: Signal, emit: Any) -> None:
     """Register one module; a redelivered signal finds its own entry and says the same again."""
     outcome = _integrator().integrate(signal.id, signal.timestamp, signal.facts)
     emit(outcome.signal, outcome.facts)
-    daemon.log.info("ended", signal=outcome.signal, module=signal.facts.get("module_name"))
+    daemon.log.info("ended", outcome=outcome.signal, module=signal.facts.get("module_name"))

@@ -47,4 +47,4 @@ def investigate(signal: Signal, emit: Any) -> None:
     """Answer one question; a redelivered one gets the answer that was recorded."""
     outcome = _investigator().answer(signal.id, signal.timestamp, signal.facts, signal.replayed)
     emit(outcome.signal, outcome.facts, taint=list(outcome.taint))
-    daemon.log.info("answered", signal=outcome.signal, question_id=signal.facts["question_id"])
+    daemon.log.info("answered", outcome=outcome.signal, question_id=signal.facts["question_id"])

@@ -104,9 +104,17 @@ def _report(found: Found, seen: Survey, tree: Tree, beside: Beside) -> Report:
         top_broken=top is not None and "/".join(top.parts) in tree.broken,
         links=tuple(seen.links),
         unread=tuple(seen.unread),
-        cut=f"{tree.late} files were not parsed in time (max_seconds)" if tree.late else seen.cut,
+        cut=_cut(seen, tree),
         evidence=(*_evidence(found, code, tree), *beside.evidence),
     )
+
+
+def _cut(seen: Survey, tree: Tree) -> str | None:
+    if tree.late:
+        return f"{tree.late} files were not parsed in time (max_seconds)"
+    if not tree.expanded:
+        return "wildcard imports were not followed, there are too many names"
+    return seen.cut
 
 
 def _top_file(found: Found, seen: Survey) -> SourceFile | None:

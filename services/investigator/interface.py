@@ -37,8 +37,10 @@ def _submodules(
 
 
 def _members(module: griffe.Module, prefix: str) -> Iterator[Item]:
+    listed = None if module.exports is None else {str(export) for export in module.exports}
     for name, member in module.members.items():
-        target = _target(member) if _is_public(module, name, member) else None
+        shown = _is_public(module, name, member) if listed is None else name in listed
+        target = _target(member) if shown else None
         if isinstance(target, griffe.Function | griffe.Class):
             yield Item(
                 name=prefix + name,
@@ -50,9 +52,7 @@ def _members(module: griffe.Module, prefix: str) -> Iterator[Item]:
 
 
 def _is_public(module: griffe.Module, name: str, member: griffe.Object | griffe.Alias) -> bool:
-    """Listed in `__all__`; without one, not underscored and defined here or taken from an own submodule."""
-    if module.exports is not None:
-        return name in {str(export) for export in module.exports}
+    """Without an `__all__`: not underscored, and defined here or taken from an own submodule."""
     if name.startswith("_"):
         return False
     return not member.is_alias or _from_inside(module, member)

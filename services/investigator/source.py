@@ -19,6 +19,8 @@ from services.investigator.survey import SourceFile
 
 # warnings.catch_warnings changes the whole process, so only one thread may be inside it.
 _PARSING = threading.Lock()
+MAX_BLOCK = 4_000
+MAX_ALIASES = 200_000
 
 
 @dataclass(slots=True)
@@ -32,8 +34,13 @@ class Tree:
     runnable: dict[str, str] = field(default_factory=dict)
     """Dotted name of a module with a main guard to what the guard calls ('' if several things)."""
     broken: dict[str, str] = field(default_factory=dict)
+    wildcards: int = 0
+    """Modules with a wildcard import."""
+    names: int = 0
     late: int = 0
     """Files that were not parsed because time was up."""
+    expanded: bool = True
+    """False when wildcard imports were left alone because there are too many names."""
 
 
 class Broken(Exception):
@@ -57,7 +64,9 @@ def read_tree(
                 tree.late += 1
             else:
                 _add(tree, found, file, collection)
-    _expand(tree.top, collection)
+    tree.expanded = tree.wildcards * tree.names <= MAX_ALIASES
+    if tree.expanded:
+        _expand(tree.top, collection)
     return tree
 
 
@@ -105,12 +114,16 @@ def _add(
     parent = _parent_of(tree.top, inner, collection) if inner else _above(tree.top)
     try:
         text = decode(file.data or b"")
-        _note_imports(tree, dotted, parse(text, path))
+        syntax = parse(text, path)
+        _refuse_dense(syntax)
+        _note_imports(tree, dotted, syntax)
         module = _visit(dotted.rsplit(".", 1)[-1], path, text, parent, collection)
     except Broken as error:
         tree.broken["/".join(file.parts)] = str(error)
         return
     tree.modules[dotted] = "/".join(file.parts)
+    tree.names += len(module.members)
+    tree.wildcards += any(isinstance(one, griffe.Alias) and one.wildcard for one in module.members.values())
     _put(module, collection)
     if not inner:
         tree.top = module
@@ -180,6 +193,16 @@ def _syntax(error: Exception) -> str:
     if isinstance(error, SyntaxError):
         return f"syntax error at line {error.lineno or '?'}: {error.msg}"
     return f"cannot be parsed: {type(error).__name__} {error}".rstrip()
+
+
+def _refuse_dense(syntax: ast.Module) -> None:
+    """griffe's time grows with the square of the statements in one block; a file of data is not worth it."""
+    blocks = (
+        getattr(node, name, None) for node in ast.walk(syntax) for name in ("body", "orelse", "finalbody")
+    )
+    longest = max((len(block) for block in blocks if isinstance(block, list)), default=0)
+    if longest > MAX_BLOCK:
+        raise Broken(f"{longest} statements in one block, more than {MAX_BLOCK}: not read closely")
 
 
 def _note_imports(tree: Tree, dotted: str, syntax: ast.Module) -> None:

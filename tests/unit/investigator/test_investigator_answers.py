@@ -222,6 +222,22 @@ def test_time_limit(ask, write):
     assert outcome.facts["confidence"] < 0.3
 
 
+def test_files_of_data_are_bounded(ask, write):
+    """Thousands of statements in a row must not keep the daemon busy for minutes."""
+    write("table/__init__.py", '"""Tables."""\n')
+    write("table/data.py", "".join(f"a{number} = 1\n" for number in range(30_000)))
+    assert said(ask("table"), "Broken: table/data.py: 30000 statements in one block")
+
+
+def test_webs_of_wildcards_are_bounded(ask, write):
+    """Modules that all import everything from each other must not fill the memory."""
+    write("web/__init__.py", '"""A web."""\n')
+    everything = "".join(f"from .m{number} import *\n" for number in range(60))
+    for number in range(60):
+        write(f"web/m{number}.py", everything + "".join(f"def f{number}_{one}(): ...\n" for one in range(40)))
+    assert said(ask("web"), "Cut short: wildcard imports were not followed")
+
+
 def test_special_files_are_not_opened(ask, write, root):
     """A FIFO in a package must not hang the daemon."""
     write("piped/__init__.py", '"""Piped."""\n')
