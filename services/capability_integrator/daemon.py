@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from signals.envelope import Signal
-
 from services.capability_integrator.registry import Integrator
 from services.runtime import Daemon
+from signals.envelope import Signal
 
 daemon = Daemon("capability_integrator")
 

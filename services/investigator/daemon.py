@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from signals.envelope import Signal
-
 from services.investigator.inquiry import Investigator
 from services.investigator.records import Records
 from services.runtime import Daemon
+from signals.envelope import Signal
 
 daemon = Daemon("investigator")
 
