@@ -24,13 +24,16 @@ def measure(within: Path, quick: bool) -> list[Measured]:
     stories, seconds = (1_000, 1.0) if quick else (10_000, 5.0)
     with opened(within) as home:
         _build(home)
-        rate = stories / _saturated(home, stories)
+        seconds_taken, cpu = _saturated(home, stories)
         tale = _at_ease(home, seconds)
+    rate = stories / seconds_taken
     how = f"three daemons, one emit a settle, {IN_FLIGHT} in flight, {stories:,} stories waiting"
     ease = f"at {AT_EASE} stories/s, as the bus stamped them"
     return [
         Measured("chain, settles", 3 * rate, "settles/s", TARGET, how),
         Measured("chain, stories", rate, "stories/s", None, how),
+        Measured("chain, CPU of the bus", 1e6 * cpu[0] / (3 * stories), "µs/settle", None, how),
+        Measured("chain, CPU of the daemons", 1e6 * sum(cpu[1:]) / (3 * stories), "µs/settle", None, how),
         Measured("chain, root → end p50", 1000 * percentile(tale, 50), "ms", None, ease),
         Measured("chain, root → end p99", 1000 * percentile(tale, 99), "ms", None, ease),
     ]
@@ -47,18 +50,19 @@ def _build(home: Home) -> None:
         home.start(link[0], "-m", "tools.bench.link", *link)
 
 
-def _saturated(home: Home, stories: int) -> float:
-    """Seconds from letting the chain go to its last end."""
+def _saturated(home: Home, stories: int) -> tuple[float, list[float]]:
+    """Seconds from letting the chain go to its last end, and the CPU seconds of each process meanwhile."""
     with Emitter(home.paths.bus_socket) as emitter:
         emitter.query("pause")
         emit_many(home.paths.bus_socket, STEPS[0], stories)
         upto = home.head() + 3 * stories
-        began = time.time()
+        before, began = home.cpu_s(), time.time()
         emitter.query("resume")
     home.wait(lambda journal: journal.head() >= upto, 300.0)
+    cpu = [after - earlier for after, earlier in zip(home.cpu_s(), before, strict=True)]
     with Journal(home.paths.journal) as journal:
         (_, last), *_ = journal.page_before(upto + 1, 1, [STEPS[-1]])
-    return unix_seconds(decode(last).received_at or "") - began
+    return unix_seconds(decode(last).received_at or "") - began, cpu
 
 
 def _at_ease(home: Home, seconds: float) -> list[float]:

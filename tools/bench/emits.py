@@ -29,11 +29,16 @@ def measure(within: Path, quick: bool) -> list[Measured]:
         home.contract(NAME)
         home.manifest(DAEMON, emits=[NAME])
         home.bus()
+        (before,) = home.cpu_s()
         plain = emit_many(home.paths.bus_socket, NAME, count, WINDOW)
+        (after,) = home.cpu_s()
         client = asyncio.run(_by_client(home.paths.bus_socket, count // 2))
     how = f"one signal a request, {WINDOW} on their way, no quota"
     return [
         Measured("emits, synchronous client", (count - 1) / plain, "signals/s", TARGET, how),
+        Measured(
+            "emits, CPU of the bus", 1e6 * (after - before) / count, "µs/signal", None, "with the synchronous client"
+        ),
         Measured("emits, asyncio client", count // 2 / client, "signals/s", None, how),
     ]
 

@@ -108,6 +108,10 @@ class Home:
                     raise BenchError(f"Not done within {timeout_s:g} s; the journal holds {journal.names()}.")
                 time.sleep(0.02)
 
+    def cpu_s(self) -> list[float]:
+        """CPU seconds that each process has used so far, the bus first, all threads included."""
+        return [_cpu_s(process.pid) for process in self._running]
+
     def head(self) -> int:
         """How many signals were journaled so far."""
         with Journal(self.paths.journal) as journal:
@@ -153,3 +157,8 @@ def _is_ready(notify: socket.socket, process: subprocess.Popen[bytes]) -> bool:
         except TimeoutError:
             continue
     return False
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -17,7 +17,7 @@ def test_a_quick_run_prints_its_table_and_writes_the_same_figures(tmp_path):
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(written.read_text())["figures"]
-    assert [figure["target"] for figure in figures] == [20_000, None]
+    assert [figure["target"] for figure in figures] == [20_000, None, None]
     rows = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines() if line.startswith("│")]
     medians = {row[1]: float(row[2].replace(",", "")) for row in rows if row[1]}
     for figure in figures:
