@@ -14,6 +14,7 @@ import zmq
 from signals import wire
 from signals.emitter import person
 from signals.envelope import Signal, encode, rfc3339
+from signals.frames import receive, send
 from signals.ids import uuid7
 from tools.bench.home import PAD, BenchError
 
@@ -40,7 +41,7 @@ class Pipeline:
             self._take()
         signal = Signal(name, uuid7(), rfc3339(time.time()), self._source, self._host, 1, facts)
         self._sent += 1
-        self._socket.send_multipart([wire.EMIT, b"%d" % self._sent, b"{}", encode(signal)])
+        send(self._socket, [wire.EMIT, b"%d" % self._sent, b"{}", encode(signal)])
 
     def drain(self) -> None:
         """Wait until all are acknowledged."""
@@ -52,7 +53,7 @@ class Pipeline:
             raise BenchError("The bus has not answered for 30 s.")
         while True:
             try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                frames = receive(self._socket)
             except zmq.Again:
                 return
             if frames[0] != wire.OK:
