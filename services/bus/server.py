@@ -37,6 +37,7 @@ from signals import __version__
 from signals.catalogue import Catalogue
 from signals.envelope import rfc3339
 from signals.errors import ConfigError, LigandError
+from signals.frames import receive_from, send
 from signals.ids import uuid7
 from signals.paths import Paths
 
@@ -155,17 +156,16 @@ class Server:
         count, until = 0, time.monotonic() + TURN_S
         while count < MESSAGES_A_TURN and time.monotonic() < until:
             try:
-                frames = self.router.recv_multipart(zmq.NOBLOCK, copy=False)
+                frames, address = receive_from(self.router)
             except zmq.Again:
                 break
             count += 1
-            peer = Peer.parse(str(frames[0].get("Peer-Address")))
-            self.core.receive(frames[0].bytes, peer, [frame.bytes for frame in frames[1:]])
+            self.core.receive(frames[0], Peer.parse(address), frames[1:])
         return count
 
     def _send(self, identity: bytes, frames: list[bytes]) -> None:
         try:
-            self.router.send_multipart([identity, *frames], zmq.NOBLOCK)
+            send(self.router, [identity, *frames])
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
