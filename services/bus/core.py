@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from services.bus import headers
 from services.bus.access import Access, Peer
 from services.bus.admission import Admission, Batch, cause_of, expired, numbered
 from services.bus.clock import RunningClock
@@ -25,7 +26,7 @@ from services.bus.quota import Quota
 from services.bus.records import Admitted, Aside, Cause, Deadline
 from services.bus.registry import Registry
 from services.bus.sessions import Session, Sessions, has_ended, open_pidfd
-from services.bus.store import STATE_MAX_BYTES, Store
+from services.bus.store import Store
 from signals import wire
 from signals.catalogue import Catalogue
 from signals.envelope import rfc3339
@@ -178,13 +179,13 @@ class Core:
                 )
             self._dispatch(identity, peer, frames)
         except LigandError as error:
-            self._no(identity, request, error)
+            self._no(identity, request[:64], error)
 
     def _dispatch(self, identity: bytes, peer: Peer, frames: list[bytes]) -> None:
         op, request = frames[0], frames[1]
         if op == wire.LIVE:
             return self._live(identity, peer, frames[2:])
-        header = _header(frames[2]) if len(frames) > 2 else {}
+        header = headers.parse(frames[2]) if len(frames) > 2 else {}
         if op == wire.QUERY and self.query is not None:
             return self._ok(identity, request, self.query(peer, header))
         handler = self._ops.get(op)
@@ -285,14 +286,9 @@ class Core:
         self._quota.take(batch.admitted[0].source, roots)
 
     def _puts(self, session: Session | None, header: dict[str, Any]) -> dict[str, bytes | None]:
-        puts = header.get("put")
-        if not puts:
-            return {}
-        if session is None or not isinstance(puts, dict):
-            raise UsageError("Only an attached daemon can put state, as an object of keys.")
-        found = {key: None if value is None else orjson.dumps(value) for key, value in puts.items()}
-        if any(len(key) > 200 or len(value or b"") > STATE_MAX_BYTES for key, value in found.items()):
-            raise UsageError("State is small: keys of at most 200 characters, values of at most 1 MiB.")
+        found = headers.puts(header)
+        if found and session is None:
+            raise UsageError("Only an attached daemon can put state.")
         return found
 
     def _write(self, batch: Batch, puts: dict[str, bytes | None]) -> list[int]:
@@ -392,7 +388,7 @@ class Core:
             raise UsageError("An attach names its daemon.")
         self.access.attach(peer, daemon)
         lanes = {spec.lane: self.lanes[spec.key] for spec in self.registry.lanes_of(daemon)}
-        credits, held = _credits(header), _held(header)
+        credits, held = headers.credits(header), headers.held(header)
         listens = frozenset(self.registry.daemons[daemon].listens)
         old = self.sessions.of(daemon)
         if old is not None:
@@ -401,9 +397,9 @@ class Core:
             identity, daemon, peer, lanes, listens, str(header.get("version", ""))[:64], open_pidfd(peer.pid)
         )
         self.sessions.add(session)
-        settled = [[lane, seq] for lane, seq in held if not self._adopt(session, lane, seq)]
+        settled = [[lane, seq] for lane, seq, generation in held if not self._adopt(session, lane, seq, generation)]
         for name, lane in lanes.items():
-            lane.credit = credits.get(name, lane.spec.in_flight)
+            lane.credit = min(credits.get(name, lane.spec.in_flight), lane.spec.in_flight)
         self.store.put_seen((lane.key for lane in lanes.values()), time.time())
         state = {key: orjson.loads(value) for key, value in self.store.state(daemon).items()}
         self._ok(identity, request, {"epoch": self.epoch, "state": state, "settled": settled, "head": self.head})
@@ -419,14 +415,22 @@ class Core:
         else:
             self.end(old, crashed=old.peer.pid != peer.pid)
 
-    def _adopt(self, session: Session, lane_name: str, seq: int) -> bool:
+    def _adopt(self, session: Session, lane_name: str, seq: int, generation: int) -> bool:
+        """Leave a signal in the hands it was in before the bus, or the connection, was lost; False when it is settled.
+
+        Where the generation has risen, that attempt has failed already and the bus knows it.
+        """
         lane = session.lanes.get(lane_name)
         if lane is None or lane.is_settled(seq) or self.deadlines.is_over(seq):
+            return False
+        if seq in lane.asides and lane.asides[seq].generation > generation:
             return False
         raw = (lane.asides[seq].envelope if seq in lane.asides else None) or self.store.envelope(seq)
         if raw is None or self._lane_for(session.daemon, raw) is not lane:
             return False
-        lane.adopt(seq, raw, self.clock.now())
+        now = self.clock.now()
+        lane.adopt(seq, raw, now)
+        self.deadlines.delivered(seq, lane.key, now)
         return True
 
     def _lane_for(self, daemon: str, raw: bytes) -> Lane | None:
@@ -581,24 +585,25 @@ class Core:
         elif verdict == wire.NAK:
             self._put_off(lane, hand, header)
         elif verdict == wire.REJECT:
-            self._bury("rejected", _said(header, "error"), lane.key, hand.raw, lane.aside_of(hand))
+            self._bury("rejected", headers.said(header, "error"), lane.key, hand.raw, lane.aside_of(hand))
             lane.settle(hand.seq)
         elif verdict == wire.UNAVAILABLE:
             now = self.clock.now()
-            lane.resume_at = now + min(max(float(header.get("retry_in", 30.0)), 0.01), 3600.0)
-            lane.put_off(lane.aside_of(hand).but(due=now, errors_before=self.head, error=_said(header, "error")))
+            lane.resume_at = now + headers.retry_in(header)
+            lane.put_off(lane.aside_of(hand).but(due=now, errors_before=self.head, error=headers.said(header, "error")))
         elif verdict == wire.RETURN:
             lane.put_off(lane.aside_of(hand).but(due=self.clock.now()))
         else:
-            raise UsageError(f"A settle cannot say {verdict!r}.")
+            raise UsageError(f"A settle cannot say {str(verdict)[:64]!r}.")
         self._touched.add(lane)
         self._ok(identity, request, {})
 
     def _in_hand(self, session: Session, header: dict[str, Any]) -> tuple[Lane, Hand]:
-        lane = session.lanes.get(header.get("lane", ""))
-        hand = lane.in_hand.get(header.get("seq", -1)) if lane else None
+        name, seq = headers.place(header)
+        lane = session.lanes.get(name)
+        hand = lane.in_hand.get(seq) if lane else None
         if lane is None or hand is None:
-            if self.deadlines.is_over(header.get("seq", -1)):
+            if self.deadlines.is_over(seq):
                 raise LateError
             raise NotInHandError
         return lane, hand
@@ -631,8 +636,8 @@ class Core:
             crashes=0,
             generation=aside.generation + 1,
             first_failed_at=aside.first_failed_at or rfc3339(time.time()),
-            error=_said(header, "error"),
-            traceback=_said(header, "traceback") or None,
+            error=headers.said(header, "error"),
+            traceback=headers.said(header, "traceback") or None,
         )
         if attempts >= MAX_ATTEMPTS:
             self._bury("attempts_exhausted", aside.error or "", lane.key, hand.raw, aside)
@@ -865,35 +870,6 @@ class Core:
 
 def _never(_: Cause, __: dict[str, Any]) -> bool:
     return False
-
-
-def _header(raw: bytes) -> dict[str, Any]:
-    try:
-        found = orjson.loads(raw)
-    except ValueError as error:
-        raise MalformedError(f"The header is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise MalformedError("The header is not a JSON object.")
-    return found
-
-
-def _credits(header: dict[str, Any]) -> dict[str, int]:
-    found = header.get("lanes", {})
-    if not isinstance(found, dict) or not all(isinstance(n, int) and 0 <= n <= 10_000 for n in found.values()):
-        raise UsageError("lanes says how many signals each lane can hold.")
-    return found
-
-
-def _held(header: dict[str, Any]) -> list[tuple[str, int]]:
-    found = header.get("in_hand", [])
-    try:
-        return [(str(lane), int(seq)) for lane, seq in found]
-    except (TypeError, ValueError) as error:
-        raise UsageError("in_hand is a list of [lane, seq].") from error
-
-
-def _said(header: dict[str, Any], name: str) -> str:
-    return str(header.get(name, ""))[:16_384]
 
 
 def _replayed(raw: bytes) -> bytes:
