@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from services.bus import headers
 from services.bus.access import Peer
 from services.bus.burying import Burying
 from services.bus.lanes import Hand, Lane
@@ -31,14 +32,14 @@ class Attaching:
         state = self._state
         daemon = _daemon(header)
         state.access.attach(peer, daemon)
-        credits, held = _credits(header), _held(header)
+        credits, held = headers.credits(header), headers.held(header)
         old = state.sessions.of(daemon)
         if old is not None:
             self._replace(old, peer)
         session = self._open(identity, peer, daemon, str(header.get("version", ""))[:64])
-        settled = [[lane, seq] for lane, seq in held if not self._adopt(session, lane, seq)]
+        settled = [[lane, seq] for lane, seq, generation in held if not self._adopt(session, lane, seq, generation)]
         for name, lane in session.lanes.items():
-            lane.credit = credits.get(name, lane.spec.in_flight)
+            lane.credit = min(credits.get(name, lane.spec.in_flight), lane.spec.in_flight)
         kept = {key: orjson.loads(value) for key, value in state.store.state(daemon).items()}
         state.ok(identity, request, {"epoch": state.epoch, "state": kept, "settled": settled, "head": state.head})
 
@@ -59,15 +60,22 @@ class Attaching:
             self._state.push(old.identity, wire.FENCED, {"code": "fenced", "message": message})
         self.end(old, crashed=gone and not same)
 
-    def _adopt(self, session: Session, lane_name: str, seq: int) -> bool:
-        """Leave `seq` in the hands that still hold it; False when it is settled."""
+    def _adopt(self, session: Session, lane_name: str, seq: int, generation: int) -> bool:
+        """Leave a signal in the hands that held it before the connection was lost; False when it is settled.
+
+        Where the generation has risen, that attempt has failed already and the bus knows it.
+        """
         state, lane = self._state, session.lanes.get(lane_name)
         if lane is None or lane.is_settled(seq) or state.deadlines.is_over(seq):
+            return False
+        if seq in lane.asides and lane.asides[seq].generation > generation:
             return False
         raw = (lane.asides[seq].envelope if seq in lane.asides else None) or state.store.envelope(seq)
         if raw is None or not state.belongs(lane, orjson.loads(raw)["signal"], raw):
             return False
-        lane.adopt(seq, raw, state.clock.now())
+        now = state.clock.now()
+        lane.adopt(seq, raw, now)
+        state.deadlines.delivered(seq, lane.key, now)
         return True
 
     def beat(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], _: list[bytes]) -> None:
@@ -136,18 +144,3 @@ def _daemon(header: dict[str, Any]) -> str:
     if not isinstance(daemon, str):
         raise UsageError("An attach names its daemon.")
     return daemon
-
-
-def _credits(header: dict[str, Any]) -> dict[str, int]:
-    found = header.get("lanes", {})
-    if not isinstance(found, dict) or not all(isinstance(n, int) and 0 <= n <= 10_000 for n in found.values()):
-        raise UsageError("lanes says how many signals each lane can hold.")
-    return found
-
-
-def _held(header: dict[str, Any]) -> list[tuple[str, int]]:
-    found = header.get("in_hand", [])
-    try:
-        return [(str(lane), int(seq)) for lane, seq in found]
-    except (TypeError, ValueError) as error:
-        raise UsageError("in_hand is a list of [lane, seq].") from error

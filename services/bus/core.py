@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import orjson
-
+from services.bus import headers
 from services.bus.access import Peer
 from services.bus.administration import Administration
 from services.bus.asking import Asking
@@ -67,7 +66,7 @@ class Core:
                 )
             self._dispatch(identity, peer, frames)
         except LigandError as error:
-            self.state.no(identity, request, error)
+            self.state.no(identity, request[:MAX_REQUEST], error)
 
     def _dispatch(self, identity: bytes, peer: Peer, frames: list[bytes]) -> None:
         if frames[0] == wire.LIVE:
@@ -76,7 +75,7 @@ class Core:
         operation = self._operations.get(frames[0])
         if operation is None:
             raise UsageError(f"The bus knows no operation {frames[0][:32]!r}.")
-        header = _header(frames[2]) if len(frames) > 2 else {}
+        header = headers.parse(frames[2]) if len(frames) > 2 else {}
         operation(identity, peer, frames[1], header, frames[3:])
 
     def _query(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], _: list[bytes]) -> None:
@@ -119,13 +118,3 @@ class Core:
         state.touched.update(lane for lane in state.lanes.values() if lane.caught_up)
         if len(state.deadlines):
             state.store.put_meta("running_s", state.clock.now())
-
-
-def _header(raw: bytes) -> dict[str, Any]:
-    try:
-        found = orjson.loads(raw)
-    except ValueError as error:
-        raise MalformedError(f"The header is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise MalformedError("The header is not a JSON object.")
-    return found

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from services.bus import headers
 from services.bus.access import Peer
 from services.bus.admission import Batch
 from services.bus.burying import Burying
@@ -14,7 +15,6 @@ from services.bus.journaling import Journaling
 from services.bus.records import Admitted, Cause
 from services.bus.sessions import Session
 from services.bus.state import State
-from services.bus.store import STATE_MAX_BYTES
 from signals import wire
 from signals.errors import LigandError, PressureError, UsageError
 
@@ -125,12 +125,7 @@ class Emitting:
 
 def state_to_put(session: Session | None, header: dict[str, Any]) -> dict[str, bytes | None]:
     """The small state that a request carries. Raises `UsageError`."""
-    puts = header.get("put")
-    if not puts:
-        return {}
-    if session is None or not isinstance(puts, dict):
-        raise UsageError("Only an attached daemon can put state, as an object of keys.")
-    found = {key: None if value is None else orjson.dumps(value) for key, value in puts.items()}
-    if any(len(key) > 200 or len(value or b"") > STATE_MAX_BYTES for key, value in found.items()):
-        raise UsageError("State is small: keys of at most 200 characters, values of at most 1 MiB.")
+    found = headers.puts(header)
+    if found and session is None:
+        raise UsageError("Only an attached daemon can put state.")
     return found

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from services.bus import headers
 from services.bus.access import Peer
 from services.bus.administration import Administration
 from services.bus.lanes import Lane
@@ -112,7 +113,4 @@ class Queries:
 
 
 def _number(header: dict[str, Any]) -> int:
-    number = header.get("dead_letter_id")
-    if not isinstance(number, int):
-        raise UsageError("Name one dead letter by its dead_letter_id, a whole number.")
-    return number
+    return headers.whole_number(header.get("dead_letter_id"), "dead_letter_id")

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from services.bus import headers
 from services.bus.access import Peer
 from services.bus.admission import Batch, cause_of
 from services.bus.burying import Burying
@@ -21,8 +22,6 @@ from signals.errors import LateError, LoopError, NotInHandError, UsageError
 
 STEPS_ASIDE_S = (1.0, 5.0, 30.0, 120.0)
 MAX_ATTEMPTS = 5
-TEXT_KEPT = 16 * 1024
-LONGEST_PAUSE_S = 3600.0
 
 
 class Settling:
@@ -47,17 +46,17 @@ class Settling:
         verdict = header.get("verdict", wire.ACK)
         if verdict == wire.ACK:
             self._acknowledge(session, lane, hand, header, raws)
-        elif verdict in self._verdicts:
+        elif isinstance(verdict, str) and verdict in self._verdicts:
             self._verdicts[verdict](lane, hand, header)
         else:
-            raise UsageError(f"A settle cannot say {verdict!r}.")
+            raise UsageError(f"A settle cannot say {str(verdict)[:64]!r}.")
         self._state.touched.add(lane)
         self._state.ok(identity, request, {})
 
     def in_hand(self, session: Session, header: dict[str, Any]) -> tuple[Lane, Hand]:
         """The lane and signal that a request names. Raises `LateError`, `NotInHandError`."""
-        lane = session.lanes.get(header.get("lane", ""))
-        seq = header.get("seq", -1)
+        name, seq = headers.place(header)
+        lane = session.lanes.get(name)
         hand = lane.in_hand.get(seq) if lane else None
         if lane is None or hand is None:
             raise LateError if self._state.deadlines.is_over(seq) else NotInHandError
@@ -91,8 +90,8 @@ class Settling:
             crashes=0,
             generation=known.generation + 1,
             first_failed_at=known.first_failed_at or rfc3339(time.time()),
-            error=_said(header, "error"),
-            traceback=_said(header, "traceback") or None,
+            error=headers.said(header, "error"),
+            traceback=headers.said(header, "traceback") or None,
         )
         if aside.attempts >= MAX_ATTEMPTS:
             self._burying.given_up("attempts_exhausted", aside.error or "", lane.key, hand.raw, aside)
@@ -101,18 +100,14 @@ class Settling:
             lane.put_off(aside.but(due=self._state.clock.now() + STEPS_ASIDE_S[aside.attempts - 1]))
 
     def _rejected(self, lane: Lane, hand: Hand, header: dict[str, Any]) -> None:
-        self._burying.given_up("rejected", _said(header, "error"), lane.key, hand.raw, lane.aside_of(hand))
+        self._burying.given_up("rejected", headers.said(header, "error"), lane.key, hand.raw, lane.aside_of(hand))
         lane.settle(hand.seq)
 
     def _unavailable(self, lane: Lane, hand: Hand, header: dict[str, Any]) -> None:
         now = self._state.clock.now()
-        lane.resume_at = now + min(max(float(header.get("retry_in", 30.0)), 0.01), LONGEST_PAUSE_S)
+        lane.resume_at = now + headers.retry_in(header)
         known = lane.aside_of(hand)
-        lane.put_off(known.but(due=now, errors_before=self._state.head, error=_said(header, "error")))
+        lane.put_off(known.but(due=now, errors_before=self._state.head, error=headers.said(header, "error")))
 
     def _returned(self, lane: Lane, hand: Hand, header: dict[str, Any]) -> None:
         lane.put_off(lane.aside_of(hand).but(due=self._state.clock.now()))
-
-
-def _said(header: dict[str, Any], name: str) -> str:
-    return str(header.get(name, ""))[:TEXT_KEPT]
