@@ -22,7 +22,8 @@ SYSTEMD = Path("/lib/systemd/systemd")
 PYTHON = Path("/usr/bin/python3")
 TARGET = "machine.target"
 TOOLS = (
-    "unshare", "nsenter", "setpriv", "mount", "pivot_root", "systemctl", "journalctl", "dbus-daemon", "setfacl", "useradd",
+    "unshare", "nsenter", "setpriv", "mount", "pivot_root", "systemctl", "journalctl", "dbus-daemon",
+    "setfacl", "useradd",
 )  # fmt: skip
 BOOT_S = 30.0
 
@@ -53,7 +54,7 @@ class Machine:
 
     def command(self, *argv: str, user: str | None = None) -> list[str]:
         """The whole command that runs `argv` inside, as root or as a user with that user's groups."""
-        enter = ["nsenter", "--target", str(self.init), "--all", "--wd=/"]
+        enter = ["nsenter", "--target", str(self.init), "--all", "--wdns=/"]
         become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--"] if user else []
         return [*enter, *become, *argv]
 
@@ -77,7 +78,9 @@ class Machine:
             timeout=timeout_s,
         )
         if check and done.returncode:
-            raise AssertionError(f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.tail()}")
+            raise AssertionError(
+                f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.tail()}"
+            )
         return done
 
     def out(self, *argv: str, user: str | None = None) -> str:

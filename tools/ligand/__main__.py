@@ -9,6 +9,9 @@ from typing import cast
 import click
 
 COMMANDS: dict[str, str] = {
+    "install": "tools.ligand.install:install",
+    "rollback": "tools.ligand.install:rollback",
+    "uninstall": "tools.ligand.install:uninstall",
     "up": "tools.ligand.up:up",
 }
 """Each subcommand of Ligand itself: its name and where it is."""
