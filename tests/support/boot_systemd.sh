@@ -79,4 +79,4 @@ for number in /proc/self/fd/*; do
 done
 export container=ligand-tests SYSTEMD_UNIT_PATH=/etc/systemd/system:/etc/machine-units
 unset LIGAND_TEST_RUN
-exec /lib/systemd/systemd --system --unit="$target" --log-target=console --log-level=warning
+exec /lib/systemd/systemd --system --unit="$target" --log-target=journal --log-level=notice
