@@ -14,6 +14,7 @@ from tools.ligand.steps import run
 
 SETTLED_S = 3.0
 POLL_S = 0.3
+TELLER = "ligand-tell-failure@"
 _PROPERTIES = "Id,ActiveState,SubState,NRestarts,Result,ExecMainStatus,StatusText,InvocationID"
 
 
@@ -62,7 +63,8 @@ class Manager:
     def running(self) -> list[str]:
         """Ligand's services that are loaded and not stopped, instances among them."""
         found = json.loads(self.systemctl("list-units", "--output=json", "ligand-*.service"))
-        return [unit["unit"] for unit in found if unit["active"] in ("active", "activating", "reloading", "failed")]
+        living = ("active", "activating", "reloading", "failed")
+        return [one["unit"] for one in found if one["active"] in living and not one["unit"].startswith(TELLER)]
 
     def settle(self, units: Sequence[str], timeout_s: float) -> list[Trouble]:
         """Wait until all are ready and stay so for three seconds; what is wrong with those that are not."""
