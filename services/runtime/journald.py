@@ -51,7 +51,7 @@ class Journal:
         message = {
             "MESSAGE": line[3:],
             "PRIORITY": line[1],
-            "SYSLOG_IDENTIFIER": f"ligand-{event['daemon']}",
+            "SYSLOG_IDENTIFIER": f"ligand-{str(event['daemon']).replace('_', '-')}",
             **known,
         }
         try:
