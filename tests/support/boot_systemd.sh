@@ -73,6 +73,7 @@ mkdir run/old
 pivot_root . run/old
 umount -l /run/old
 rmdir /run/old
+mount --make-rshared / # as it is on a machine; credentials reach their units by it
 for number in /proc/self/fd/*; do
   number=${number##*/}
   [ "$number" -le 2 ] || eval "exec $number<&-" 2>/dev/null || true

@@ -39,28 +39,27 @@ asyncio.run(main())
 """
 
 
-def facts(ligand) -> dict:
-    """Facts of an intent kind that a person may emit."""
-    return next(one["facts"] for one in ligand.signals("Q_CURIOSITY_INVESTIGATE"))
+INTENT = "Q_INTENT_READY"
 
 
 @pytest.fixture(scope="module")
 def asked(ligand) -> dict:
-    """One question has been asked and answered."""
+    """One question has been asked and answered: the facts of its intent."""
     stories = len({one["correlation_id"] for one in ligand.signals(*ENDS)})
     ligand.drop("first", "json")
     ligand.ended(stories + 1)
-    return facts(ligand)
+    return dict(ligand.signals(INTENT)[0]["facts"])
 
 
 def may(ligand, user: str | None, *command: str) -> bool:
-    return ligand.machine.run(*command, user=user, check=False).returncode == 0
+    done = ligand.machine.run(*command, user=user, check=False)
+    return bool(done.returncode == 0)
 
 
 def test_a_person_of_the_group_emits_intents_under_their_own_name_only(ligand, asked):
     """alice can ask for work, and nobody can ask in her name."""
-    assert ligand.emit("Q_CURIOSITY_INVESTIGATE", asked, "person@alice", "alice").startswith("seq ")
-    assert ligand.emit("Q_CURIOSITY_INVESTIGATE", asked, "person@alice", "bob").startswith("unauthorised ")
+    assert ligand.emit(INTENT, asked, "person@alice", "alice").startswith("seq ")
+    assert ligand.emit(INTENT, asked, "person@alice", "bob").startswith("unauthorised ")
     said = ligand.emit("Q_DAEMON_READY", {"daemon": "bus", "version": "1", "pid": 1}, "person@alice", "alice")
     assert said.startswith("unauthorised ")
     assert "needs root" in said
@@ -74,7 +73,7 @@ def test_root_may_emit_any_kind(ligand, asked):
 
 def test_a_foreign_user_cannot_even_connect(ligand, asked):
     """Somebody else's account on the machine neither asks, nor watches, nor reads, nor drops."""
-    assert ligand.emit("Q_CURIOSITY_INVESTIGATE", asked, "person@mallory", "mallory").startswith("unreachable ")
+    assert ligand.emit(INTENT, asked, "person@mallory", "mallory").startswith("unreachable ")
     assert ligand.machine.out(PYTHON, "-c", _WATCH, user="mallory") == "sees nothing"
     for file in ("bus/journal.db", "bus/failed_signals.jsonl", "intents/done", "investigator"):
         assert not may(ligand, "mallory", "head", "-c1", f"/var/lib/ligand/{file}"), file
@@ -126,15 +125,15 @@ def test_a_daemon_cannot_pose_as_another_nor_as_a_person(ligand, asked):
     assert "unauthorised" in ligand.machine.out(*attach, "intent_router", user=DAEMON_USER)
     assert "unauthorised" in ligand.machine.out(*attach, "investigator", user="alice")
     for source in ("person@root", "person@alice", "intent_router", "bus"):
-        said = ligand.emit("Q_CURIOSITY_INVESTIGATE", asked, source, DAEMON_USER)
+        said = ligand.emit(INTENT, asked, source, DAEMON_USER)
         assert said.startswith("unauthorised "), source
 
 
 def test_every_signal_carries_the_user_who_sent_it(ligand, asked):
     """What a person asked for is told apart from what a daemon did, for ever."""
     uid = int(ligand.machine.out("id", "-u", "alice"))
-    ligand.emit("Q_CURIOSITY_INVESTIGATE", {**asked, "question_id": "who"}, "person@alice", "alice")
-    mine = [one for one in ligand.signals("Q_CURIOSITY_INVESTIGATE") if one["source"] == "person@alice"]
+    ligand.emit(INTENT, {**asked, "question_id": "who"}, "person@alice", "alice")
+    mine = [one for one in ligand.signals(INTENT) if one["source"] == "person@alice"]
     assert {one["peer_uid"] for one in mine} == {uid}
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
 
 from tests.support.installed import DAEMONS, ENDS, unit
+from tests.support.systemd import ROOT
 
 pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(300)]
 each_daemon = pytest.mark.parametrize("daemon", DAEMONS)
@@ -130,3 +132,64 @@ def test_a_configuration_error_stops_one_daemon_and_says_what_to_mend(ligand):
     machine.write(file, whole)
     machine.systemctl("reset-failed", name)
     machine.systemctl("start", name)
+
+
+def test_a_failed_daemon_is_told_to_everybody(ligand):
+    """Who watches the bus learns of a daemon that systemd has given up, and why."""
+    told = [one for one in ligand.signals("Q_DAEMON_FAILED") if one["facts"]["daemon"] == "capability_integrator"]
+    assert told[-1]["facts"]["unit"] == unit("capability_integrator")
+    assert told[-1]["facts"]["exit_status"] == "78"
+    assert told[-1]["facts"]["result"] == "exit-code"
+
+
+def test_the_journal_of_the_system_tells_a_story(ligand):
+    """`journalctl CORRELATION_ID=...` shows what every daemon did about one question, and nothing else."""
+    stories = len({one["correlation_id"] for one in ligand.signals(*ENDS)})
+    ligand.drop("story", "html")
+    story = ligand.ended(stories + 1)[-1]["correlation_id"]
+    said = ligand.machine.journal("--output=json", f"CORRELATION_ID={story}")
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert {"investigator", "capability_integrator"} <= {line["DAEMON"] for line in lines}
+    for line in lines:
+        assert line["SIGNAL_ID"]
+        assert int(line["SEQ"]) > 0
+        assert line["SYSLOG_IDENTIFIER"] == f"ligand-{line['DAEMON'].replace('_', '-')}"
+        assert line["_SYSTEMD_UNIT"] == unit(line["DAEMON"])
+        assert json.loads(line["MESSAGE"])["daemon"] == line["DAEMON"]
+
+
+@pytest.fixture
+def lazy(ligand):
+    """A person's own daemon, with a user, a manifest, a unit and a secret."""
+    machine = ligand.machine
+    manifest = "daemon: lazy\ndescription: hangs once\nconsumes: [Q_INTENT_READY]\nemits: [Q_SPEAK]\nstart: new\n"
+    machine.write("/etc/ligand/daemons.d/lazy.yaml", manifest)
+    machine.write("/etc/ligand/credentials/token", "top secret\n", mode="0600")
+    machine.write("/srv/lazy.py", (ROOT / "tests/support/lazy_daemon.py").read_text())
+    machine.run("useradd", "--system", "--user-group", "--groups", "ligand", "ligand-lazy")
+    text = machine.read("/etc/systemd/system/ligand-investigator.service")
+    text = text.replace("-m services.investigator", "/srv/lazy.py").replace("investigator", "lazy")
+    machine.write("/etc/systemd/system/ligand-lazy.service", text)
+    machine.drop_in("ligand-lazy.service", "[Service]\nLoadCredential=token:/etc/ligand/credentials/token\n")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("reload", "ligand-bus")
+    machine.until("the bus knows it", lambda: '"consumers":5' in machine.journal("--unit=ligand-bus", "--output=cat"))
+    yield "ligand-lazy.service"
+    machine.systemctl("stop", "ligand-lazy.service")
+    machine.run("rm", "/etc/ligand/daemons.d/lazy.yaml", "/etc/systemd/system/ligand-lazy.service")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("reload", "ligand-bus")
+
+
+def test_a_busy_loop_is_ended_and_its_signal_is_delivered_again(ligand, lazy):
+    """A handler that never returns costs one restart, not the signal. Secrets reach a daemon, and nobody else."""
+    machine = ligand.machine
+    machine.systemctl("start", lazy)
+    assert '"length":10' in machine.journal(f"--unit={lazy}", "--output=cat")
+    assert "top secret" not in machine.journal()
+    assert "top secret" not in machine.read(f"/proc/{machine.pid(lazy)}/environ")
+    ligand.drop("busy", "uuid")
+    machine.until("it is started again", lambda: int(machine.show(lazy, "NRestarts")) > 0, 20.0)
+    machine.until("it has spoken", lambda: [s for s in ligand.signals("Q_SPEAK") if s["source"] == "lazy"] != [])
+    assert "Watchdog timeout" in machine.journal(f"--unit={lazy}")
+    assert len([one for one in ligand.signals("Q_SPEAK") if one["source"] == "lazy"]) == 1

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from services.runtime.manifest import Manifest
 from tools.ligand import environment
+from tools.ligand.grants import Grants
 from tools.ligand.installed import Installed, Version
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.manager import Manager, Trouble
@@ -261,6 +262,8 @@ class Installer:
             self.manager.systemctl("reset-failed", *units)
 
     def _purge(self) -> None:
+        if self.layout.system and (grants := Grants(self.layout, self.steps, self.manager)).all:
+            grants.remove_all()
         for path in (self.layout.config, self.layout.state, self.layout.run):
             self.steps.remove_tree(path)
         if self.layout.system:
