@@ -36,7 +36,7 @@ def read(name: str, daemon: str, paths: Paths, environ: Mapping[str, str] = os.e
 def _handed(name: str, daemon: str, environ: Mapping[str, str]) -> Path:
     """The file that systemd made for this unit alone."""
     folder = environ.get("CREDENTIALS_DIRECTORY")
-    if folder and (Path(folder) / name).exists():
+    if folder and name in os.listdir(folder):
         return Path(folder) / name
     unit = f"ligand-{daemon.replace('_', '-')}"
     raise ConfigError(
