@@ -108,8 +108,8 @@ class Machine:
     def journal(self, *arguments: str) -> str:
         return self.run("journalctl", "--no-pager", *arguments).stdout
 
-    def drop_in(self, unit: str, content: str, name: str = "90-test.conf") -> None:
-        """Change a unit; call `systemctl("daemon-reload")` afterwards."""
+    def drop_in(self, unit: str, content: str, name: str) -> None:
+        """Change a unit; a name that another drop-in of it has would take that one's place. Call `systemctl("daemon-reload")` afterwards."""
         self.write(f"/etc/systemd/system/{unit}.d/{name}", content)
 
     def until(self, what: str, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -25,8 +26,23 @@ def bare(tmp_path_factory) -> Iterator[Machine]:
         yield found
 
 
+@dataclass(frozen=True)
+class Untouched:
+    """The files of the machine before Ligand came, and the command that lists them."""
+
+    command: tuple[str, ...]
+    files: set[str]
+
+
 @pytest.fixture(scope="session")
-def ligand(bare) -> Installed:
+def untouched(bare) -> Untouched:
+    """What was there before."""
+    command = ("find", "/etc", "/opt", "/usr/local", "/var/lib", "/run", "/home", "-not", "-path", "/run/log/*")
+    return Untouched(command, set(bare.out(*command).splitlines()))
+
+
+@pytest.fixture(scope="session")
+def ligand(bare, untouched) -> Installed:
     """Ligand, installed by its own command."""
     found = Installed(bare)
     bare.write("/etc/systemd/system/ligand-.service.d/90-test.conf", "[Service]\nWatchdogSec=4\nRestartSec=200ms\n")

@@ -170,13 +170,17 @@ def lazy(ligand):
     text = machine.read("/etc/systemd/system/ligand-investigator.service")
     text = text.replace("-m services.investigator", "/srv/lazy.py").replace("investigator", "lazy")
     machine.write("/etc/systemd/system/ligand-lazy.service", text)
-    machine.drop_in("ligand-lazy.service", "[Service]\nLoadCredential=token:/etc/ligand/credentials/token\n")
+    machine.drop_in(
+        "ligand-lazy.service", "[Service]\nLoadCredential=token:/etc/ligand/credentials/token\n", "50-token.conf"
+    )
     machine.systemctl("daemon-reload")
     machine.systemctl("reload", "ligand-bus")
     machine.until("the bus knows it", lambda: '"consumers":5' in machine.journal("--unit=ligand-bus", "--output=cat"))
     yield "ligand-lazy.service"
     machine.systemctl("stop", "ligand-lazy.service")
-    machine.run("rm", "/etc/ligand/daemons.d/lazy.yaml", "/etc/systemd/system/ligand-lazy.service")
+    machine.run("rm", "-r", "/etc/systemd/system/ligand-lazy.service", "/etc/systemd/system/ligand-lazy.service.d")
+    machine.run("rm", "/etc/ligand/daemons.d/lazy.yaml")
+    machine.run("userdel", "ligand-lazy")
     machine.systemctl("daemon-reload")
     machine.systemctl("reload", "ligand-bus")
 

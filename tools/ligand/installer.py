@@ -38,6 +38,7 @@ class Installer:
         self.steps = steps
         self.manager = manager
         self.record = Installed.load(layout.record)
+        self._failed_before = set(manager.failed())
 
     # -- installing ----------------------------------------------------------------------------------
 
@@ -199,7 +200,9 @@ class Installer:
     def _settle(self, ready_s: float) -> None:
         if self.steps.dry:
             return
-        units = sorted({*self.manager.enabled(), *self.manager.running()} - {""})
+        units = sorted({*self.manager.enabled(), *self.manager.running()} - self._failed_before)
+        for unit in sorted(self._failed_before):
+            self.steps.note(f"{unit} had failed before and is not waited for; see: systemctl status {unit}")
         self.steps.note(f"wait until {len(units)} daemons are ready")
         trouble: list[Trouble] = self.manager.settle(units, ready_s)
         if trouble:
@@ -253,7 +256,7 @@ class Installer:
             self._purge()
 
     def _tell_stopped(self) -> None:
-        units = sorted({*self.manager.running(), *self.record.services})
+        units = sorted({*self.manager.running(), *self.manager.failed(), *self.record.services})
         self.steps.do("stop every daemon", lambda: self.manager.systemctl("stop", TARGET, *units))
         self.steps.do(
             "disable them", lambda: self.manager.systemctl("disable", "--quiet", TARGET, *self.record.services)

@@ -61,10 +61,16 @@ class Manager:
         return [unit["unit_file"] for unit in found if unit["state"] == "enabled" and "@." not in unit["unit_file"]]
 
     def running(self) -> list[str]:
-        """Ligand's services that are loaded and not stopped, instances among them."""
-        found = json.loads(self.systemctl("list-units", "--output=json", "ligand-*.service"))
-        living = ("active", "activating", "reloading", "failed")
-        return [one["unit"] for one in found if one["active"] in living and not one["unit"].startswith(TELLER)]
+        """Ligand's services that run or are about to, instances and a person's own daemons among them."""
+        return self._in_state("active", "activating", "reloading")
+
+    def failed(self) -> list[str]:
+        """Those that systemd has given up."""
+        return self._in_state("failed")
+
+    def _in_state(self, *states: str) -> list[str]:
+        found = json.loads(self.systemctl("list-units", "--all", "--output=json", "ligand-*.service"))
+        return [one["unit"] for one in found if one["active"] in states and not one["unit"].startswith(TELLER)]
 
     def settle(self, units: Sequence[str], timeout_s: float) -> list[Trouble]:
         """Wait until all are ready and stay so for three seconds; what is wrong with those that are not."""
