@@ -60,6 +60,10 @@ class Journal:
             self._instead.write(f"{line}\n")
             self._instead.flush()
 
+    def close(self) -> None:
+        """Give the socket back."""
+        self._socket.close()
+
     def _send(self, datagram: bytes) -> None:
         try:
             self._socket.sendto(datagram, socket.MSG_DONTWAIT, self._address)
