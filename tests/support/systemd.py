@@ -109,7 +109,7 @@ class Machine:
         return self.run("journalctl", "--no-pager", *arguments).stdout
 
     def drop_in(self, unit: str, content: str, name: str) -> None:
-        """Change a unit; a name that another drop-in of it has would take that one's place. Call `systemctl("daemon-reload")` afterwards."""
+        """Change a unit; call `systemctl("daemon-reload")` afterwards. Of two drop-ins of one name one counts."""
         self.write(f"/etc/systemd/system/{unit}.d/{name}", content)
 
     def until(self, what: str, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
