@@ -127,11 +127,15 @@ class Machine:
 
 
 def environment(user: str | None, more: Mapping[str, str]) -> dict[str, str]:
-    """What a command inside is given: nothing of ours but how pip finds packages."""
-    kept = {key: value for key, value in os.environ.items() if key.startswith("PIP_") or key.endswith("_PROXY")}
+    """What a command inside is given: nothing of ours but, for root, how pip finds packages."""
     home = f"/home/{user}" if user else "/root"
     plain = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": home, "LC_ALL": "C.UTF-8"}
-    return {**(kept if user is None else {}), **plain, **more}
+    return {**(packages() if user is None else {}), **plain, **more}
+
+
+def packages() -> dict[str, str]:
+    """How pip finds packages here."""
+    return {key: value for key, value in os.environ.items() if key.startswith("PIP_") or key.endswith("_PROXY")}
 
 
 def visible() -> Sequence[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import sys
@@ -111,9 +110,8 @@ def _fill(folder: Path, source: Source) -> None:
 
 
 def _pip(folder: Path, *arguments: str) -> None:
-    environ = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
-    run([*pip, *arguments], environ)
+    run([*pip, *arguments])
 
 
 def version(folder: Path) -> str:

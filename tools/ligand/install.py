@@ -17,6 +17,7 @@ from tools.ligand.layout import InstallError, Layout
 from tools.ligand.manager import Manager
 from tools.ligand.steps import Steps
 
+MACHINES_OWN = Path("/etc/systemd/system/ligand.target")
 A_FOLDER = click.Path(path_type=Path, file_okay=False)
 _SCOPE = (
     click.option(
@@ -51,6 +52,11 @@ def layout_of(system: bool | None, prefix: Path | None = None) -> Layout:
         raise InstallError("A system installation needs root. Run it with sudo, or use --user.")
     if not system and root and "XDG_RUNTIME_DIR" not in os.environ:
         raise InstallError("root has no user session here. Log in as the person, or use --system.")
+    if not system and MACHINES_OWN.exists():
+        raise InstallError(
+            "This machine has a Ligand for everybody, whose bus your daemons would find. "
+            "To use that one, be in its group: usermod --append --groups ligand-users NAME"
+        )
     return Layout.for_system(prefix) if system else Layout.for_user(prefix)
 
 

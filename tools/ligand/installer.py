@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -189,6 +188,8 @@ class Installer:
         """Start the target; after a change restart every daemon that runs, the bus before the others."""
         if restart:
             running = self.manager.running()
+            # what the version before did is not held against this one
+            self.manager.forget(sorted({*running, *self.manager.failed()} - self._failed_before))
             self._tell("restart", *sorted(running, key=lambda unit: unit != BUS))
         self._tell("start", TARGET, *self.manager.enabled())
 
@@ -261,8 +262,8 @@ class Installer:
         self.steps.do(
             "disable them", lambda: self.manager.systemctl("disable", "--quiet", TARGET, *self.record.services)
         )
-        with suppress(InstallError):
-            self.manager.systemctl("reset-failed", *units)
+        if not self.steps.dry:
+            self.manager.forget(units)
 
     def _purge(self) -> None:
         if self.layout.system and (grants := Grants(self.layout, self.steps, self.manager)).all:

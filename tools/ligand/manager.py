@@ -7,6 +7,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tools.ligand.layout import InstallError
@@ -67,6 +68,12 @@ class Manager:
     def failed(self) -> list[str]:
         """Those that systemd has given up."""
         return self._in_state("failed")
+
+    def forget(self, units: Sequence[str]) -> None:
+        """Set the failures and restarts of these back to none; units that are gone meanwhile have none."""
+        for unit in units:
+            with suppress(InstallError):
+                self.systemctl("reset-failed", unit)
 
     def _in_state(self, *states: str) -> list[str]:
         found = json.loads(self.systemctl("list-units", "--all", "--output=json", "ligand-*.service"))

@@ -72,7 +72,12 @@ class Steps:
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> str:
-    """What a program prints. Raises `InstallError` with the end of what it said."""
+    """What a program prints. Raises `InstallError` with the end of what it said.
+
+    Where this process finds its modules is kept from it: another version must find its own.
+    """
+    given = os.environ if environ is None else environ
+    clean = {key: value for key, value in given.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     try:
         done = subprocess.run(
             argv,
@@ -80,7 +85,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> str:
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
-            env=environ,
+            env=clean,
             errors="replace",
             cwd="/",
         )
