@@ -37,6 +37,29 @@ async def main():
         print("no answer")
 asyncio.run(main())
 """
+_EMIT_ATTACHED = """
+import asyncio, sys, time
+from pathlib import Path
+from signals.client import Client
+from signals.envelope import Signal, rfc3339
+from signals.errors import LigandError
+from signals.ids import uuid7
+class Nobody:
+    def __getattr__(self, name):
+        return lambda *arguments: None
+async def main():
+    me, name, source = sys.argv[1:]
+    client = Client(me, Path("/run/ligand/bus.sock"), Nobody(), lanes={"": 1}, version="0")
+    await asyncio.wait_for(client.attach(), 5)
+    facts = {"daemon": me, "version": "1", "pid": 1} if name == "Q_DAEMON_READY" else {"text": "let me out"}
+    fields = {"id": uuid7(), "timestamp": rfc3339(time.time()), "version": 1, "host": "here"}
+    try:
+        await client.emit([Signal(signal=name, source=source, facts=facts, **fields)])
+        print("emitted")
+    except LigandError as error:
+        print(error.code)
+asyncio.run(main())
+"""
 
 
 INTENT = "Q_INTENT_READY"
@@ -163,3 +186,28 @@ def test_the_answer_to_an_intent_is_there_for_the_person(ligand, asked):
     machine.until("the answer is written", lambda: may(ligand, "alice", *find))
     name = machine.out(*find, user="alice")
     assert json.loads(machine.out("cat", f"{INTENTS}/done/{name}", user="alice"))
+
+
+@pytest.fixture
+def taken_over(ligand):
+    """The investigator's place is free for a program of whoever has taken over its user."""
+    ligand.machine.systemctl("stop", "ligand-investigator")
+    yield
+    ligand.machine.systemctl("start", "ligand-investigator")
+    ligand.ready()
+
+
+@pytest.mark.parametrize(
+    ("signal", "source", "outcome"),
+    [
+        ("Q_DAEMON_READY", "investigator", "emitted"),
+        ("Q_SPEAK", "investigator", "unauthorised"),
+        ("Q_DAEMON_READY", "bus", "unauthorised"),
+        ("Q_SPEAK", "person@alice", "unauthorised"),
+    ],
+)
+@pytest.mark.usefixtures("asked", "taken_over")
+def test_a_daemon_that_is_taken_over_emits_only_what_its_manifest_lists(ligand, signal, source, outcome):
+    """Whoever gets hold of the investigator can neither speak aloud nor forge another's signals."""
+    command = (PYTHON, "-c", _EMIT_ATTACHED, "investigator", signal, source)
+    assert ligand.machine.out(*command, user=DAEMON_USER) == outcome
