@@ -268,7 +268,7 @@ class Installer:
     def _purge(self) -> None:
         if self.layout.system and (grants := Grants(self.layout, self.steps, self.manager)).all:
             grants.remove_all()
-        for path in (self.layout.config, self.layout.state, self.layout.run):
+        for path in self.layout.purged:
             self.steps.remove_tree(path)
         if self.layout.system:
             self._remove_users()

@@ -96,6 +96,12 @@ class Layout:
         return Path("/etc/tmpfiles.d/ligand.conf")
 
     @property
+    def purged(self) -> tuple[Path, ...]:
+        """Everything that is not the program: configuration, what the daemons know, sockets, the drop folder."""
+        own = (self.config, self.state, self.run)
+        return own if self.system else (*own, self.share / "ligand")
+
+    @property
     def first_folders(self) -> tuple[Path, ...]:
         """What a user's installation needs before the daemons start; a system's are made by tmpfiles.d."""
         return () if self.system else (self.config, self.config / "contracts.d", self.config / "daemons.d")
