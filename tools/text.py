@@ -15,7 +15,7 @@ _STEERING = re.compile("[\\x7f-\\x9f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069
 _PLAIN = re.compile(r"[^\s\"'=\[\]{},]+")
 _SCANNED = 4000
 FIRST = (
-    "reason", "detail", "question", "summary", "module_name", "capability_key", "intent_type", "file",
+    "reason", "detail", "capability_key", "intent_type", "file", "question", "module_name", "summary",
     "daemon", "state", "message", "text", "name", "consumer", "path",
 )  # fmt: skip
 LAST = ("id", "sha256", "evidence")
@@ -57,7 +57,7 @@ def key_facts(facts: Any, room: int = 160) -> str:
             parts.append("…")
             break
         name = shorten(clean(key[:80]), 40)
-        parts.append(f"{name}={value_text(facts[key], max(left - len(name) - 1, 8))}")
+        parts.append(f"{name}={value_text(facts[key], max(min(left - len(name) - 1, room * 2 // 3), 8))}")
     return " ".join(parts)
 
 
@@ -72,7 +72,9 @@ def value_text(value: Any, room: int) -> str:
         return "{}" if not value else shorten("{" + ", ".join(clean(key[:40]) for key in list(value)[:9]) + "}", room)
     if isinstance(value, list | tuple):
         return _list_text(value, room)
-    return {True: "true", False: "false", None: "null"}.get(value, clean(value))
+    if value is None or isinstance(value, bool):
+        return {True: "true", False: "false", None: "null"}[value]
+    return clean(value)
 
 
 def _list_text(items: list[Any] | tuple[Any, ...], room: int) -> str:

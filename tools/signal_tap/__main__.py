@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from importlib import import_module
 from typing import cast
@@ -28,6 +29,7 @@ class Verbs(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0] not in VERBS and args[0] not in ("-h", "--help", "--version")):
             args = [DEFAULT, *args]
+            _catch_misplaced(args[1:])
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -38,6 +40,16 @@ class Verbs(click.Group):
             return None
         module, _, name = VERBS[cmd_name].partition(":")
         return cast(click.Command, getattr(import_module(module), name))
+
+
+def _catch_misplaced(args: list[str]) -> None:
+    """Refuse what looks like a verb where the default verb would take it for a signal's name."""
+    for word in args:
+        near = difflib.get_close_matches(word, VERBS, n=1, cutoff=0.75) if word.islower() else []
+        if word in VERBS:
+            raise click.UsageError(f"Write the verb first: signal-tap {word} …")
+        if near and word == args[0]:
+            raise click.UsageError(f"There is no verb {word!r}. Did you mean {near[0]}?")
 
 
 @click.group(

@@ -52,6 +52,7 @@ def follow(
     """Show signals as they come, until Ctrl-C. What is journaled is never passed over, even while the bus restarts."""
     if count is not None and (start or since):
         raise click.UsageError("-n says how many earlier signals to show; --from and --since say it otherwise.")
+    globs = names_of(names)
     paths, begin = paths_of(home), start_of(start, since, time.time())
     if not bus_listens(paths):
         raise BusUnreachableError(
@@ -60,7 +61,7 @@ def follow(
         )
     output = Output()
     show_one = painter(paths, output, color).shower(form)
-    selection = _selection(paths, names_of(names), sources, correlation)
+    selection = _selection(paths, globs, sources, correlation)
     catalogue = Catalogue.load([paths.contracts])
     after = _start(paths, selection, begin, LAST if count is None else count)
     with Tail(paths, selection, after, is_live=lambda name: _is_live(catalogue, name), live=live) as tail:

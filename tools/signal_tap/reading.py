@@ -90,7 +90,7 @@ def _one(key: str, found: list[bytes]) -> tuple[str, bytes]:
             f"The journal has no signal {key}. It may be past its retention, or refused: `signal-tap dead list`."
         )
     if len(stories) > 1:
-        lines = "\n".join(f"  {_told(raw)}" for raw in list(stories.values())[:10])
+        lines = "\n".join(f"  {_told(raw)}" for raw in sorted(stories.values(), key=_seq)[:10])
         raise UsageError(
             f"{key} is the beginning of {len(stories)} stories. Give a sequence number or more digits:\n{lines}"
         )
@@ -99,6 +99,10 @@ def _one(key: str, found: list[bytes]) -> tuple[str, bytes]:
 
 def _story(raw: bytes) -> str:
     return str(orjson.loads(raw)["correlation_id"])
+
+
+def _seq(raw: bytes) -> int:
+    return int(orjson.loads(raw)["seq"])
 
 
 def _told(raw: bytes) -> str:
