@@ -27,7 +27,7 @@ def summary(
     yield f"{broken.file}: {said(broken)}"
     yield indent(first_lines(broken), "  ")
     yield heading(painter, "Why: the story of the first intent")
-    yield painter.draw(draw(steps(found.envelopes), painter))
+    yield draw(steps(found.envelopes), painter)
     yield f"from the intent to the entry: {seconds_text(took_s(found.envelopes))}"
     yield heading(painter, "Checked on disk")
     for check in checks:

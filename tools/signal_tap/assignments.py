@@ -18,7 +18,7 @@ def facts_of(assignments: Iterable[str]) -> Facts:
     facts: Facts = {}
     for text in assignments:
         found = _ASSIGNMENT.fullmatch(text)
-        if found is None:
+        if found is None or not _is_unicode(text):
             raise UsageError(
                 f"{text[:80]!r} sets nothing. Write key=text, or key:=json for numbers, lists and the like."
             )
@@ -27,13 +27,22 @@ def facts_of(assignments: Iterable[str]) -> Facts:
     return facts
 
 
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _json(path: str, text: str) -> Any:
     try:
-        return load(b'{"value":' + text.encode() + b"}")["value"]
-    except (MalformedError, KeyError) as error:
-        raise UsageError(
-            f"{path}:= takes JSON, which {text[:80]!r} is not. For text write {path}={text[:80]}"
-        ) from error
+        found = load(b'{"value":' + text.encode() + b"}")
+    except MalformedError as error:
+        raise _no_json(path, text) from error
+    if set(found) != {"value"}:
+        raise _no_json(path, text)
+    return found["value"]
+
+
+def _no_json(path: str, text: str) -> UsageError:
+    return UsageError(f"{path}:= takes JSON, which {text[:80]!r} is not. For text write {path}={text[:80]}")
 
 
 def _set(facts: Facts, path: list[str], value: Any, text: str) -> None:

@@ -31,7 +31,6 @@ _ANSI = {
     "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36,
     "bright_black": 90, "bright_cyan": 96,
 }  # fmt: skip
-_FRAME = 68  # characters of a short line before its facts
 
 
 class Painter:
@@ -93,12 +92,12 @@ class Painter:
         """`text` in a colour, when there are colours."""
         return f"\x1b[{_ANSI[style]}m{text}\x1b[0m" if self.colour and style and text else text
 
-    def draw(self, renderable: RenderableType) -> str:
-        """A table or tree of rich as text."""
+    def draw(self, renderable: RenderableType, least: int = 0) -> str:
+        """A table or tree of rich as text, in no fewer than `least` columns."""
         out = io.StringIO()
         console = Console(
             file=out,
-            width=self.width,
+            width=max(self.width, least),
             force_terminal=self.colour,
             color_system="standard" if self.colour else None,
             highlight=False,

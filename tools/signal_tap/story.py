@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,8 @@ from tools.signal_tap.rendering import Painter, short_time
 from tools.text import clean, key_facts, seconds_text, shorten
 
 Envelope = Mapping[str, Any]
+GUIDE = 4  # columns a level of the tree takes
+NARROWEST = 50
 
 
 @dataclass(slots=True)
@@ -56,21 +58,23 @@ def took_s(story: Iterable[Envelope]) -> float:
     return max(times) - min(times) if times else 0.0
 
 
-def draw(roots: Iterable[Step], painter: Painter, marked: str | None = None) -> Tree:
-    """The tree for a terminal; `marked` is the id of the signal that was asked for."""
-    roots = list(roots)
+def draw(roots: Sequence[Step], painter: Painter, marked: str | None = None) -> str:
+    """The tree as text; `marked` is the id of the signal that was asked for."""
     tree = Tree(_headline(roots), guide_style="bright_black", highlight=False)
-    todo = [(tree, step) for step in reversed(roots)]
+    todo = [(tree, step, 1) for step in reversed(roots)]
+    deepest = 1
     while todo:
-        parent, step = todo.pop()
-        branch = parent.add(_label(step, painter, step.envelope["id"] == marked))
+        parent, step, depth = todo.pop()
+        deepest = max(deepest, depth)
+        room = max(painter.width - GUIDE * depth, NARROWEST)
+        branch = parent.add(_label(step, painter, step.envelope["id"] == marked, room))
         for letter in step.dead:
-            branch.add(_dead_label(letter, painter.width))
-        todo += [(branch, following) for following in reversed(step.next)]
-    return tree
+            branch.add(_dead_label(letter, room - GUIDE))
+        todo += [(branch, following, depth + 1) for following in reversed(step.next)]
+    return painter.draw(tree, GUIDE * deepest + NARROWEST)
 
 
-def _headline(roots: list[Step]) -> Text:
+def _headline(roots: Sequence[Step]) -> Text:
     if not roots:
         return Text("nothing of this story is kept", style="bright_black")
     first = roots[0].envelope
@@ -78,7 +82,7 @@ def _headline(roots: list[Step]) -> Text:
     return text.append(f"  {short_time(str(first.get('received_at')))}", style="bright_black")
 
 
-def _label(step: Step, painter: Painter, marked: bool) -> Text:
+def _label(step: Step, painter: Painter, marked: bool, room: int) -> Text:
     envelope = painter.masker.envelope(step.envelope)
     name = clean(envelope["signal"])
     text = (
@@ -93,11 +97,11 @@ def _label(step: Step, painter: Painter, marked: bool) -> Text:
     return text
 
 
-def _dead_label(letter: Envelope, width: int) -> Text:
+def _dead_label(letter: Envelope, room: int) -> Text:
     who = clean(letter.get("consumer") or letter.get("daemon"))
     what = f"dead letter {letter.get('dead_letter_id')}: {clean(letter.get('reason'))} at {who}"
     attempts = letter.get("attempts") or 0
     what += f" after {attempts} attempt{'s' * (attempts != 1)}" if attempts else ""
     what += "" if letter.get("status") == "dead" else f" ({clean(letter.get('status'))})"
-    error = shorten(clean(str(letter.get("error"))[:2000]), max(width - 30, 40))
+    error = shorten(clean(str(letter.get("error"))[:2000]), room)
     return Text(f"{what}\n{error}", style="red", overflow="fold")

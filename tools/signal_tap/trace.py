@@ -37,7 +37,7 @@ def trace(key: str, form: Format, color: str, home: Path | None) -> None:
         dead = journal.dead_of(story_id)
     if form == "short":
         tree = steps(map(orjson.loads, story), dead)
-        output.line(paint.draw(draw(tree, paint, orjson.loads(asked)["id"])))
+        output.line(draw(tree, paint, orjson.loads(asked)["id"]))
         return
     show_one = paint.shower(form)
     for raw in story:
