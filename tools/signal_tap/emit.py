@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from tools.signal_tap.output import Output, painter
 from tools.signal_tap.rendering import Format, Painter
 
 AT_MOST = 1000
+HINT = " (key=5 is text; write key:=5 for a number, and so for lists and the like)"
+_NO_TEXT = re.compile(r"(a |an )?(whole number|number|true or false|list|object)")
 
 
 @click.command()
@@ -75,7 +78,7 @@ def _signal(emitter: Emitter, name: str, facts: Facts, taint: tuple[str, ...], n
         return emitter.signal(name, facts, taint=tuple(sorted(set(taint))))
     except SchemaError as error:
         where = f"Line {nth}: " if nth else ""
-        hint = " (key:=5 is a number, key=5 is text)" if 'found "' in error.message else ""
+        hint = HINT if _NO_TEXT.match(error.expected) else ""
         raise Failure(f"{where}{error.message}{hint}", 2) from error
 
 
