@@ -6,19 +6,20 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 import orjson
-from rich.console import Console
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from signals.errors import BusUnreachableError
 from signals.paths import Paths
-from tools.cli import NOTHING, OK, UNREACHABLE, ask_bus, home_option, paths_of, told
+from tools.cli import NOTHING, OK, UNREACHABLE, ask_bus, coloured, home_option, paths_of, told
+from tools.drawing import drawn
 from tools.text import clean, seconds_text, shorten
 
 _COLOURS = {"ready": "green", "paused": "yellow", "degraded": "yellow", "waiting": "yellow", "starting": "yellow"}
@@ -78,16 +79,21 @@ def _with_units(daemons: list[dict[str, Any]], up: Mapping[str, Any] | None) -> 
 
 
 def _print(found: Mapping[str, Any]) -> None:
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
-    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else 200
+    for part in parts(found, time.time()):
+        click.echo(drawn(part, colour=coloured("auto", is_terminal), width=width), color=True)
+
+
+def parts(found: Mapping[str, Any], now_s: float) -> Iterator[RenderableType]:
+    """What is shown, from top to bottom."""
     if found["bus"]:
-        console.print(Text(bus_line(found["bus"], time.time())))
-        for line in warnings(found["bus"]):
-            console.print(Text(line, style="yellow"))
-        console.print(daemon_table(found["daemons"]))
+        yield Text(bus_line(found["bus"], now_s))
+        yield from (Text(line, style="yellow") for line in warnings(found["bus"]))
+        yield daemon_table(found["daemons"])
     elif found["up"]:
-        console.print(Text(f"`ligand up` runs here (pid {found['up']['pid']}):"))
-        console.print(unit_table(found["up"]["units"]))
+        yield Text(f"`ligand up` runs here (pid {found['up']['pid']}):")
+        yield unit_table(found["up"]["units"])
 
 
 def bus_line(bus: Mapping[str, Any], now_s: float) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any, Literal
 
 import orjson
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from signals.catalogue import Catalogue
 from signals.masking import Masker
+from tools.drawing import drawn
 from tools.text import clean, clean_json, key_facts, shorten
 
 Format = Literal["short", "json", "json-pretty"]
@@ -94,19 +94,7 @@ class Painter:
 
     def draw(self, renderable: RenderableType, least: int = 0) -> str:
         """A table or tree of rich as text, in no fewer than `least` columns."""
-        out = io.StringIO()
-        console = Console(
-            file=out,
-            width=max(self.width, least),
-            force_terminal=self.colour,
-            color_system="standard" if self.colour else None,
-            highlight=False,
-            markup=False,
-            emoji=False,
-            legacy_windows=False,
-        )
-        console.print(renderable, soft_wrap=False)
-        return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+        return drawn(renderable, colour=self.colour, width=max(self.width, least))
 
 
 def short_time(text: str, zone: tzinfo | None = None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from signals.live import Subscription
 from tests.support.commands import command, environment, run, run_on_terminal
 from tests.support.constellation import ROOT, Constellation, constellation
 
@@ -173,11 +174,15 @@ def test_a_paused_daemon_gets_nothing_until_it_is_resumed(home: Constellation) -
 
 def test_hostile_words_of_a_daemon_do_not_reach_the_terminal(home: Constellation) -> None:
     """A daemon's own message is text from outside as well."""
-    source = FAILING.read_text().replace("daemon.run()", 'daemon.status("\\x1b[2Jwiped")\ndaemon.run()')
+    start = '@daemon.on_start\nasync def start():\n    daemon.status("\\x1b[2Jwiped")\n\n\ndaemon.run()'
+    source = FAILING.read_text().replace("daemon.run()", start)
     home.script("link", source, "link", "Q_ITEM_START", "Q_ITEM_DONE").ready()
     emit(home, 1)
     home.wait_for("Q_ITEM_DONE")
-    assert "\x1b" not in run("ligand", home.home, "status").text
+    with Subscription(home.paths.mirror_socket, ("Q_HEARTBEAT",)) as mirror:
+        while "wiped" not in (shown := run("ligand", home.home, "status").text):
+            assert mirror.next(15), f"no heartbeat came; {shown}"
+    assert "\x1b" not in shown
 
 
 def test_the_commands_are_listed() -> None:
