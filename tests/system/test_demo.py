@@ -35,7 +35,7 @@ def test_the_demonstration_shows_what_it_says_and_leaves_nothing(tmp_path: Path)
     assert done.code == 0, done.text[-5000:] + done.err
     places = [done.text.index(part) for part in PARTS]
     assert places == sorted(places)
-    assert "FAILED " not in done.text
+    assert "\n  FAILED " not in done.text
     assert list(tmp_path.iterdir()) == []
 
 

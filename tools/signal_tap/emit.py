@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 import orjson
 
-from signals.catalogue import Catalogue
 from signals.emitter import Emitter
 from signals.envelope import Signal, encode
 from signals.errors import SchemaError, UsageError
@@ -59,8 +58,8 @@ def emit(
         raise UsageError(f"Standard input has {len(facts)} signals; at most {AT_MOST} go in one batch.")
     paths = paths_of(home)
     output = Output()
-    paint, catalogue = painter(paths, output, color), Catalogue.load([paths.contracts])
-    with Emitter(paths.bus_socket, catalogue=catalogue) as emitter:
+    paint = painter(paths, output, color)
+    with Emitter(paths.bus_socket, catalogue=paint.catalogue) as emitter:
         signals = [
             _signal(emitter, name, each, taint, nth if len(facts) > 1 else None) for nth, each in enumerate(facts, 1)
         ]

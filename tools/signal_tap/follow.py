@@ -60,12 +60,11 @@ def follow(
             "What was journaled: `signal-tap show`."
         )
     output = Output()
-    show_one = painter(paths, output, color).shower(form)
+    paint = painter(paths, output, color)
     selection = _selection(paths, globs, sources, correlation)
-    catalogue = Catalogue.load([paths.contracts])
     after = _start(paths, selection, begin, LAST if count is None else count)
-    with Tail(paths, selection, after, is_live=lambda name: _is_live(catalogue, name), live=live) as tail:
-        _follow(tail, paths, output, show_one)
+    with Tail(paths, selection, after, is_live=lambda name: _is_live(paint.catalogue, name), live=live) as tail:
+        _follow(tail, paths, output, paint.shower(form))
 
 
 def _selection(paths: Paths, names: tuple[str, ...], sources: tuple[str, ...], correlation: str | None) -> Selection:

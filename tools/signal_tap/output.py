@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import shutil
 import sys
@@ -11,7 +12,7 @@ import click
 
 from signals.catalogue import Catalogue
 from signals.paths import Paths
-from tools.cli import ReaderGoneError, coloured
+from tools.cli import Failure, ReaderGoneError, coloured, discard_output
 from tools.signal_tap.rendering import WIDE, Painter
 
 
@@ -33,8 +34,11 @@ class Output:
         try:
             self._stream.write(raw + b"\n")
             self._stream.flush()
-        except BrokenPipeError as error:
-            raise ReaderGoneError from error
+        except OSError as error:
+            if error.errno in (errno.EPIPE, errno.EIO):  # EIO: the terminal is gone
+                raise ReaderGoneError from error
+            discard_output()
+            raise Failure(f"Cannot write to standard output: {error.strerror}.") from error
 
     def need_reader(self) -> None:
         """Notice a closed pipe without writing to it."""

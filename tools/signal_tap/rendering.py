@@ -46,6 +46,7 @@ class Painter:
         zone: tzinfo | None = None,
     ) -> None:
         """`terminal`: JSON also escapes what a terminal would obey; `zone`: of short times, None is local."""
+        self.catalogue = catalogue
         self.colour = colour
         self.terminal = terminal
         self.width = width

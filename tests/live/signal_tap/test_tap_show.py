@@ -137,6 +137,20 @@ def test_a_reader_that_leaves_ends_it_quietly(home: Constellation) -> None:
     assert (process.returncode, said) == (0, b"")
 
 
+def test_a_full_disk_is_told(home: Constellation) -> None:
+    """An archive that was cut short must not look whole."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command("signal_tap", "show"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(home.home),
+            cwd=ROOT,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, b"Error: Cannot write to standard output: No space left on device.\n")
+
+
 def test_secrets_are_masked_in_every_output(home: Constellation) -> None:
     """A token marked secret in its contract must not end up on a screen or in an archive."""
     with home.emitter() as emitter:
