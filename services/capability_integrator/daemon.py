@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from signals.envelope import Signal
-
 from services.capability_integrator.registry import Integrator
 from services.runtime import Daemon
+from signals.envelope import Signal
 
 daemon = Daemon("capability_integrator")
 
@@ -30,4 +29,4 @@ def integrate(signal: Signal, emit: Any) -> None:
     """Register one module; a redelivered signal finds its own entry and says the same again."""
     outcome = _integrator().integrate(signal.id, signal.timestamp, signal.facts)
     emit(outcome.signal, outcome.facts)
-    daemon.log.info("ended", signal=outcome.signal, module=signal.facts.get("module_name"))
+    daemon.log.info("ended", outcome=outcome.signal, module=signal.facts.get("module_name"))

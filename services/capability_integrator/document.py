@@ -152,9 +152,7 @@ def _check(data: CommentedMap) -> None:
     error = jsonschema.exceptions.best_match(validator.iter_errors(data))
     if error is not None:
         path = list(error.absolute_path)
-        raise RegistryInvalid(
-            f"line {_line(data, path)}: {'.'.join(map(str, path)) or 'file'}: {error.message[:300]}"
-        )
+        raise RegistryInvalid(f"line {_line(data, path)}: {'.'.join(map(str, path)) or 'file'}: {error.message[:300]}")
 
 
 def _line(data: Any, path: list[Any]) -> int:

@@ -59,20 +59,14 @@ def judge(facts: Mapping[str, Any], min_confidence: float) -> Stop | None:
         return Stop("phantom", f"No file that was read stands behind {name}; a claim is not registered.")
     if float(facts["confidence"]) < min_confidence:
         sure = f"The investigation is {facts['confidence']} sure, below min_confidence {min_confidence}."
-        return Stop(
-            "low_confidence", f"{sure} Document the module, or lower the bound, and investigate again."
-        )
+        return Stop("low_confidence", f"{sure} Document the module, or lower the bound, and investigate again.")
     return None
 
 
 def is_module_name(name: str) -> bool:
     """A full dotted name that `import` would take, in ASCII, in which names have one form."""
     parts = name.split(".")
-    return (
-        len(name) <= MAX_NAME
-        and all(map(_IDENTIFIER.fullmatch, parts))
-        and not any(map(keyword.iskeyword, parts))
-    )
+    return len(name) <= MAX_NAME and all(map(_IDENTIFIER.fullmatch, parts)) and not any(map(keyword.iskeyword, parts))
 
 
 def has_source(facts: Mapping[str, Any]) -> bool:
@@ -133,8 +127,6 @@ def stopped(facts: Mapping[str, Any], stop: Stop) -> Outcome:
     if isinstance(name, str) and is_module_name(name):
         told["module_name"] = name
     if stop.failed:
-        return Outcome(
-            "Q_INTEGRATION_FAILED", told | {"module_path": where or "unknown", "retryable": stop.retryable}
-        )
+        return Outcome("Q_INTEGRATION_FAILED", told | {"module_path": where or "unknown", "retryable": stop.retryable})
     told["confidence"] = facts["confidence"]
     return Outcome("Q_INTEGRATION_SKIPPED", told | ({"module_path": where} if where else {}))

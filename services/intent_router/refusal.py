@@ -55,15 +55,15 @@ class IntentRefused(LigandError):
         return f"{place}{self.message} {self.mend}"[:DETAIL_LIMIT]
 
 
-def explain(refusal: IntentRefused, file: str, folder: str) -> str:
-    """The text of the `.error` file that stands beside a refused file."""
+def explain(refusal: IntentRefused, kept: str, folder: str) -> str:
+    """The text of the `.error` file beside a refused file, whose name is `kept`."""
     place = f"Where:           {refusal.where}\n" if str(refusal.where) else ""
     return (
         f"This file was refused as an intent ({refusal.reason}).\n\n"
         f"What is wrong:   {refusal.message}\n"
         f"{place}"
         f"How to mend it:  {refusal.mend}\n"
-        f"To try again:    mend {file} and move it back into {folder}\n\n"
+        f"To try again:    mend {kept} and move it back into {folder}\n\n"
         f"An intent that is accepted, as an example:\n\n{EXAMPLE}\n\n"
         "A .txt or .md file whose text is the question is accepted too.\n"
     )

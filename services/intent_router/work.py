@@ -80,7 +80,7 @@ class Work:
         send: Send,
         log: Log,
         report: Callable[[str | None], None],
-        in_flight: int = 64,
+        in_flight: int = 128,
     ) -> None:
         self.folder = folder
         self.arrivals = arrivals
@@ -206,7 +206,7 @@ class Work:
 
     async def _refuse(self, claim: Claim, refusal: IntentRefused) -> None:
         self.answers.forget(claim)
-        self.folder.explain(claim, explain(refusal, claim.file, str(self.folder.root)))
+        self.folder.explain(claim, explain(refusal, shown(claim.name), shown(str(self.folder.root))))
         facts = {
             "file": claim.file,
             "kept_at": shown(str(self.folder.rejected / claim.name)),

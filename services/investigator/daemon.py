@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from signals.envelope import Signal
-
 from services.investigator.inquiry import Investigator
 from services.investigator.records import Records
 from services.runtime import Daemon
+from signals.envelope import Signal
 
 daemon = Daemon("investigator")
 
@@ -47,4 +46,4 @@ def investigate(signal: Signal, emit: Any) -> None:
     """Answer one question; a redelivered one gets the answer that was recorded."""
     outcome = _investigator().answer(signal.id, signal.timestamp, signal.facts, signal.replayed)
     emit(outcome.signal, outcome.facts, taint=list(outcome.taint))
-    daemon.log.info("answered", signal=outcome.signal, question_id=signal.facts["question_id"])
+    daemon.log.info("answered", outcome=outcome.signal, question_id=signal.facts["question_id"])

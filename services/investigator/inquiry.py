@@ -32,9 +32,7 @@ class Investigator:
         limits = Limits(*(config[key] for key in ("max_files", "max_bytes", "max_file_bytes", "max_seconds")))
         return cls(Places.of(config["roots"], config["interpreter_library"]), limits, records)
 
-    def answer(
-        self, signal_id: str, timestamp: str, asked: Mapping[str, Any], replayed: bool = False
-    ) -> Outcome:
+    def answer(self, signal_id: str, timestamp: str, asked: Mapping[str, Any], replayed: bool = False) -> Outcome:
         """The outcome of a signal; one that was answered before gets the recorded answer again.
 
         Raises OSError when the record cannot be written.
@@ -77,8 +75,7 @@ def _nothing(found: Found, seen: Survey) -> Missing:
     if seen.unread:
         return Missing(
             "unreadable",
-            f"{found.path} cannot be read ({seen.unread[0]}). "
-            f"Grant it: ligand grant investigator {found.path} --read.",
+            f"{found.path} cannot be read ({seen.unread[0]}). Grant it: ligand grant investigator {found.path} --read.",
         )
     return Missing("phantom", f"{found.path} is a folder without any Python file of its own.")
 
@@ -130,6 +127,4 @@ def _evidence(found: Found, files: list[SourceFile], tree: Tree) -> list[Evidenc
     """The files that were read, those first whose names are cited."""
     cited = set(tree.modules.values()) | set(tree.broken)
     read = [file for file in files if "/".join(file.parts) in cited]
-    return [
-        Evidence("source", printable(found.place.path.joinpath(*file.parts)), file.sha256) for file in read
-    ]
+    return [Evidence("source", printable(found.place.path.joinpath(*file.parts)), file.sha256) for file in read]

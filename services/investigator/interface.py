@@ -27,9 +27,7 @@ def interface_of(tree: Tree) -> Interface:
     )
 
 
-def _submodules(
-    module: griffe.Module, prefix: str = "", depth: int = 0
-) -> Iterator[tuple[griffe.Module, str]]:
+def _submodules(module: griffe.Module, prefix: str = "", depth: int = 0) -> Iterator[tuple[griffe.Module, str]]:
     for name, member in sorted(module.members.items()):
         if isinstance(member, griffe.Module) and not name.startswith("_") and depth < MAX_DEPTH:
             yield member, f"{prefix}{name}."

@@ -44,10 +44,7 @@ class Records:
 
     def add(self, identity: str, signal_id: str, asked_at: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write one record to disk; returns the facts that stand there: older ones if there were any."""
-        line = (
-            orjson.dumps({_ID: identity, "signal_id": signal_id, "asked_at": asked_at, "facts": facts})
-            + b"\n"
-        )
+        line = orjson.dumps({_ID: identity, "signal_id": signal_id, "asked_at": asked_at, "facts": facts}) + b"\n"
         with self._locked() as handle:
             _repair(handle)
             self._catch_up(handle)

@@ -217,8 +217,7 @@ def _without_source(found: Found) -> Missing | None:
         return None
     return Missing(
         "no_source",
-        f"{found.name} is a compiled extension ({found.path}) without a stub: "
-        "there is no Python source to read.",
+        f"{found.name} is a compiled extension ({found.path}) without a stub: there is no Python source to read.",
     )
 
 

@@ -197,9 +197,7 @@ def _syntax(error: Exception) -> str:
 
 def _refuse_dense(syntax: ast.Module) -> None:
     """griffe's time grows with the square of the statements in one block; a file of data is not worth it."""
-    blocks = (
-        getattr(node, name, None) for node in ast.walk(syntax) for name in ("body", "orelse", "finalbody")
-    )
+    blocks = (getattr(node, name, None) for node in ast.walk(syntax) for name in ("body", "orelse", "finalbody"))
     longest = max((len(block) for block in blocks if isinstance(block, list)), default=0)
     if longest > MAX_BLOCK:
         raise Broken(f"{longest} statements in one block, more than {MAX_BLOCK}: not read closely")

@@ -80,10 +80,8 @@ def is_test(parts: tuple[str, ...]) -> bool:
 def survey(found: Found, limits: Limits) -> Survey:
     """List and read a module's files: the shallowest first, tests last, until a limit is reached."""
     result = Survey()
-    if found.kind in ("package", "namespace"):
-        seen = list(_walk(found, result))
-    else:
-        seen = [_Seen(found.parts, is_test=False)]
+    is_tree = found.kind in ("package", "namespace")
+    seen = list(_walk(found, result)) if is_tree else [_Seen(found.parts, is_test=False)]
     _read(found, sorted(seen, key=_reading_order), limits, result)
     return result
 

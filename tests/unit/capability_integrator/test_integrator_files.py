@@ -61,9 +61,7 @@ def test_a_persons_text_survives(hand, found, registry):
     assert {key: data[key] for key in old} == old
 
 
-@pytest.mark.parametrize(
-    "text", ["", "# only a comment\n", "# no newline", "\n\n", "capabilities:\n", "a: 1\n"]
-)
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "# no newline", "\n\n", "capabilities:\n", "a: 1\n"])
 def test_nearly_empty_files(hand, found, registry, text):
     """A file with nothing but comments keeps them."""
     registry.write_text(text)

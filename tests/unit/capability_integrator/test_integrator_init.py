@@ -75,10 +75,7 @@ def test_links_are_not_followed(hand, found, code, tmp_path):
     (code / "__init__.py").symlink_to(outside / "made.py")
     for path in (code.parent / "way", code, outside, code.parent / "audio/../../outside"):
         facts = found("audio", module_path=str(path), has_init=False)
-        assert (
-            hand(facts, signal_id=str(path).replace("/", "-"), **allowed(code)).facts.get("created_init")
-            is not True
-        )
+        assert hand(facts, signal_id=str(path).replace("/", "-"), **allowed(code)).facts.get("created_init") is not True
     assert os.listdir(outside) == ["a.py"]
 
 
@@ -107,9 +104,7 @@ def test_leftover_of_a_crash(hand, bare, code):
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    parts=st.lists(st.sampled_from(["..", ".", "code", "audio", "outside", "", "~", "\0", "way"]), max_size=6)
-)
+@given(parts=st.lists(st.sampled_from(["..", ".", "code", "audio", "outside", "", "~", "\0", "way"]), max_size=6))
 def test_no_path_leads_a_write_outside(found, code, tmp_path, parts):
     """Whatever path a fact names, nothing is made outside the allowed root."""
     outside = tmp_path / "outside"

@@ -254,9 +254,7 @@ def test_project_documents(ask, write):
     write("src/tool/cli.py", "def main(): ...\nif __name__ == '__main__':\n    main()\n")
     write("src/tool/__main__.py", "from tool.cli import main\nmain()\n")
     write("tests/test_tool.py", "def test_it(): ...\n")
-    write(
-        "pyproject.toml", '[project]\nname = "tool"\n[project.scripts]\ntool = "tool.cli:main"\nx = "y:z"\n'
-    )
+    write("pyproject.toml", '[project]\nname = "tool"\n[project.scripts]\ntool = "tool.cli:main"\nx = "y:z"\n')
     write("README.rst", "Tool\n====\n\nDoes it.\n")
     outcome = ask("src.tool")
     assert outcome.facts["entry_points"][:2] == ["python -m src.tool", "python -m src.tool.cli (main())"]
@@ -291,9 +289,7 @@ def test_facts_always_fit_an_envelope(ask, write):
     lines = [f'def {"f" * 200}{n}(argument="{"ß" * 500}"):\n    """{"🦀" * 900}"""\n' for n in range(120)]
     write("wide/__init__.py", f'"""{"喜" * 9000}"""\n' + "".join(lines))
     for number in range(20):
-        write(
-            f"wide/{'n' * 100}{number}.py", "import " + ", ".join(f"m{number}_{i}" for i in range(30)) + "\n"
-        )
+        write(f"wide/{'n' * 100}{number}.py", "import " + ", ".join(f"m{number}_{i}" for i in range(30)) + "\n")
     outcome = ask("wide")
     assert len(json.dumps(outcome.facts, ensure_ascii=False).encode()) < 49_000
 

@@ -159,17 +159,13 @@ def test_file_that_is_not_python(world, places):
 
 
 PIECES = st.one_of(
-    st.sampled_from(
-        ["..", ".", "pkg", "sub", "linked", "out", "alias", "loop", "leak.py", "secret", "~", "", "inner"]
-    ),
+    st.sampled_from(["..", ".", "pkg", "sub", "linked", "out", "alias", "loop", "leak.py", "secret", "~", "", "inner"]),
     st.text(max_size=6),
 )
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    parts=st.lists(PIECES, max_size=7), glue=st.sampled_from(["/", ".", "//", "/./"]), absolute=st.booleans()
-)
+@given(parts=st.lists(PIECES, max_size=7), glue=st.sampled_from(["/", ".", "//", "/./"]), absolute=st.booleans())
 @example(parts=["..", "secret"], glue="/", absolute=False)
 def test_nothing_found_is_ever_outside(world, places, parts, glue, absolute):
     """Whatever is asked, what is found lies beneath a root and is no link."""
