@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import select
 import signal
@@ -48,6 +49,8 @@ TURN_S = 0.02
 IDLE_S = 1.0
 HEARTBEAT_S = 5.0
 MAX_FRAME_BYTES = 1 << 20
+GC_THRESHOLDS = (50_000, 50, 100)
+"""Rarer than usual: what is remembered of many stories is not garbage, and walking it again and again takes time."""
 
 
 class Server:
@@ -315,4 +318,7 @@ def main() -> None:
     except LigandError as error:
         print(f"bus: {error.message}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     server.run()
