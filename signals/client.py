@@ -146,7 +146,7 @@ class Client:
             "daemon": self.daemon,
             "version": self._version,
             "lanes": self._lanes,
-            "in_hand": [list(key) for key in self.held],
+            "in_hand": [[*key, delivery.generation] for key, delivery in self.held.items()],
         }
         self._link.send([wire.ATTACH, b"attach", orjson.dumps(header)])
 

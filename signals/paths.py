@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from signals.errors import ConfigError
 
 SOCKET_PATH_MAX = 107
 _SYSTEM_RUN = Path("/run/ligand")
+_SHORT = Path("/tmp")  # not TMPDIR: that may be as long, and another in the shell that looks for the bus
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _short(run: Path) -> Path:
     if len(os.fsencode(run / "mirror.sock")) <= SOCKET_PATH_MAX:
         return run
     name = hashlib.sha256(os.fsencode(run)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"ligand-{os.getuid()}-{name}"
+    return _SHORT / f"ligand-{os.getuid()}-{name}"
 
 
 def _record(place: Path, actual: Path) -> None:

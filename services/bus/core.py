@@ -1,900 +1,120 @@
-"""The bus without its sockets: what each request does to the journal, the lanes and the sessions.
-
-A turn is: receive what has come, let time pass, commit once, then answer, deliver and mirror.
-"""
+"""The bus without its sockets. A turn is: receive what has come, let time pass, commit once, then tell."""
 
 from __future__ import annotations
 
-import os
-import socket
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from services.bus.access import Access, Peer
-from services.bus.admission import Admission, Batch, cause_of, expired, numbered
-from services.bus.clock import RunningClock
-from services.bus.deadletters import DeadLetters
-from services.bus.deadlines import Deadlines, timeout_facts
-from services.bus.lanes import Hand, Lane
-from services.bus.mirror import Mirror
-from services.bus.quota import Quota
-from services.bus.records import Admitted, Aside, Cause, Deadline
-from services.bus.registry import Registry
-from services.bus.sessions import Session, Sessions, has_ended, open_pidfd
-from services.bus.store import STATE_MAX_BYTES, Store
+from services.bus import headers
+from services.bus.access import Peer
+from services.bus.administration import Administration
+from services.bus.asking import Asking
+from services.bus.attaching import Attaching
+from services.bus.burying import Burying
+from services.bus.delivering import Delivering
+from services.bus.emitting import Emitting
+from services.bus.expiry import Expiry
+from services.bus.journaling import Journaling
+from services.bus.registration import Registration
+from services.bus.settling import Settling
+from services.bus.state import State
 from signals import wire
-from signals.catalogue import Catalogue
-from signals.envelope import rfc3339
-from signals.errors import (
-    ConflictError,
-    LateError,
-    LigandError,
-    LoopError,
-    MalformedError,
-    NotInHandError,
-    PressureError,
-    UnauthorisedError,
-    UsageError,
-)
-from signals.ids import derive, uuid7
+from signals.errors import LigandError, MalformedError, UsageError
 
-STEPS_ASIDE_S = (1.0, 5.0, 30.0, 120.0)
-MAX_ATTEMPTS = 5
-MAX_CRASHES = 5
 MAX_BATCH = 1000
-SESSION_TIMEOUT_S = 60.0
-PAGES_A_TURN = 8
-LAG_COUNTED = 5000
-KEPT_REFUSALS = frozenset({"schema", "unauthorised", "oversize", "loop", "malformed", "conflict"})
-SOURCE = "bus"
+MAX_REQUEST = 64
 
-Send = Callable[[bytes, list[bytes]], None]
-
-
-@dataclass(slots=True)
-class Waiter:
-    """A handler that waits for the answer to what it asked."""
-
-    session: Session
-    lane: Lane
-    seq: int
-    answers: frozenset[str]
+Operation = Callable[[bytes, Peer, bytes, dict[str, Any], list[bytes]], None]
+Query = Callable[[Peer, dict[str, Any]], Any]
 
 
 class Core:
-    """Everything the bus knows. One thread; requests of a turn share one commit."""
+    """The parts of the bus around one state. One thread; the requests of a turn share one commit."""
 
-    def __init__(
-        self,
-        store: Store,
-        catalogue: Catalogue,
-        registry: Registry,
-        access: Access,
-        dead: DeadLetters,
-        *,
-        mirror: Mirror,
-        send: Send,
-        quota: Quota,
-        epoch: str,
-        max_hops: int,
-    ) -> None:
-        self.store = store
-        self.catalogue = catalogue
-        self.registry = registry
-        self.access = access
-        self.dead = dead
-        self.mirror = mirror
-        self.epoch = epoch
-        self.clock = RunningClock(float(store.meta("running_s", 0.0)))
-        self.head = store.head()
-        self.published = self.head
-        self.sessions = Sessions()
-        self.lanes: dict[str, Lane] = {}
-        self.deadlines = Deadlines(store, catalogue)
-        self.admission = Admission(catalogue, access, store, max_hops)
-        self.paused: dict[str, float] = orjson.loads(store.meta("paused", "{}"))
-        self.refusing_roots: str | None = None
-        self.expired = 0
-        self.host = socket.gethostname() or "localhost"
-        self._send = send
-        self._quota = quota
-        self._outbox: list[tuple[bytes, list[bytes]]] = []
-        self._committed: list[Admitted] = []
-        self._waiters: dict[str, Waiter] = {}
-        self._touched: set[Lane] = set()
-        self._replies: list[Callable[[], None]] = []
-        self._ops = {
-            wire.ATTACH: self._attach,
-            wire.EMIT: self._emit,
-            wire.SETTLE: self._settle,
-            wire.ASK: self._ask,
-            wire.BEAT: self._beat,
-            wire.DETACH: self._detach,
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.journaling = Journaling(state)
+        self.burying = Burying(state, self.journaling)
+        self.registration = Registration(state, self.burying)
+        self.emitting = Emitting(state, self.journaling, self.burying)
+        self.attaching = Attaching(state, self.burying)
+        self.delivering = Delivering(state)
+        self.settling = Settling(state, self.journaling, self.burying, self.emitting)
+        self.asking = Asking(state, self.journaling, self.burying, self.emitting, self.settling)
+        self.expiry = Expiry(state, self.journaling)
+        self.administration = Administration(state, self.journaling, self.emitting)
+        self.query: Query | None = None
+        self._operations: dict[bytes, Operation] = {
+            wire.ATTACH: self.attaching.attach,
+            wire.BEAT: self.attaching.beat,
+            wire.DETACH: self.attaching.detach,
+            wire.EMIT: self.emitting.emit,
+            wire.SETTLE: self.settling.settle,
+            wire.ASK: self.asking.ask,
+            wire.QUERY: self._query,
         }
-        self.query: Callable[[Peer, dict[str, Any]], Any] | None = None
-        self.register(registry)
-
-    # -- registration --------------------------------------------------------------------------------
-
-    def register(self, registry: Registry) -> None:
-        """Take the consumers of a registry; those that are gone dead-letter what they had not settled."""
-        cursors = self.store.cursors()
-        asides: dict[str, list[Aside]] = {}
-        for consumer, aside in self.store.asides():
-            asides.setdefault(consumer, []).append(aside)
-        for key, spec in registry.lanes.items():
-            if key in self.lanes:
-                self.lanes[key].spec = spec
-                self._note_names(key, spec.names)
-                continue
-            if key not in cursors:
-                cursors[key] = (0 if spec.start == "all" else self.head, 0.0)
-                self.store.register(key, spec.daemon, cursors[key][0])
-            self._note_names(key, spec.names)
-            self.lanes[key] = Lane(spec, cursors[key][0], asides.get(key, []), self.store)
-        for key in set(cursors) - registry.lanes.keys():
-            self._abandon(key, cursors[key][0], asides.get(key, []))
-        self.registry = registry
-
-    def _note_names(self, key: str, names: frozenset[str]) -> None:
-        """Remember what a lane consumes, for the day when its manifest is gone."""
-        text = orjson.dumps(sorted(names)).decode()
-        if self.store.meta(f"names:{key}") != text:
-            self.store.put_meta(f"names:{key}", text)
-
-    def _abandon(self, key: str, cursor: int, asides: list[Aside]) -> None:
-        """A consumer that no manifest lists any more: what it had in hand or aside becomes dead letters."""
-        lane = self.lanes.pop(key, None)
-        waiting = list(lane.asides.values()) if lane else asides
-        for aside in waiting:
-            raw = aside.envelope or self.store.envelope(aside.seq)
-            if raw is not None:
-                self._bury("undeliverable", f"The consumer {key} is no longer listed.", key, raw, aside)
-        for seq, raw in self._unread_of(key, lane.cursor if lane else cursor):
-            self._bury("undeliverable", f"The consumer {key} is no longer listed.", key, raw, Aside(seq))
-        self.store.unregister(key)
-
-    def _unread_of(self, key: str, cursor: int) -> list[tuple[int, bytes]]:
-        names = orjson.loads(self.store.meta(f"names:{key}", "[]"))
-        if not names:
-            return []
-        rows, _ = self.store.page(cursor, names, 10_000, 1 << 60)
-        return [(seq, raw) for seq, _, raw in rows]
-
-    # -- a turn --------------------------------------------------------------------------------------
+        self.registration.register(state.registry)
 
     def receive(self, identity: bytes, peer: Peer, frames: list[bytes]) -> None:
         """One message. Whatever is wrong with it, its sender is told."""
         request = frames[1] if len(frames) > 1 else b""
         try:
-            if len(frames) < 2 or len(request) > 64 or len(frames) > MAX_BATCH + 3:
+            if len(frames) < 2 or len(request) > MAX_REQUEST or len(frames) > MAX_BATCH + 3:
                 raise MalformedError(
                     f"A request has an operation, a number and at most {MAX_BATCH} signals; "
                     f"this has {len(frames)} frames."
                 )
             self._dispatch(identity, peer, frames)
         except LigandError as error:
-            self._no(identity, request, error)
+            self.state.no(identity, request[:MAX_REQUEST], error)
 
     def _dispatch(self, identity: bytes, peer: Peer, frames: list[bytes]) -> None:
-        op, request = frames[0], frames[1]
-        if op == wire.LIVE:
-            return self._live(identity, peer, frames[2:])
-        header = _header(frames[2]) if len(frames) > 2 else {}
-        if op == wire.QUERY and self.query is not None:
-            return self._ok(identity, request, self.query(peer, header))
-        handler = self._ops.get(op)
-        if handler is None:
-            raise UsageError(f"The bus knows no operation {op[:32]!r}.")
-        handler(identity, peer, request, header, frames[3:])
-        return None
+        if frames[0] == wire.LIVE:
+            self.emitting.live(identity, peer, frames[2:])
+            return
+        operation = self._operations.get(frames[0])
+        if operation is None:
+            raise UsageError(f"The bus knows no operation {frames[0][:32]!r}.")
+        header = headers.parse(frames[2]) if len(frames) > 2 else {}
+        operation(identity, peer, frames[1], header, frames[3:])
+
+    def _query(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], _: list[bytes]) -> None:
+        if self.query is not None:
+            self.state.ok(identity, request, self.query(peer, header))
 
     def commit(self) -> None:
-        """Make this turn durable, then let the world know of it."""
-        for lane in self._touched:
-            lane.flush_cursor(self.published)
-        self._touched.clear()
-        if self.store.dirty:
-            self.dead.note_offsets()
-            self.store.put_meta("running_s", self.clock.now())
-            self.store.commit()
-            self.dead.flush()
-        outbox, self._outbox = self._outbox, []
+        """Make this turn durable, then answer, hand answers to who waits, and let the lanes and watchers know."""
+        state = self.state
+        for lane in state.touched:
+            lane.flush_cursor(state.published)
+        state.touched.clear()
+        if state.store.dirty:
+            state.dead.note_offsets()
+            state.store.put_meta("running_s", state.clock.now())
+            state.store.commit()
+            state.dead.flush()
+        outbox, state.outbox = state.outbox, []
         for identity, frames in outbox:
-            self._send(identity, frames)
+            state.send(identity, frames)
         self._publish()
 
     def _publish(self) -> None:
-        committed, self._committed = self._committed, []
+        state = self.state
+        committed, state.committed = state.committed, []
         for admitted in committed:
             if admitted.seq:
-                for key in self.registry.lanes_for(admitted.name, admitted.facts):
-                    self.lanes[key].offer(admitted)
-                if admitted.causation_id in self._waiters:
-                    self._answer_if_waited(admitted)
+                for key in state.registry.lanes_for(admitted.name, admitted.facts):
+                    state.lanes[key].offer(admitted)
+                if state.waiters:
+                    self.asking.answered(admitted)
             else:
-                self._to_listeners(admitted)
-            self.mirror.publish(admitted.name, admitted.raw)
-        self.published = self.head
+                self.emitting.to_listeners(admitted)
+            state.mirror.publish(admitted.name, admitted.raw)
+        state.published = state.head
 
     def keep_time(self) -> None:
         """Write the running time and the cursors of idle lanes, so that a later start knows them."""
-        self._touched.update(lane for lane in self.lanes.values() if lane.caught_up)
-        if len(self.deadlines):
-            self.store.put_meta("running_s", self.clock.now())
-
-    def _ok(self, identity: bytes, request: bytes, body: Any) -> None:
-        self._outbox.append((identity, [wire.OK, request, orjson.dumps(body)]))
-
-    def _no(self, identity: bytes, request: bytes, error: LigandError) -> None:
-        body = {"code": error.code, "message": error.message, **error.fields}
-        self._outbox.append((identity, [wire.NO, request, orjson.dumps(body, default=str)]))
-
-    # -- emitting ------------------------------------------------------------------------------------
-
-    def _emit(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], raws: list[bytes]) -> None:
-        session = self.sessions.find(identity, peer)
-        if session is None and header.get("attached"):
-            self.sessions.need(identity, peer)
-        if not raws:
-            raise UsageError("An emit carries at least one signal.")
-        puts = self._puts(session, header)
-        batch = Batch(peer, session.daemon if session else None, self._was_delivered_to(session))
-        for raw in raws:
-            self._admit_or_bury(raw, batch)
-        self._check_roots(batch)
-        seqs = self._write(batch, puts)
-        self._ok(identity, request, seqs)
-
-    def _admit_or_bury(self, raw: bytes, batch: Batch) -> None:
-        try:
-            batch.admitted.append(self._admit(raw, batch))
-        except LigandError as error:
-            self._refuse(raw, batch, error)
-            raise
-
-    def _admit(self, raw: bytes, batch: Batch) -> Admitted:
-        admitted = self.admission.admit(raw, batch)
-        if admitted.fresh:
-            self.deadlines.answers(admitted)
-        return admitted
-
-    def _refuse(self, raw: bytes, batch: Batch, error: LigandError) -> None:
-        """Keep a refused emit among the dead letters, within bounds."""
-        peer = batch.peer
-        if error.code not in KEPT_REFUSALS:
-            return
-        if not self.access.is_known(peer):
-            self.dead.not_kept += 1
-        elif self.dead.may_keep_refused(peer.uid, error.code, len(raw)):
-            letter = self.dead.add(error.code, error.message, batch.session or f"uid {peer.uid}", raw)
-            self._tell_dead(letter.number, letter.signal, letter.daemon, letter.reason, [])
-
-    def _check_roots(self, batch: Batch) -> None:
-        roots = sum(
-            1 for a in batch.admitted if a.fresh and a.causation_id is None and a.contract.delivery == "durable"
-        )
-        if not roots:
-            return
-        if self.refusing_roots:
-            raise PressureError(self.refusing_roots, retry_after_s=5.0)
-        self._quota.take(batch.admitted[0].source, roots)
-
-    def _puts(self, session: Session | None, header: dict[str, Any]) -> dict[str, bytes | None]:
-        puts = header.get("put")
-        if not puts:
-            return {}
-        if session is None or not isinstance(puts, dict):
-            raise UsageError("Only an attached daemon can put state, as an object of keys.")
-        found = {key: None if value is None else orjson.dumps(value) for key, value in puts.items()}
-        if any(len(key) > 200 or len(value or b"") > STATE_MAX_BYTES for key, value in found.items()):
-            raise UsageError("State is small: keys of at most 200 characters, values of at most 1 MiB.")
-        return found
-
-    def _write(self, batch: Batch, puts: dict[str, bytes | None]) -> list[int]:
-        """All checks are passed: from here on nothing of the request can be refused."""
-        for admitted in batch.admitted:
-            if admitted.fresh:
-                self._journal(admitted)
-            elif not admitted.seq:
-                admitted.seq = next(a.seq for a in batch.admitted if a.id == admitted.id)
-        for key, value in puts.items():
-            self.store.put_state(batch.session or "", key, value)
-        return [admitted.seq for admitted in batch.admitted]
-
-    def _journal(self, admitted: Admitted) -> None:
-        if admitted.contract.delivery == "live":
-            self._committed.append(admitted)
-            return
-        request = self.deadlines.answers(admitted)
-        self.head += 1
-        admitted.seq = self.head
-        admitted.raw = numbered(admitted.raw, self.head)
-        self.store.insert(admitted)
-        self.admission.journaled(admitted)
-        self.deadlines.opened(admitted, self.clock.now())
-        if request is not None:
-            self.deadlines.answered(request)
-        self._committed.append(admitted)
-
-    def emit_own(self, name: str, facts: dict[str, Any], causes: list[Cause], signal_id: str | None = None) -> None:
-        """Journal a signal of the bus's own; once, if it has a derived id."""
-        envelope = {
-            "signal": name,
-            "id": signal_id or uuid7(),
-            "timestamp": rfc3339(time.time()),
-            "source": SOURCE,
-            "host": self.host,
-            "version": self.catalogue[name].version,
-            "facts": facts,
-        }
-        if signal_id is None or self.store.find(signal_id, SOURCE) is None:
-            self._journal(self.admission.own(envelope, causes))
-
-    def _was_delivered_to(self, session: Session | None) -> Callable[[Cause, dict[str, Any]], bool]:
-        if session is None:
-            return lambda cause, envelope: True
-        daemon = session.daemon
-
-        def delivered(cause: Cause, envelope: dict[str, Any]) -> bool:
-            key = self.registry.lane_of(daemon, cause.name, envelope["facts"])
-            if key is not None and self.lanes[key].was_delivered(cause.seq):
-                return True
-            return self._answers_to(daemon, envelope)
-
-        return delivered
-
-    def _answers_to(self, daemon: str, envelope: dict[str, Any]) -> bool:
-        """Whether a signal answers a request that `daemon` made."""
-        request = envelope.get("causation_id")
-        for _, raw in self.store.by_id(request) if request else ():
-            asked = orjson.loads(raw)
-            expects = self.catalogue[asked["signal"]].expects if asked["signal"] in self.catalogue else None
-            if asked["source"] == daemon and expects and envelope["signal"] in (*expects.answers, expects.timeout):
-                return True
-        return False
-
-    def _live(self, identity: bytes, peer: Peer, raws: list[bytes]) -> None:
-        session = self.sessions.find(identity, peer)
-        if session is None:
-            return
-        batch = Batch(peer, session.daemon, self._was_delivered_to(session))
-        for raw in raws:
-            try:
-                admitted = self.admission.admit(raw, batch)
-                if admitted.contract.delivery != "live":
-                    raise UsageError(f"{admitted.name} is durable; emit it.")
-            except LigandError as error:
-                self._refuse(raw, batch, error)
-                continue
-            if admitted.name == "Q_HEARTBEAT":
-                session.health = admitted.facts
-            self._committed.append(admitted)
-
-    def _to_listeners(self, admitted: Admitted) -> None:
-        for session in self.sessions:
-            if admitted.name in session.listens:
-                self._send(session.identity, [wire.LIVE, b"", admitted.raw])
-
-    # -- attaching -----------------------------------------------------------------------------------
-
-    def _attach(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], _: list[bytes]) -> None:
-        daemon, protocol = header.get("daemon"), header.get("protocol")
-        if protocol != wire.PROTOCOL:
-            raise UsageError(
-                f"The bus speaks protocol {wire.PROTOCOL}, the client {protocol!r}. Install the same version of both."
-            )
-        if not isinstance(daemon, str):
-            raise UsageError("An attach names its daemon.")
-        self.access.attach(peer, daemon)
-        lanes = {spec.lane: self.lanes[spec.key] for spec in self.registry.lanes_of(daemon)}
-        credits, held = _credits(header), _held(header)
-        listens = frozenset(self.registry.daemons[daemon].listens)
-        old = self.sessions.of(daemon)
-        if old is not None:
-            self._replace(old, peer)
-        session = Session(
-            identity, daemon, peer, lanes, listens, str(header.get("version", ""))[:64], open_pidfd(peer.pid)
-        )
-        self.sessions.add(session)
-        settled = [[lane, seq] for lane, seq in held if not self._adopt(session, lane, seq)]
-        for name, lane in lanes.items():
-            lane.credit = credits.get(name, lane.spec.in_flight)
-        self.store.put_seen((lane.key for lane in lanes.values()), time.time())
-        state = {key: orjson.loads(value) for key, value in self.store.state(daemon).items()}
-        self._ok(identity, request, {"epoch": self.epoch, "state": state, "settled": settled, "head": self.head})
-
-    def _replace(self, old: Session, peer: Peer) -> None:
-        if old.peer.pid != peer.pid and not has_ended(old):
-            body = {
-                "code": "fenced",
-                "message": f"Process {peer.pid} has attached as {old.daemon} and takes its place.",
-            }
-            self._outbox.append((old.identity, [wire.FENCED, b"", orjson.dumps(body)]))
-            self.end(old, crashed=False)
-        else:
-            self.end(old, crashed=old.peer.pid != peer.pid)
-
-    def _adopt(self, session: Session, lane_name: str, seq: int) -> bool:
-        lane = session.lanes.get(lane_name)
-        if lane is None or lane.is_settled(seq) or self.deadlines.is_over(seq):
-            return False
-        raw = (lane.asides[seq].envelope if seq in lane.asides else None) or self.store.envelope(seq)
-        if raw is None or self._lane_for(session.daemon, raw) is not lane:
-            return False
-        lane.adopt(seq, raw, self.clock.now())
-        return True
-
-    def _lane_for(self, daemon: str, raw: bytes) -> Lane | None:
-        envelope = orjson.loads(raw)
-        key = self.registry.lane_of(daemon, envelope["signal"], envelope["facts"])
-        return self.lanes[key] if key else None
-
-    def _beat(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], _: list[bytes]) -> None:
-        session = self.sessions.need(identity, peer)
-        session.stopping = session.stopping or bool(header.get("stopping"))
-
-    def _detach(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], _: list[bytes]) -> None:
-        self.end(self.sessions.need(identity, peer), crashed=False)
-        self._ok(identity, request, {})
-
-    def end(self, session: Session, *, crashed: bool) -> None:
-        """A session is over: what it had in hand goes back; after a crash it comes singly."""
-        crashed = crashed and not session.stopping
-        alone = session.in_hand() == 1
-        now = self.clock.now()
-        for lane in session.lanes.values():
-            for hand in list(lane.in_hand.values()):
-                self._give_back(lane, hand, now, crashed, alone)
-            lane.unread()
-            self._touched.add(lane)
-        self._waiters = {k: waiter for k, waiter in self._waiters.items() if waiter.session is not session}
-        self.store.put_seen((lane.key for lane in session.lanes.values()), time.time())
-        self.sessions.remove(session)
-
-    def _give_back(self, lane: Lane, hand: Hand, now: float, crashed: bool, alone: bool) -> None:
-        aside = lane.aside_of(hand).but(due=now)
-        if crashed:
-            aside = aside.but(suspect=1, crashes=aside.crashes + alone)
-        if aside.crashes >= MAX_CRASHES:
-            error = f"{lane.spec.daemon} crashed {aside.crashes} times with this signal alone in hand."
-            self._bury("poison", error, lane.key, hand.raw, aside)
-            lane.settle(hand.seq)
-        else:
-            lane.put_off(aside)
-
-    def pidfd_ready(self, pidfd: int) -> None:
-        """A session's process has ended."""
-        session = self.sessions.of_pidfd(pidfd)
-        if session is not None:
-            self.end(session, crashed=True)
-
-    def unreachable(self, identity: bytes) -> None:
-        """A connection is gone, or does not read: its session gives back what it holds."""
-        session = self.sessions.at(identity)
-        if session is not None:
-            self.end(session, crashed=has_ended(session))
-
-    def take_over(self, catalogue: Catalogue, registry: Registry, access: Access) -> None:
-        """Go on with new contracts, manifests and access rules."""
-        self.catalogue = self.admission.catalogue = catalogue
-        self.access = self.admission.access = access
-        self.deadlines.take_over(catalogue)
-        self.register(registry)
-        for session in self.sessions:
-            if session.daemon not in registry.daemons:
-                self.end(session, crashed=False)
-            else:
-                self._relane(session)
-
-    def _relane(self, session: Session) -> None:
-        for spec in self.registry.lanes_of(session.daemon):
-            lane = self.lanes[spec.key]
-            if spec.lane not in session.lanes:
-                session.lanes[spec.lane] = lane
-                lane.credit = spec.in_flight
-
-    def drop_silent_sessions(self) -> None:
-        """Sessions that have not been heard for a minute give back what they hold; they attach again if they live."""
-        limit = time.monotonic() - SESSION_TIMEOUT_S
-        for session in self.sessions:
-            if session.seen < limit:
-                self.end(session, crashed=False)
-
-    # -- delivering ----------------------------------------------------------------------------------
-
-    def deliver(self) -> bool:
-        """Hand out what waits, within credit. True when the journal must be read on at once."""
-        now = self.clock.now()
-        more = False
-        for session in self.sessions:
-            if not session.stopping and not self.is_paused(session.daemon):
-                more |= self._deliver_to(session, now)
-        return more
-
-    def is_paused(self, consumer: str) -> bool:
-        """Whether deliveries to a consumer are held."""
-        daemon = consumer.split(".", maxsplit=1)[0]
-        return "*" in self.paused or daemon in self.paused or daemon.split("@")[0] in self.paused
-
-    def _deliver_to(self, session: Session, now: float) -> bool:
-        held = session.in_hand()
-        if session.solo and held:
-            return False
-        session.solo = False
-        for lane in session.lanes.values():
-            if lane.suspect_waits(now):
-                if not held:
-                    session.solo = self._hand_over(session, lane, now)
-                return False
-        unread = [self._fill_lane(session, lane, now) for lane in session.lanes.values()]
-        return any(unread)
-
-    def _fill_lane(self, session: Session, lane: Lane, now: float) -> bool:
-        pages = PAGES_A_TURN
-        while True:
-            while self._hand_over(session, lane, now):
-                pass
-            if len(lane.in_hand) >= lane.credit or now < lane.resume_at or not lane.wants_reading():
-                return False
-            if not pages:
-                return True
-            lane.read_page(self.published, lambda name, raw: self.belongs(lane, name, raw))
-            self._touched.add(lane)
-            pages -= 1
-
-    def belongs(self, lane: Lane, name: str, raw: bytes) -> bool:
-        """Whether a journaled signal goes to this lane."""
-        facts = orjson.loads(raw)["facts"] if self.registry.needs_facts(name) else {}
-        return self.registry.lane_of(lane.spec.daemon, name, facts) == lane.key
-
-    def _hand_over(self, session: Session, lane: Lane, now: float) -> bool:
-        hand = lane.take(now)
-        if hand is None:
-            return False
-        if expired(hand.raw, time.time()) or self.deadlines.is_over(hand.seq):
-            self.expired += 1
-            lane.settle(hand.seq)
-            self._touched.add(lane)
-            return True
-        self.deadlines.delivered(hand.seq, lane.key, now)
-        aside, raw = hand.aside, hand.raw
-        header: dict[str, Any] = {"lane": lane.spec.lane, "seq": hand.seq}
-        if aside is not None:
-            header |= {"attempt": aside.attempts + 1, "generation": aside.generation, "redelivered": True}
-            raw = _replayed(raw) if aside.replayed else raw
-        self._send(session.identity, [wire.DELIVER, b"", orjson.dumps(header), raw])
-        return True
-
-    # -- settling ------------------------------------------------------------------------------------
-
-    def _settle(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], raws: list[bytes]) -> None:
-        session = self.sessions.need(identity, peer)
-        lane, hand = self._in_hand(session, header)
-        verdict = header.get("verdict", wire.ACK)
-        if verdict == wire.ACK:
-            self._acknowledge(session, lane, hand, header, raws)
-        elif verdict == wire.NAK:
-            self._put_off(lane, hand, header)
-        elif verdict == wire.REJECT:
-            self._bury("rejected", _said(header, "error"), lane.key, hand.raw, lane.aside_of(hand))
-            lane.settle(hand.seq)
-        elif verdict == wire.UNAVAILABLE:
-            now = self.clock.now()
-            lane.resume_at = now + min(max(float(header.get("retry_in", 30.0)), 0.01), 3600.0)
-            lane.put_off(lane.aside_of(hand).but(due=now, errors_before=self.head, error=_said(header, "error")))
-        elif verdict == wire.RETURN:
-            lane.put_off(lane.aside_of(hand).but(due=self.clock.now()))
-        else:
-            raise UsageError(f"A settle cannot say {verdict!r}.")
-        self._touched.add(lane)
-        self._ok(identity, request, {})
-
-    def _in_hand(self, session: Session, header: dict[str, Any]) -> tuple[Lane, Hand]:
-        lane = session.lanes.get(header.get("lane", ""))
-        hand = lane.in_hand.get(header.get("seq", -1)) if lane else None
-        if lane is None or hand is None:
-            if self.deadlines.is_over(header.get("seq", -1)):
-                raise LateError
-            raise NotInHandError
-        return lane, hand
-
-    def _acknowledge(self, session: Session, lane: Lane, hand: Hand, header: dict[str, Any], raws: list[bytes]) -> None:
-        puts = self._puts(session, header)
-        if raws:
-            handled = cause_of(orjson.loads(hand.raw), hand.seq)
-            batch = Batch(session.peer, session.daemon, self._was_delivered_to(session), handled)
-            for raw in raws:
-                self._admit_in_settle(raw, batch)
-        else:
-            batch = Batch(session.peer, session.daemon, _never)
-        self._write(batch, puts)
-        lane.settle(hand.seq)
-
-    def _admit_in_settle(self, raw: bytes, batch: Batch) -> None:
-        """A loop ends here: its emit is buried, and what was handled is settled all the same."""
-        try:
-            batch.admitted.append(self._admit(raw, batch))
-        except LoopError as error:
-            self._refuse(raw, batch, error)
-
-    def _put_off(self, lane: Lane, hand: Hand, header: dict[str, Any]) -> None:
-        aside = lane.aside_of(hand)
-        attempts = aside.attempts + 1
-        aside = aside.but(
-            attempts=attempts,
-            suspect=0,
-            crashes=0,
-            generation=aside.generation + 1,
-            first_failed_at=aside.first_failed_at or rfc3339(time.time()),
-            error=_said(header, "error"),
-            traceback=_said(header, "traceback") or None,
-        )
-        if attempts >= MAX_ATTEMPTS:
-            self._bury("attempts_exhausted", aside.error or "", lane.key, hand.raw, aside)
-            lane.settle(hand.seq)
-        else:
-            lane.put_off(aside.but(due=self.clock.now() + STEPS_ASIDE_S[attempts - 1]))
-
-    def _bury(self, reason: str, error: str, consumer: str, raw: bytes, aside: Aside) -> None:
-        """Make a consumer's signal a dead letter, in this transaction."""
-        envelope = orjson.loads(raw)
-        daemon = consumer.split(".", maxsplit=1)[0]
-        letter = self.dead.add(
-            reason,
-            error,
-            daemon,
-            raw,
-            consumer=consumer,
-            generation=aside.generation,
-            attempts=aside.attempts or aside.crashes,
-            first_failed_at=aside.first_failed_at,
-            traceback=aside.traceback,
-        )
-        self._tell_dead(letter.number, letter.signal, daemon, reason, [cause_of(envelope, aside.seq)])
-
-    def _tell_dead(self, number: int, signal: str | None, daemon: str, reason: str, causes: list[Cause]) -> None:
-        if signal == "Q_DEAD_LETTER_ADDED":
-            return
-        facts = {"dead_letter_id": number, "signal": signal, "daemon": daemon, "reason": reason}
-        self.emit_own("Q_DEAD_LETTER_ADDED", facts, causes)
-
-    def bury_for_pressure(self, lane: Lane, seq: int, raw: bytes, aside: Aside) -> None:
-        """Make room: a waiting signal of a consumer becomes a dead letter, whole."""
-        self._bury(
-            "pressure",
-            f"The journal was nearly full and {lane.key} was furthest behind.",
-            lane.key,
-            raw,
-            aside,
-        )
-        lane.skip(seq)
-        self._touched.add(lane)
-
-    # -- asking --------------------------------------------------------------------------------------
-
-    def _ask(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], raws: list[bytes]) -> None:
-        session = self.sessions.need(identity, peer)
-        lane, hand = self._in_hand(session, header)
-        if len(raws) != 1:
-            raise UsageError("An ask carries one request.")
-        handled = cause_of(orjson.loads(hand.raw), hand.seq)
-        batch = Batch(peer, session.daemon, self._was_delivered_to(session), handled)
-        asked = self._admit_request(raws[0], batch)
-        expects = asked.contract.expects
-        if expects is None:
-            raise UsageError(f"{asked.name} expects no answer: its contract has no `expects`. Emit it instead.")
-        batch.admitted.append(asked)
-        self._write(batch, {})
-        answers = frozenset((*expects.answers, expects.timeout))
-        found = self._recorded(asked, answers)
-        stale = lane.aside_of(hand).errors_before
-        if found is not None and found[0] <= stale and self.catalogue[orjson.loads(found[1])["signal"]].kind == "error":
-            raise ConflictError("The answer on record is a failure from before; ask anew.", stale=True)
-        self._ok(identity, request, {"seq": asked.seq, "id": asked.id})
-        if found is not None:
-            self._outbox.append((identity, [wire.ANSWER, b"", orjson.dumps({"id": asked.id}), found[1]]))
-        else:
-            self._waiters[asked.id] = Waiter(session, lane, hand.seq, answers)
-
-    def _admit_request(self, raw: bytes, batch: Batch) -> Admitted:
-        try:
-            return self._admit(raw, batch)
-        except ConflictError:
-            raise
-        except LigandError as error:
-            self._refuse(raw, batch, error)
-            raise
-
-    def _recorded(self, asked: Admitted, answers: frozenset[str]) -> tuple[int, bytes] | None:
-        if asked.fresh:
-            return None
-        for seq, raw in self.store.caused_by(asked.correlation_id, asked.id):
-            if orjson.loads(raw)["signal"] in answers:
-                return seq, raw
-        return None
-
-    def _answer_if_waited(self, admitted: Admitted) -> None:
-        waiter = self._waiters[admitted.causation_id or ""]
-        if admitted.name not in waiter.answers:
-            return
-        del self._waiters[admitted.causation_id or ""]
-        if waiter.seq in waiter.lane.in_hand:
-            header = orjson.dumps({"id": admitted.causation_id})
-            self._send(waiter.session.identity, [wire.ANSWER, b"", header, admitted.raw])
-
-    # -- time ----------------------------------------------------------------------------------------
-
-    def pass_deadlines(self) -> None:
-        """Emit the time-out of every request whose time has passed, and take it out of all hands."""
-        now = self.clock.now()
-        for deadline in self.deadlines.passed(now, self.is_paused):
-            self._time_out(deadline, now)
-
-    def _time_out(self, deadline: Deadline, now: float) -> None:
-        raw = self.store.envelope(deadline.seq)
-        self.deadlines.timed_out(deadline)
-        if raw is None:
-            return
-        request = orjson.loads(raw)
-        waited = deadline.within_s if deadline.delivered is not None else now - (deadline.queued_until or now)
-        name, facts = timeout_facts(request, self.catalogue, max(waited, 0.0))
-        for key in self.registry.lanes_for(request["signal"], request["facts"]):
-            lane = self.lanes[key]
-            if deadline.seq in lane.in_hand:
-                self._cancel(lane, deadline.seq)
-            if deadline.seq in lane.in_hand or deadline.seq in lane.asides:
-                lane.settle(deadline.seq)
-                self._touched.add(lane)
-        self.emit_own(name, facts, [cause_of(request, deadline.seq)], derive(deadline.id, SOURCE, 0, name, 0))
-
-    def _cancel(self, lane: Lane, seq: int) -> None:
-        session = self.sessions.of(lane.spec.daemon)
-        if session is not None:
-            header = orjson.dumps({"lane": lane.spec.lane, "seq": seq})
-            self._outbox.append((session.identity, [wire.CANCEL, b"", header]))
-
-    def next_event_in(self) -> float | None:
-        """Seconds until something is due by itself; None when nothing is."""
-        now = self.clock.now()
-        dues = [
-            due for lane in self.lanes.values() if lane.credit and (due := lane.next_due()) is not None and due > now
-        ]
-        end = self.deadlines.next_end()
-        if end is not None:
-            dues.append(end)
-        return max(0.0, min(dues) - now) if dues else None
-
-    def lag_of(self, lane: Lane) -> int:
-        """How many signals a lane has not settled."""
-        if lane.caught_up:
-            return lane.waiting()
-        names = lane.spec.names
-        if not any(self.registry.needs_facts(name) for name in names):
-            return lane.waiting() + self.store.count_after(names, lane.read)
-        rows, _ = self.store.page(lane.read, names, LAG_COUNTED, 1 << 60)
-        return lane.waiting() + sum(self.belongs(lane, name, raw) for _, name, raw in rows)
-
-    def oldest_age_s(self, lane: Lane) -> float | None:
-        """How long, in seconds, the oldest unsettled signal has waited; None when there is none."""
-        oldest = lane.oldest()
-        if oldest is None and not lane.caught_up:
-            rows, _ = self.store.page(lane.read, lane.spec.names, LAG_COUNTED, 1 << 60)
-            oldest = next((seq for seq, name, raw in rows if self.belongs(lane, name, raw)), None)
-        received = self.store.received_at(oldest) if oldest is not None else None
-        return round(max(0.0, time.time() - received / 1e6), 3) if received else None
-
-    # -- administration ------------------------------------------------------------------------------
-
-    def pause(self, daemon: str) -> None:
-        """Hold deliveries to a daemon, or to all (`*`)."""
-        known = {name.split("@")[0] for name in self.registry.daemons} | set(self.registry.daemons) | {"*"}
-        if daemon not in known:
-            raise UsageError(f"There is no daemon {daemon!r} here; known are {', '.join(sorted(known - {'*'}))}.")
-        self.paused.setdefault(daemon, self.clock.now())
-        self.store.put_meta("paused", orjson.dumps(self.paused).decode())
-
-    def resume(self, daemon: str) -> None:
-        """Deliver again; what was in hand meanwhile gets the time back."""
-        if daemon == "*":
-            for name in list(self.paused):
-                self._resume_one(name)
-        elif daemon in self.paused:
-            self._resume_one(daemon)
-        self.store.put_meta("paused", orjson.dumps(self.paused).decode())
-
-    def _resume_one(self, name: str) -> None:
-        held = {key for key in self.lanes if self.is_paused(key)}
-        since = self.paused.pop(name)
-        freed = {key for key in held if not self.is_paused(key)}
-        self.deadlines.extend(freed.__contains__, self.clock.now() - since)
-
-    def replay(self, letter_id: int) -> None:
-        """Give a dead letter another chance: to its consumer alone, or as a new emit after a fresh check."""
-        row = self.store.dead_letter(letter_id)
-        if row is None or row[5] != "dead":
-            raise UsageError(f"There is no waiting dead letter {letter_id}.")
-        number, _, consumer, seq, generation, _, offset, line = row
-        letter = self.dead.line(line, offset, letter_id)
-        if letter.get("signal") is None:
-            raise UsageError(f"The dead letter {letter_id} is no signal; it can only be dropped.")
-        if consumer is None:
-            self._emit_again(letter)
-        else:
-            self._deliver_again(consumer, seq, generation, letter["signal"])
-        self.store.mark_dead(number, "replayed")
-
-    def _deliver_again(self, consumer: str, seq: int, generation: int, envelope: dict[str, Any]) -> None:
-        lane = self.lanes.get(consumer)
-        if lane is None:
-            raise UsageError(f"The consumer {consumer} is not listed any more.")
-        if not lane.is_settled(seq):
-            raise UsageError(f"{consumer} has not settled {seq}; there is nothing to replay.")
-        kept = None if self.store.envelope(seq) else orjson.dumps(envelope)
-        lane.put_off(Aside(seq, generation=generation + 1, due=self.clock.now(), replayed=1, envelope=kept))
-
-    def _emit_again(self, letter: dict[str, Any]) -> None:
-        envelope = {
-            k: v
-            for k, v in letter["signal"].items()
-            if k not in ("seq", "correlation_id", "hops", "received_at", "peer_uid")
-        }
-        envelope |= {"id": uuid7(), "timestamp": rfc3339(time.time())}
-        daemon = letter["daemon"] if letter["daemon"] in self.registry.daemons else None
-        batch = Batch(Peer(os.getuid(), os.getgid(), os.getpid()), daemon, lambda cause, found: True)
-        batch.admitted.append(self._admit(orjson.dumps(envelope), batch))
-        self._check_roots(batch)
-        self._write(batch, {})
-
-    def drop(self, letter_id: int) -> None:
-        """Forget a dead letter; its line stays in the file until that is pruned."""
-        row = self.store.dead_letter(letter_id)
-        if row is None or row[5] != "dead":
-            raise UsageError(f"There is no waiting dead letter {letter_id}.")
-        self.store.mark_dead(row[0], "dropped")
-
-    def need_person(self, peer: Peer) -> None:
-        """Raise unless the peer may watch and administer."""
-        if not self.access.is_person(peer):
-            raise UnauthorisedError(f"uid {peer.uid} may not ask this of the bus.")
-
-
-def _never(_: Cause, __: dict[str, Any]) -> bool:
-    return False
-
-
-def _header(raw: bytes) -> dict[str, Any]:
-    try:
-        found = orjson.loads(raw)
-    except ValueError as error:
-        raise MalformedError(f"The header is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise MalformedError("The header is not a JSON object.")
-    return found
-
-
-def _credits(header: dict[str, Any]) -> dict[str, int]:
-    found = header.get("lanes", {})
-    if not isinstance(found, dict) or not all(isinstance(n, int) and 0 <= n <= 10_000 for n in found.values()):
-        raise UsageError("lanes says how many signals each lane can hold.")
-    return found
-
-
-def _held(header: dict[str, Any]) -> list[tuple[str, int]]:
-    found = header.get("in_hand", [])
-    try:
-        return [(str(lane), int(seq)) for lane, seq in found]
-    except (TypeError, ValueError) as error:
-        raise UsageError("in_hand is a list of [lane, seq].") from error
-
-
-def _said(header: dict[str, Any], name: str) -> str:
-    return str(header.get(name, ""))[:16_384]
-
-
-def _replayed(raw: bytes) -> bytes:
-    return orjson.dumps({**orjson.loads(raw), "replayed": True})
+        state = self.state
+        state.touched.update(lane for lane in state.lanes.values() if lane.caught_up)
+        if len(state.deadlines):
+            state.store.put_meta("running_s", state.clock.now())

@@ -21,6 +21,7 @@ REFUSED_WINDOW_S = 3600.0
 REFUSED_LEAST = 1024
 RAW_KEPT = 64 * 1024
 TEXT_KEPT = 16 * 1024
+TEXT_NAMED = 128
 PRESSURE = "pressure"
 _NUMBER = re.compile(rb'\{"dead_letter_id":(\d+),')
 
@@ -85,6 +86,7 @@ class DeadLetters:
     ) -> DeadLetter:
         """Keep one in this transaction, and in the file after it."""
         envelope = _parsed(raw)
+        seq = envelope["seq"] if envelope is not None and consumer else None  # a refused one only claims to have one
         now = time.time()
         number, self._next = self._next, self._next + 1
         line = {
@@ -95,7 +97,7 @@ class DeadLetters:
             "attempts": attempts,
             "first_failed_at": first_failed_at or rfc3339(now),
             "timestamp": rfc3339(now),
-            "seq": envelope.get("seq") if envelope else None,
+            "seq": seq,
             "traceback": traceback[-TEXT_KEPT:] if traceback else None,
         }
         if consumer:
@@ -108,7 +110,7 @@ class DeadLetters:
             daemon=daemon,
             consumer=consumer,
             signal=_text(envelope, "signal"),
-            seq=envelope.get("seq") if envelope and isinstance(envelope.get("seq"), int) else None,
+            seq=seq,
             correlation_id=_text(envelope, "correlation_id") if consumer else None,
             generation=generation,
             line=orjson.dumps(line),
@@ -189,7 +191,8 @@ def _parsed(raw: bytes) -> dict[str, Any] | None:
         return None
     try:
         found = orjson.loads(raw)
-    except ValueError:
+        orjson.dumps([found])  # it reads deeper nesting than it writes
+    except (ValueError, TypeError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -200,7 +203,7 @@ def _raw_fields(raw: bytes) -> dict[str, Any]:
 
 def _text(envelope: Mapping[str, Any] | None, name: str) -> str | None:
     value = envelope.get(name) if envelope else None
-    return value[:200] if isinstance(value, str) else None
+    return value[:TEXT_NAMED] or None if isinstance(value, str) else None
 
 
 def _offsets_by_id(path: Path, wanted: set[int]) -> dict[int, int]:

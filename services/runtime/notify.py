@@ -1,15 +1,16 @@
-"""Tell the service manager how the daemon is doing: the sd_notify(3) datagrams.
+"""Tell the service manager how the daemon is doing: the sd_notify(3) datagrams, sent through `sdnotify`.
 
-The `sdnotify` package writes Latin-1 and swallows every failure, so this is our own.
+`sdnotify` writes Latin-1 and is silent about failures unless asked; here text is UTF-8 and a failure is logged.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Mapping
+
+from sdnotify import SystemdNotifier
 
 from signals.errors import ConfigError
 
@@ -26,10 +27,10 @@ class Notifier:
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
-        self._address = _address(environ.get("NOTIFY_SOCKET", ""))
-        self._socket: socket.socket | None = None
+        self._told = _is_address(environ.get("NOTIFY_SOCKET", ""))
+        self._systemd: SystemdNotifier | None = None
         self._failing = False
-        self.watchdog_interval_s = _watchdog_interval(environ) if self._address else None
+        self.watchdog_interval_s = _watchdog_interval(environ) if self._told else None
         """Seconds between two calls of `watchdog()`: half of what is allowed; None when not watched."""
 
     def ready(self, status: str = "") -> bool:
@@ -37,12 +38,12 @@ class Notifier:
         return self._send("READY=1", *_status(status))
 
     def status(self, text: str) -> bool:
-        """One line for `systemctl status`."""
-        return self._send(*_status(text))
+        """One line for `systemctl status`; left out when the manager is behind with reading."""
+        return self._send(*_status(text), wait_s=0.0)
 
     def watchdog(self) -> bool:
         """The work loop is alive. Call it from the loop that does the work, nowhere else."""
-        return self._send("WATCHDOG=1")
+        return self._send("WATCHDOG=1", wait_s=0.0)
 
     def reloading(self) -> bool:
         """A reload has begun; `ready()` ends it."""
@@ -55,26 +56,27 @@ class Notifier:
 
     def close(self) -> None:
         """Give the socket back."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._systemd is not None:
+            self._systemd.socket.close()
+            self._systemd = None
 
-    def _send(self, *lines: str) -> bool:
-        if self._address is None:
+    def _send(self, *lines: str, wait_s: float = SEND_TIMEOUT_S) -> bool:
+        if not self._told:
             return False
         try:
-            self._open().sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
+            if self._systemd is None:
+                self._systemd = SystemdNotifier(debug=True)
+            self._systemd.socket.settimeout(wait_s)
+            # the package encodes as Latin-1: what it is given must be the bytes of UTF-8, one a character
+            self._systemd.notify("\n".join(lines).encode("utf-8", "replace").decode("latin-1"))
+        except BlockingIOError:
+            return False
         except OSError as error:
+            self.close()
             self._failed(error)
             return False
         self._failing = False
         return True
-
-    def _open(self) -> socket.socket:
-        if self._socket is None:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-            self._socket.settimeout(SEND_TIMEOUT_S)
-        return self._socket
 
     def _failed(self, error: OSError) -> None:
         if not self._failing:
@@ -82,13 +84,11 @@ class Notifier:
         self._failing = True
 
 
-def _address(text: str) -> str | bytes | None:
+def _is_address(text: str) -> bool:
     if not text:
-        return None
-    if text[0] == "@" and len(text) > 1:
-        return b"\0" + os.fsencode(text[1:])
-    if text[0] == "/":
-        return text
+        return False
+    if text[0] == "/" or (text[0] == "@" and len(text) > 1):
+        return True
     raise ConfigError(
         f"NOTIFY_SOCKET is {text!r}: it must be an absolute path, or @name for an abstract socket",
         key="NOTIFY_SOCKET",

@@ -66,11 +66,20 @@ class Running:
 
     def ready(self, timeout_s: float = READY_S) -> Running:
         """Wait for READY=1; shows the log when the process ends instead."""
-        try:
-            self.notify.wait_for("READY=1", timeout_s)
-        except TimeoutError as error:
-            raise AssertionError(f"{self.name} did not become ready:\n{self.tail()}") from error
-        return self
+        return self.heard("READY=1", timeout_s)
+
+    def heard(self, word: str, timeout_s: float = READY_S) -> Running:
+        """Wait for a notification; shows the log when the process ends instead."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            ended = self.process.poll() is not None
+            try:
+                self.notify.wait_for(word, 0.05 if ended else 0.5)
+            except TimeoutError as error:
+                if ended or time.monotonic() > deadline:
+                    raise AssertionError(f"{self.name} never said {word}:\n{self.tail()}") from error
+            else:
+                return self
 
     def kill(self) -> None:
         """SIGKILL, and reap."""

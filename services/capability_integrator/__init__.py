@@ -1,0 +1,1 @@
+"""Registers investigated modules in `capabilities.yaml`, or says why it did not."""

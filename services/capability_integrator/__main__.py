@@ -1,0 +1,5 @@
+"""Run the capability integrator until it is told to stop."""
+
+from services.capability_integrator.daemon import daemon
+
+daemon.run()

@@ -1,0 +1,205 @@
+"""Which dropped files are finished, and in which order they go: highest priority first, then oldest."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import os
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+
+from services.intent_router.folder import Folder, peek, shown
+from services.intent_router.intent import NUMBERED, PRIORITIES
+
+RESUMED = -1
+NORMAL = PRIORITIES.index("normal")
+PATIENCE = 15
+PEEK_BYTES = 64 * 1024 + 1
+
+
+class Item(NamedTuple):
+    """A file that may be taken; sorts by rank, then age, then name. `claimed` files stand in `working/`."""
+
+    rank: int
+    mtime_ns: int
+    name: str
+    claimed: bool = False
+
+
+@dataclass(slots=True)
+class _Settling:
+    """A file that nobody closed yet, as far as is known: last seen state, and since when it is so."""
+
+    state: tuple[int, int]
+    since: float
+    first: float
+
+
+class Arrivals:
+    """Keeps the files that wait. Everything here runs on the event loop's thread.
+
+    `settle_s` is how long a file that was not closed must be unchanged; `warn` hears of what is left alone.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        settle_s: float,
+        warn: Callable[[str, str], None],
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.folder = folder
+        self.settle_s = settle_s
+        self._warn = warn
+        self._clock = clock
+        self._wall = wall
+        self._heap: list[Item] = []
+        self._known: dict[tuple[bool, str], Item] = {}
+        self._settling: dict[tuple[bool, str], _Settling] = {}
+        self._warned: set[str] = set()
+        self._some = asyncio.Event()
+        self.on_settling: Callable[[], None] = lambda: None
+
+    def __len__(self) -> int:
+        return len(self._known) + len(self._settling)
+
+    def knows(self, name: str) -> bool:
+        """Whether a name in the drop folder already waits or settles."""
+        return (False, name) in self._known or (False, name) in self._settling
+
+    def resume(self, name: str) -> None:
+        """Take up what stands in `working/`; goes before everything else."""
+        self._push(Item(RESUMED, 0, name, claimed=True))
+
+    def examine(self, name: str, *, closed: bool = False, created: bool = False) -> None:
+        """Look at a name in the drop folder that was seen by a scan (no flag) or by a hint."""
+        found = None if self.folder.is_own(name) else self._stat(name, claimed=False)
+        if found is None:
+            return
+        if stat.S_ISDIR(found.st_mode):
+            self._leave_alone(name)
+        elif not stat.S_ISREG(found.st_mode) or self._is_finished(found, closed, created):
+            self._take_up(name, found)
+        else:
+            self.settle(name)
+
+    def settle(self, name: str, *, claimed: bool = False) -> None:
+        """Wait until a file is unchanged."""
+        found = self._stat(name, claimed)
+        if found is not None:
+            now = self._clock()
+            self._settling.pop((claimed, name), None)
+            self._settling[claimed, name] = _Settling(_state(found), now, now)
+            self.on_settling()
+
+    def settled(self, most: int) -> bool:
+        """Pass on what has been unchanged for long enough, up to `most` files; says whether there is more.
+
+        The files stand in the order in which they are due.
+        """
+        now = self._clock()
+        for _ in range(most):
+            key, seen = next(iter(self._settling.items()), (None, None))
+            if key is None or seen is None or now - seen.since < self.settle_s:
+                return False
+            self._decide(key, seen, now)
+        return True
+
+    def next_due(self) -> float | None:
+        """Seconds until a settling file is worth another look; None when there is none."""
+        first = next(iter(self._settling.values()), None)
+        return None if first is None else max(0.0, first.since + self.settle_s - self._clock())
+
+    async def take(self, most: int) -> list[Item]:
+        """The first up to `most` files, at least one; waits for it."""
+        while not (taken := self._pop(most)):
+            self._some.clear()
+            await self._some.wait()
+        return taken
+
+    def _pop(self, most: int) -> list[Item]:
+        taken: list[Item] = []
+        while self._heap and len(taken) < most:
+            item = heapq.heappop(self._heap)
+            if self._known.get((item.claimed, item.name)) is item:
+                del self._known[item.claimed, item.name]
+                taken.append(item)
+        return taken
+
+    def _push(self, item: Item) -> None:
+        self._settling.pop((item.claimed, item.name), None)
+        self._known[item.claimed, item.name] = item
+        heapq.heappush(self._heap, item)
+        self._some.set()
+
+    def _is_finished(self, found: os.stat_result, closed: bool, created: bool) -> bool:
+        if closed and found.st_size > 0:  # an empty one may be a touch that is written to next
+            return True
+        if created and found.st_nlink > 1:  # a hard link has its content at once
+            return True
+        return not closed and not created and self._wall() - found.st_ctime >= self.settle_s
+
+    def _take_up(self, name: str, found: os.stat_result) -> None:
+        rank = rank_of(peek(self.folder.root / name, PEEK_BYTES)) if found.st_size else NORMAL
+        self._push(Item(NORMAL if rank is None else rank, found.st_mtime_ns, name))
+
+    def _decide(self, key: tuple[bool, str], seen: _Settling, now: float) -> None:
+        claimed, name = key
+        found = self._stat(name, claimed)
+        del self._settling[key]
+        if found is None:
+            return
+        if _state(found) != seen.state:
+            self._settling[key] = _Settling(_state(found), now, seen.first)
+        elif claimed:
+            self.resume(name)
+        elif self._looks_cut_off(name, found) and now - seen.first < PATIENCE * self.settle_s:
+            self._settling[key] = _Settling(seen.state, now, seen.first)
+        else:
+            self._take_up(name, found)
+
+    def _looks_cut_off(self, name: str, found: os.stat_result) -> bool:
+        """JSON that does not end, in a file nobody closed, is likelier half written than wrong."""
+        recent = self._wall() - found.st_ctime < PATIENCE * self.settle_s
+        raw = peek(self.folder.root / name, PEEK_BYTES) if recent else None
+        return raw is not None and raw.lstrip()[:1] == b"{" and rank_of(raw) is None
+
+    def _stat(self, name: str, claimed: bool) -> os.stat_result | None:
+        try:
+            return os.lstat((self.folder.working if claimed else self.folder.root) / name)
+        except (FileNotFoundError, NotADirectoryError):
+            self._known.pop((claimed, name), None)
+            self._settling.pop((claimed, name), None)
+            return None
+
+    def _leave_alone(self, name: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            self._warn("folder_left_alone", shown(name))
+
+
+def rank_of(raw: bytes | None) -> int | None:
+    """The rank (0 is critical) that a file's bytes ask for; None when they are no JSON object."""
+    try:
+        body: Any = orjson.loads((raw or b"").removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    data = body.get("data")
+    inner = data.get("priority") if isinstance(data, dict) else None
+    outer = body.get("priority")
+    first, second = (outer, inner) if "intent_type" in body else (inner, outer)
+    told = second if first is None else first
+    name = NUMBERED.get(told) if isinstance(told, int) else told
+    return PRIORITIES.index(name) if name in PRIORITIES else NORMAL
+
+
+def _state(found: os.stat_result) -> tuple[int, int]:
+    return found.st_size, found.st_mtime_ns

@@ -1,0 +1,279 @@
+"""The drop folder on disk: claim a file by renaming it, read it, and move it to where it belongs.
+
+`intents/` is what people see; a file goes from there to `working/<id>.<name>`, then to `done/` or to
+`rejected/` under the same name. Nothing is ever overwritten and no symbolic link is followed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.intent_router.logic import too_large
+from services.intent_router.refusal import IntentRefused
+from signals.errors import ConfigError, LigandError
+
+SUBFOLDERS = ("working", "done", "rejected")
+CLAIM_PREFIX = 37  # a UUID and a dot
+ROOM_FOR_SUFFIXES = len(".answer.json") + len(".~12345678")
+
+_CLAIMED = re.compile(
+    r"(?P<id>[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})\.(?P<name>.+)", re.DOTALL
+)
+_TEMPORARY = re.compile(
+    r"(\..*|#.*#|.*~|.*\.(tmp|temp|part|partial|filepart|crdownload|swp|swx|swo))", re.DOTALL | re.IGNORECASE
+)
+_libc = ctypes.CDLL(None, use_errno=True)
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
+
+
+class StillWrittenError(LigandError):
+    """The file changed while it was read; somebody still writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A file in hand: its id, its name in `working/`, and the name it was dropped under."""
+
+    claim_id: str
+    name: str
+
+    @property
+    def file(self) -> str:
+        """The dropped name as text; bytes that are not UTF-8 are shown as escapes."""
+        return shown(self.name.partition(".")[2])
+
+
+def shown(name: str) -> str:
+    """A file name as text that can be printed and sent."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a name is hidden or an editor's or a downloader's, not to be touched until it is renamed."""
+    vims_probe = name.isascii() and name.isdigit() and int(name) >= 4913 and (int(name) - 4913) % 123 == 0
+    return vims_probe or _TEMPORARY.fullmatch(name) is not None
+
+
+def as_claim(name: str) -> Claim | None:
+    """The claim whose file has this name, or None when it is not a claim's name."""
+    match = _CLAIMED.fullmatch(name)
+    return Claim(match["id"], name) if match else None
+
+
+def claimed_at_ms(name: str) -> int | None:
+    """When the file of this name was claimed, in Unix milliseconds, from its id (RFC 9562, UUIDv7)."""
+    claim = as_claim(name)
+    return int(claim.claim_id.replace("-", "")[:12], 16) if claim else None
+
+
+class Folder:
+    """The drop folder. `new_id` gives a fresh UUIDv7."""
+
+    def __init__(self, root: Path, new_id: Callable[[], str]) -> None:
+        self.root = root
+        self.new_id = new_id
+        self.working, self.done, self.rejected = (root / name for name in SUBFOLDERS)
+
+    def ensure(self) -> None:
+        """Make the folder and those in it; raises `ConfigError` when one of these is a link or a file."""
+        for path in (self.root, self.working, self.done, self.rejected):
+            path.mkdir(parents=True, exist_ok=True)
+            if path != self.root and not stat.S_ISDIR(path.lstat().st_mode):
+                raise ConfigError(f"{path} must be a folder, not a link; move it away.", folder=str(path))
+
+    def identity(self) -> tuple[int, int] | None:
+        """Device and inode of the folder, None when it is gone."""
+        try:
+            found = self.root.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def names(self) -> Generator[str, None, None]:
+        """What stands in the drop folder, without its own subfolders and without temporary names."""
+        with os.scandir(self.root) as entries:
+            yield from (entry.name for entry in entries if not self.is_own(entry.name))
+
+    def left_over(self) -> list[str]:
+        """What an earlier run claimed and did not finish."""
+        return [name for name in os.listdir(self.working) if not is_temporary(name)]
+
+    def is_own(self, name: str) -> bool:
+        """Whether a name in the drop folder is none that a person drops."""
+        return name in SUBFOLDERS or is_temporary(name)
+
+    def claim(self, name: str, *, in_working: bool = False) -> Claim | None:
+        """Take a file for this router; None when it is gone (another took it, or its owner did).
+
+        A name in `working/` that is a claim's already is taken as it is.
+        """
+        if in_working and (claim := as_claim(name)):
+            return claim
+        source = (self.working if in_working else self.root) / name
+        claim_id = self.new_id()
+        claim = Claim(claim_id, f"{claim_id}.{self._fitting(name)}")
+        try:
+            rename_new(source, self.working / claim.name)
+        except FileNotFoundError:
+            if not os.path.lexists(source):
+                return None
+            self.ensure()
+            rename_new(source, self.working / claim.name)
+        return claim
+
+    def sync(self) -> None:
+        """Make the claims durable, so that a power cut cannot bring a file back that was emitted."""
+        for path in (self.working, self.root):
+            _sync(path)
+
+    def read(self, claim: Claim, limit: int) -> bytes:
+        """The bytes of a claimed file, at most `limit`.
+
+        Raises `IntentRefused` (not a regular file, unreadable, too large), `StillWrittenError`, and
+        `FileNotFoundError` when somebody took the file away.
+        """
+        path = self.working / claim.name
+        try:
+            raw, before, after = _read(path, limit + 1)
+        except PermissionError as error:
+            raise IntentRefused(
+                "unreadable",
+                "The router may not read the file: permission denied.",
+                f"Give it read permission: chmod a+r {claim.file}",
+            ) from error
+        except BlockingIOError as error:
+            raise StillWrittenError(file=claim.file) from error
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise StillWrittenError(file=claim.file)
+        if after.st_size > limit:
+            raise too_large(after.st_size, limit)
+        return raw
+
+    def finish(self, claim: Claim) -> Path:
+        """Move a claimed file to `done/`; raises `FileNotFoundError` when somebody took it away."""
+        return self._keep(claim, self.done)
+
+    def reject(self, claim: Claim) -> Path:
+        """Move a claimed file to `rejected/`; raises `FileNotFoundError` when somebody took it away."""
+        return self._keep(claim, self.rejected)
+
+    def explain(self, claim: Claim, text: str) -> None:
+        """Write the `.error` file of a refused claim."""
+        write_whole(self.rejected / f"{claim.name}.error", text)
+
+    def prune(self, before_ms: int) -> int:
+        """Remove what was claimed before then (Unix milliseconds) from `done/` and `rejected/`."""
+        return sum(_remove(path) for path in self._older(before_ms))
+
+    def _older(self, before_ms: int) -> Iterator[Path]:
+        for folder in (self.done, self.rejected):
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    at = claimed_at_ms(entry.name)
+                    if at is not None and at < before_ms and not entry.is_dir(follow_symlinks=False):
+                        yield folder / entry.name
+
+    def _keep(self, claim: Claim, folder: Path) -> Path:
+        source, target = self.working / claim.name, folder / claim.name
+        while True:
+            try:
+                rename_new(source, target)
+                return target
+            except FileExistsError:
+                target = folder / f"{self.new_id()}.{claim.name.partition('.')[2]}"
+            except FileNotFoundError:
+                if folder.is_dir() or not os.path.lexists(source):
+                    raise
+                self.ensure()
+
+    def _fitting(self, name: str) -> str:
+        """The name without the id of an earlier claim, short enough to carry a new one and every suffix."""
+        while earlier := _CLAIMED.fullmatch(name):
+            name = earlier["name"]
+        room = os.pathconf(self.root, "PC_NAME_MAX") - CLAIM_PREFIX - ROOM_FOR_SUFFIXES
+        raw = os.fsencode(name)
+        if len(raw) <= room:
+            return name
+        stem, dot, ending = raw.rpartition(b".")
+        if not dot or len(ending) > 16:
+            stem, dot, ending = raw, b"", b""
+        kept = stem[: room - len(dot + ending)].decode("utf-8", "ignore").encode()
+        return os.fsdecode(kept + dot + ending)
+
+
+def rename_new(source: Path, target: Path) -> None:
+    """Rename without ever overwriting; raises `FileExistsError` (renameat2(2), RENAME_NOREPLACE)."""
+    old, new = os.fsencode(source), os.fsencode(target)
+    if _libc.renameat2(_AT_FDCWD, old, _AT_FDCWD, new, _RENAME_NOREPLACE) == 0:
+        return
+    number = ctypes.get_errno()
+    if number not in (errno.EINVAL, errno.ENOSYS):
+        raise OSError(number, os.strerror(number), str(source), None, str(target))
+    if os.path.lexists(target):  # a file system without the flag; only this router writes there
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text so that readers, and a crash, see all of it or nothing."""
+    part = path.with_name(f"{path.name}.~{os.getpid() % 10**8}")
+    with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def peek(path: Path, limit: int) -> bytes | None:
+    """The first `limit` bytes of a regular file; None when it cannot be read."""
+    try:
+        return _read(path, limit)[0]
+    except (OSError, IntentRefused):
+        return None
+
+
+def _read(path: Path, most: int) -> tuple[bytes, os.stat_result, os.stat_result]:
+    _require_regular(path.lstat().st_mode)  # before the open, which could wake a device
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(fd, "rb", buffering=0) as file:
+        before = os.fstat(fd)
+        _require_regular(before.st_mode)
+        raw = b"" if before.st_size >= most else file.read(most) or b""
+        return raw, before, os.fstat(fd)
+
+
+def _require_regular(mode: int) -> None:
+    kinds = {
+        stat.S_IFLNK: "a symbolic link",
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFDIR: "a folder",
+        stat.S_IFBLK: "a device",
+        stat.S_IFCHR: "a device",
+    }
+    if not stat.S_ISREG(mode):
+        kind = kinds.get(stat.S_IFMT(mode), "something else")
+        raise IntentRefused("not_regular", f"It is {kind}, not a file.", "Drop the file itself: cp it into the folder.")
+
+
+def _remove(path: Path) -> int:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    return 1
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,5 @@
+"""Run the investigator until it is told to stop."""
+
+from services.investigator.daemon import daemon
+
+daemon.run()

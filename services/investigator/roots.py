@@ -1,0 +1,289 @@
+"""Where modules may be looked for, and the way from a name or path to a place beneath one of these.
+
+Nothing outside a place is ever opened: a path is made real first, compared with the places, and then opened
+component by component without following links, so that a link set in between leads nowhere.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import os
+import re
+import stat
+import sys
+import sysconfig
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["package", "module", "stub", "extension", "namespace"]
+
+EXTENSION_SUFFIXES = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+SOURCE_SUFFIXES = (".py", ".pyi")
+MAX_NAME = 256
+MAX_PATH = 4096
+MAX_QUOTED = 200
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PATH_LIKE = re.compile(r"[/\\~]|^\.|\.(py|pyi|so)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder that modules are importable from: a configured root, or part of the library."""
+
+    path: Path
+    kind: Literal["root", "library"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A module that exists: its full dotted name, and its file or folder, real and beneath `place`."""
+
+    name: str
+    kind: Kind
+    place: Place
+    path: Path
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The way from the place to the file or folder."""
+        return self.path.relative_to(self.place.path).parts
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why nothing was found: a short machine name and one sentence that says where was looked."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """All places, in the order in which a name is looked for."""
+
+    every: tuple[Place, ...]
+    library: bool
+
+    @classmethod
+    def of(cls, roots: Iterable[str], interpreter_library: bool) -> Places:
+        """Roots that do not exist are left out; a link to a root is followed once, here."""
+        wanted = [Place(_real(root), "root") for root in roots]
+        wanted += [Place(_real(path), "library") for path in library_paths()] if interpreter_library else []
+        kept: dict[Path, Place] = {}
+        for place in wanted:
+            if place.path.is_dir():
+                kept.setdefault(place.path, place)
+        return cls(tuple(kept.values()), interpreter_library)
+
+    def holding(self, real: Path) -> Place | None:
+        """The deepest place that a real path is in; None when it is in none."""
+        inside = [place for place in self.every if real == place.path or place.path in real.parents]
+        return max(inside, key=lambda place: len(place.path.parts), default=None)
+
+    def told(self) -> str:
+        """The places as a person reads them."""
+        return ", ".join(str(place.path) for place in self.every) or "nowhere: no root is configured"
+
+
+def library_paths() -> list[str]:
+    """The running interpreter's standard library and site-packages; `sys.path` is not trusted."""
+    paths = sysconfig.get_paths()
+    compiled = sysconfig.get_config_var("DESTSHARED") or os.path.join(paths["stdlib"], "lib-dynload")
+    return list(dict.fromkeys([paths["stdlib"], str(compiled), paths["purelib"], paths["platlib"]]))
+
+
+def locate(asked: str, places: Places) -> Found | Missing:
+    """Find a module by dotted name or by path. Looks at the file system, imports nothing."""
+    if _PATH_LIKE.search(asked):
+        return _locate_path(asked, places)
+    return _locate_name(asked, places)
+
+
+def _locate_name(name: str, places: Places) -> Found | Missing:
+    parts = name.split(".")
+    if len(name) > MAX_NAME or not all(map(_IDENTIFIER.fullmatch, parts)):
+        return Missing("bad_name", f"{_quoted(name)} is no dotted name in ASCII, such as package.module.")
+    escaped = False
+    for finder in (_regular, _namespace):
+        for place in places.every:
+            base = place.path.joinpath(*parts)
+            if places.holding(_real(base)) is None:
+                escaped = escaped or _exists(base)
+                continue
+            hit = finder(base)
+            found = _accept(hit, places) if hit else None
+            if isinstance(found, Found):
+                return _without_source(found) or found
+            escaped = escaped or hit is not None
+    return _not_found(name, parts, places, escaped)
+
+
+def _locate_path(asked: str, places: Places) -> Found | Missing:
+    if "\0" in asked or len(os.fsencode(asked.encode("utf-8", "replace").decode())) > MAX_PATH:
+        return Missing("bad_name", f"{_quoted(asked)} is not a usable path.")
+    bases = [Path("/")] if os.path.isabs(asked) else [place.path for place in places.every]
+    escaped = os.path.isabs(asked) or not bases
+    for base in bases:
+        real = _real(base / asked)
+        if places.holding(real) is None:
+            escaped = True
+            continue
+        escaped = escaped and not os.path.isabs(asked)
+        found = _at(real, places)
+        if found is not None:
+            return found
+    if escaped:
+        return _outside(asked, places)
+    return Missing("phantom", f"There is nothing at {_quoted(asked)}. Looked in: {places.told()}.")
+
+
+def _at(real: Path, places: Places) -> Found | Missing | None:
+    """What stands at a real path beneath a place; None when nothing does."""
+    if not _exists(real):
+        return None
+    if real.is_file() and not real.name.endswith((*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)):
+        return Missing("not_a_module", f"{real} is a file, but not one of Python's.")
+    hit = _file_kind(real) if real.is_file() else _folder_kind(real)
+    if hit is None:
+        return Missing("phantom", f"{real} is a folder without any Python file.")
+    found = _accept(hit, places)
+    return _without_source(found) or found if isinstance(found, Found) else found
+
+
+def _file_kind(path: Path) -> tuple[Kind, Path]:
+    if path.name in ("__init__.py", "__init__.pyi"):
+        return "package", path.parent
+    if path.name.endswith(EXTENSION_SUFFIXES):
+        stub = path.with_name(path.name.split(".")[0] + ".pyi")
+        return ("stub", stub) if _exists(stub) else ("extension", path)
+    return ("stub" if path.suffix == ".pyi" else "module"), path
+
+
+def _folder_kind(path: Path) -> tuple[Kind, Path] | None:
+    if _exists(path / "__init__.py") or _exists(path / "__init__.pyi"):
+        return "package", path
+    return _namespace(path)
+
+
+def _regular(base: Path) -> tuple[Kind, Path] | None:
+    """The first of package, source, stub and extension that an import statement would take."""
+    if _exists(base / "__init__.py") or _exists(base / "__init__.pyi"):
+        return "package", base
+    for suffix in (*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES):
+        path = base.with_name(base.name + suffix)
+        if _exists(path):
+            return _file_kind(path)
+    return None
+
+
+def _namespace(base: Path) -> tuple[Kind, Path] | None:
+    """A folder without `__init__.py`, if a Python file stands in it or in a folder right in it."""
+    try:
+        entries = sorted(base.iterdir())[:1000] if base.is_dir() else []
+    except OSError:
+        # A folder that may not be listed is told as unreadable once it is really read.
+        return "namespace", base
+    python = any(entry.suffix in SOURCE_SUFFIXES for entry in entries)
+    nested = any(_exists(entry / "__init__.py") for entry in entries if entry.name.isidentifier())
+    return ("namespace", base) if python or nested else None
+
+
+def _accept(hit: tuple[Kind, Path], places: Places) -> Found | Missing:
+    """Name what was hit by where it really is, so that a module has one name however it was asked for."""
+    kind, path = hit
+    real = _real(path)
+    place = places.holding(real)
+    if place is None or not _exists(real):
+        return _outside(str(path), places)
+    parts = list(real.relative_to(place.path).parts)
+    if not parts:
+        return Missing("not_importable", f"{real} is a root itself; name a module in it.")
+    parts[-1] = parts[-1].split(".")[0] if kind in ("module", "stub", "extension") else parts[-1]
+    odd = next((part for part in parts if not _IDENTIFIER.fullmatch(part)), None)
+    if odd is not None:
+        return Missing(
+            "not_importable",
+            f"{real} has no dotted name from the root {place.path}, because "
+            f"{_quoted(odd)} is no ASCII identifier; add {real.parent} to the roots.",
+        )
+    return Found(".".join(parts), kind, place, real)
+
+
+def _without_source(found: Found) -> Missing | None:
+    if found.kind != "extension":
+        return None
+    return Missing(
+        "no_source",
+        f"{found.name} is a compiled extension ({found.path}) without a stub: there is no Python source to read.",
+    )
+
+
+def _not_found(name: str, parts: Sequence[str], places: Places, escaped: bool) -> Missing:
+    if escaped:
+        return _outside(name, places)
+    if parts[0] in sys.stdlib_module_names and not places.library:
+        return Missing(
+            "outside_roots",
+            f"{name} belongs to the interpreter's library, which the configuration leaves "
+            "out; set interpreter_library: true to let it be read.",
+        )
+    if name in sys.builtin_module_names:
+        version = ".".join(map(str, sys.version_info[:3]))
+        return Missing(
+            "no_source",
+            f"{name} is compiled into the interpreter (Python {version}): there is no Python source to read.",
+        )
+    parent = ".".join(parts[:-1])
+    near = f" {parent} exists, but has no module {parts[-1]}." if parent and _is_there(parent, places) else ""
+    return Missing("phantom", f"No module is named {name}.{near} Looked in: {places.told()}.")
+
+
+def _is_there(name: str, places: Places) -> bool:
+    return isinstance(_locate_name(name, places), Found)
+
+
+def _outside(asked: str, places: Places) -> Missing:
+    return Missing(
+        "outside_roots",
+        f"{_quoted(asked)} lies or leads outside what may be read ({places.told()}). Add "
+        "its folder to roots in the investigator's configuration, and grant read access.",
+    )
+
+
+def _real(path: str | Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "…")
+
+
+def open_beneath(place: Path, parts: Sequence[str]) -> int:
+    """Open a file or folder beneath a place, following no link. Raises OSError; the caller closes."""
+    handle = os.open(place, _OPEN | os.O_DIRECTORY)
+    for part in parts:
+        try:
+            deeper = os.open(part, _OPEN, dir_fd=handle)
+        finally:
+            os.close(handle)
+        handle = deeper
+    return handle
+
+
+def read_beneath(place: Path, parts: Sequence[str], limit: int) -> bytes:
+    """A regular file's bytes, at most `limit` + 1 of them, so that the caller sees that there are more."""
+    handle = open_beneath(place, parts)
+    with os.fdopen(handle, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(f"{parts[-1]} is not a regular file")
+        return stream.read(limit + 1)

@@ -1,0 +1,133 @@
+"""The answer beside the file: there when the story ended, each signal once, nothing for others' stories."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.intent_router.answers import Answers
+from services.intent_router.folder import Claim, Folder
+from services.intent_router.logic import root_key
+from signals.ids import uuid7
+from tests.unit.intent_router.rig import CATALOGUE, root_id
+
+
+@dataclass(frozen=True)
+class Ended:
+    signal: str
+    correlation_id: str | None
+    id: str = field(default_factory=uuid7)
+    source: str = "capability_integrator"
+    timestamp: str = "2026-01-01T00:00:00.000000Z"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return CATALOGUE[self.signal].examples[0]
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Answers:
+    folder = Folder(tmp_path / "intents", uuid7)
+    folder.ensure()
+    return Answers(folder, root_id)
+
+
+def story_of(answers: Answers) -> tuple[Claim, str]:
+    (answers.folder.root / "a.json").write_text("{}")
+    claim = answers.folder.claim("a.json")
+    assert claim is not None
+    answers.open(claim)
+    return claim, root_id(root_key(claim.claim_id))
+
+
+def written(answers: Answers, claim: Claim) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((answers.folder.done / f"{claim.name}.answer.json").read_text())
+    return found
+
+
+def test_an_integrated_module_is_named_with_its_key(answers: Answers) -> None:
+    """The person would have to search the signals for what became of the question."""
+    claim, story = story_of(answers)
+    answers.record(Ended("Q_INVESTIGATION_COMPLETE", story), ends=False)
+    assert not list(answers.folder.done.glob("*.answer.json"))
+    end = Ended("Q_MODULE_INTEGRATED", story)
+    answers.record(end, ends=True)
+    found = written(answers, claim)
+    assert found["outcome"] == "integrated"
+    assert found["capability_key"] == end.facts["capability_key"]
+    assert found["found"] == CATALOGUE["Q_INVESTIGATION_COMPLETE"].examples[0]["summary"]
+    assert found["file"] == "a.json"
+    assert found["see"] == f"signal-tap trace {story}"
+
+
+@pytest.mark.parametrize(
+    ("signal", "outcome"),
+    [
+        ("Q_INVESTIGATION_FAILED", "failed"),
+        ("Q_INVESTIGATION_TIMEOUT", "timed out"),
+        ("Q_INTEGRATION_SKIPPED", "skipped"),
+        ("Q_INTEGRATION_FAILED", "failed"),
+    ],
+)
+def test_a_story_that_ends_badly_is_answered_too(answers: Answers, signal: str, outcome: str) -> None:
+    """Silence would look like work that goes on."""
+    claim, story = story_of(answers)
+    answers.record(Ended(signal, story), ends=True)
+    assert written(answers, claim)["outcome"] == outcome
+
+
+def test_a_redelivered_ending_is_written_once_and_a_second_one_is_added(answers: Answers) -> None:
+    """The answer would grow with every restart, or forget the first ending."""
+    claim, story = story_of(answers)
+    first, second = Ended("Q_INTEGRATION_SKIPPED", story), Ended("Q_INVESTIGATION_FAILED", story)
+    for signal in (first, first, second, first):
+        answers.record(signal, ends=True)
+    found = written(answers, claim)
+    assert [entry["id"] for entry in found["signals"]] == [first.id, second.id]
+    assert found["ended_by"] == "Q_INVESTIGATION_FAILED"
+
+
+def test_an_answer_lost_after_its_note_is_written_by_the_redelivery(answers: Answers) -> None:
+    """A crash between the two writes would leave the question without an answer."""
+    claim, story = story_of(answers)
+    end = Ended("Q_INTEGRATION_SKIPPED", story)
+    path = answers.record(end, ends=True)
+    assert path is not None
+    path.unlink()
+    answers.record(end, ends=True)
+    assert written(answers, claim)["ended_by"] == "Q_INTEGRATION_SKIPPED"
+
+
+def test_an_answer_may_come_before_the_file_is_moved(answers: Answers) -> None:
+    """A fast investigator ends the story while the file still stands in working/."""
+    claim, story = story_of(answers)
+    assert answers.record(Ended("Q_INTEGRATION_SKIPPED", story), ends=True)
+    answers.folder.finish(claim)
+    assert (answers.stories / story).read_text() == "{}"
+
+
+@pytest.mark.parametrize("story", [None, "", uuid7(), "../../etc/passwd", ".."])
+def test_a_story_that_no_file_began_is_ignored(answers: Answers, story: str | None) -> None:
+    """Every story of the machine would leave files here."""
+    story_of(answers)
+    assert answers.record(Ended("Q_INTEGRATION_SKIPPED", story), ends=True) is None
+    assert not list(answers.folder.done.glob("*.answer.json"))
+
+
+def test_a_refused_claim_leaves_no_note(answers: Answers) -> None:
+    """Notes of files that were never routed would pile up."""
+    claim, story = story_of(answers)
+    answers.forget(claim)
+    assert answers.claim_of(story) is None
+
+
+def test_old_notes_are_pruned(answers: Answers) -> None:
+    """The notes would outlive the files by years."""
+    _, story = story_of(answers)
+    assert answers.prune(0) == 0
+    assert answers.prune((answers.stories / story).lstat().st_mtime + 1) == 1
+    assert answers.claim_of(story) is None

@@ -1,0 +1,112 @@
+"""Manifests. If this fails, the bus and a daemon disagree on what the daemon may do."""
+
+import pytest
+import yaml
+
+from services.runtime.manifest import MAIN, Manifest, load_all, packaged, with_overlays
+from signals.catalogue import Catalogue
+from signals.errors import ManifestError
+
+GREETER = {"daemon": "greeter", "description": "Greets", "consumes": ["Q_USER_VOICE"], "emits": ["Q_SPEAK"]}
+
+
+def parsed(**fields) -> Manifest:
+    return Manifest.parse({**GREETER, **fields})
+
+
+def test_every_packaged_manifest_fits_the_catalogue():
+    """Ligand's own daemons start."""
+    catalogue = Catalogue.load()
+    found = [Manifest.load(path) for path in packaged()]
+    assert {manifest.daemon for manifest in found} >= {"bus", "intent_router", "investigator", "capability_integrator"}
+    for manifest in found:
+        manifest.check(catalogue)
+
+
+def test_defaults_are_the_careful_ones():
+    """One signal at a time, five minutes, from now on."""
+    manifest = parsed()
+    assert (manifest.lanes, manifest.max_handling_s, manifest.start) == ({MAIN: 1}, 300.0, "new")
+    assert {"Q_SPEAK", "Q_HEARTBEAT", "Q_DAEMON_READY"} <= manifest.may_emit
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"emits": ["Q_*"]}, "emits"),
+        ({"consumes": ["speak"]}, "consumes"),
+        ({"consumes": [{"signal": "Q_SPEAK", "lane": "fast"}]}, "fast"),
+        ({"in_flight": 0}, "in_flight"),
+        ({"daemon": "Greeter"}, "daemon"),
+        ({"unheard_of": 1}, "unheard_of"),
+        ({"start": "yesterday"}, "start"),
+    ],
+)
+def test_what_is_wrong_is_named(fields, named):
+    """A typing error is found before anything starts."""
+    with pytest.raises(ManifestError, match=named):
+        parsed(**fields)
+
+
+def test_a_signal_without_a_contract_is_refused():
+    """Nobody waits for a signal that cannot exist."""
+    with pytest.raises(ManifestError, match="Q_NO_SUCH"):
+        parsed(emits=["Q_NO_SUCH"]).check(Catalogue.load())
+
+
+def test_conditions_decide_by_facts_and_lanes_come_first():
+    """Urgent work has a lane of its own, whatever the order in the file."""
+    manifest = parsed(
+        consumes=[
+            "Q_CURIOSITY_INVESTIGATE",
+            {"signal": "Q_CURIOSITY_INVESTIGATE", "where": {"priority": ["critical", "high"]}, "lane": "fast"},
+        ],
+        lanes={"fast": {"in_flight": 2}},
+    )
+    first, second = manifest.subscriptions(Catalogue.load()["Q_CURIOSITY_INVESTIGATE"])
+    assert (first.lane, second.lane) == ("fast", MAIN)
+    assert first.matches({"priority": "high"})
+    assert not first.matches({"priority": "low"})
+    assert not first.matches({})
+
+
+def test_terminal_and_live_narrow_a_glob():
+    """`Q_*` with `terminal` means the ends of stories, and a glob never means live signals."""
+    catalogue = Catalogue.load()
+    everything, ends = parsed(consumes=["Q_*"]), parsed(consumes=[{"signal": "Q_*", "terminal": True}])
+    taken = {name for name, contract in catalogue.items() if everything.subscriptions(contract)}
+    assert "Q_HEARTBEAT" not in taken
+    assert "Q_INVESTIGATION_COMPLETE" in taken
+    assert not ends.subscriptions(catalogue["Q_INVESTIGATION_COMPLETE"])
+    assert ends.subscriptions(catalogue["Q_MODULE_INTEGRATED"])
+
+
+def test_an_instance_gets_its_own_name_in_conditions():
+    """model_worker@research hears the requests for research alone."""
+    template = parsed(instances=True, consumes=[{"signal": "Q_MODEL_REQUEST", "where": {"role": "$instance"}}])
+    [line] = template.instance("research").consumes
+    assert line.matches({"role": "research"})
+    assert not line.matches({"role": "primary"})
+
+
+def write(folder, name, content):
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(yaml.safe_dump(content))
+
+
+def test_an_overlay_adds_emits_and_nothing_else(tmp_path):
+    """A user's route may send a user's signal, and a file in daemons.d cannot take a daemon's place."""
+    write(tmp_path, "more.yaml", {"overlay": "intent_router", "emits": ["Q_SPEAK"]})
+    assert "Q_SPEAK" in load_all(tmp_path)["intent_router"].emits
+    [path] = [path for path in packaged() if path.parent.name == "intent_router"]
+    assert "Q_SPEAK" in with_overlays(Manifest.load(path), tmp_path).emits
+    write(tmp_path, "more.yaml", {"overlay": "intent_router", "consumes": ["Q_SPEAK"]})
+    with pytest.raises(ManifestError, match="only add emits"):
+        load_all(tmp_path)
+
+
+def test_a_name_cannot_be_taken_over(tmp_path):
+    """A user's manifest does not redefine a daemon of Ligand's."""
+    write(tmp_path, "mine.yaml", {**GREETER, "daemon": "investigator"})
+    with pytest.raises(ManifestError, match="already described"):
+        load_all(tmp_path)
