@@ -5,7 +5,6 @@ A turn is: receive what has come, let time pass, commit once, then answer, deliv
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from services.bus.lanes import Hand, Lane
 from services.bus.mirror import Mirror
 from services.bus.quota import Quota
 from services.bus.records import Admitted, Aside, Cause, Deadline
+from services.bus.registration import Registration
 from services.bus.registry import Registry
 from services.bus.sessions import Session, Sessions, has_ended, open_pidfd
 from services.bus.store import Store
@@ -38,7 +38,9 @@ from signals.errors import (
     MalformedError,
     NotInHandError,
     PressureError,
+    SchemaError,
     UnauthorisedError,
+    UnknownSessionError,
     UsageError,
 )
 from signals.ids import derive, uuid7
@@ -85,7 +87,6 @@ class Core:
     ) -> None:
         self.store = store
         self.catalogue = catalogue
-        self.registry = registry
         self.access = access
         self.dead = dead
         self.mirror = mirror
@@ -105,7 +106,7 @@ class Core:
         self._quota = quota
         self._outbox: list[tuple[bytes, list[bytes]]] = []
         self._committed: list[Admitted] = []
-        self._waiters: dict[str, Waiter] = {}
+        self._waiters: dict[tuple[str | None, str | None], Waiter] = {}
         self._touched: set[Lane] = set()
         self._replies: list[Callable[[], None]] = []
         self._ops = {
@@ -117,54 +118,15 @@ class Core:
             wire.DETACH: self._detach,
         }
         self.query: Callable[[Peer, dict[str, Any]], Any] | None = None
+        self.registration = Registration(store, self.lanes, self._bury)
         self.register(registry)
 
     # -- registration --------------------------------------------------------------------------------
 
     def register(self, registry: Registry) -> None:
         """Take the consumers of a registry; those that are gone dead-letter what they had not settled."""
-        cursors = self.store.cursors()
-        asides: dict[str, list[Aside]] = {}
-        for consumer, aside in self.store.asides():
-            asides.setdefault(consumer, []).append(aside)
-        for key, spec in registry.lanes.items():
-            if key in self.lanes:
-                self.lanes[key].spec = spec
-                self._note_names(key, spec.names)
-                continue
-            if key not in cursors:
-                cursors[key] = (0 if spec.start == "all" else self.head, 0.0)
-                self.store.register(key, spec.daemon, cursors[key][0])
-            self._note_names(key, spec.names)
-            self.lanes[key] = Lane(spec, cursors[key][0], asides.get(key, []), self.store)
-        for key in set(cursors) - registry.lanes.keys():
-            self._abandon(key, cursors[key][0], asides.get(key, []))
         self.registry = registry
-
-    def _note_names(self, key: str, names: frozenset[str]) -> None:
-        """Remember what a lane consumes, for the day when its manifest is gone."""
-        text = orjson.dumps(sorted(names)).decode()
-        if self.store.meta(f"names:{key}") != text:
-            self.store.put_meta(f"names:{key}", text)
-
-    def _abandon(self, key: str, cursor: int, asides: list[Aside]) -> None:
-        """A consumer that no manifest lists any more: what it had in hand or aside becomes dead letters."""
-        lane = self.lanes.pop(key, None)
-        waiting = list(lane.asides.values()) if lane else asides
-        for aside in waiting:
-            raw = aside.envelope or self.store.envelope(aside.seq)
-            if raw is not None:
-                self._bury("undeliverable", f"The consumer {key} is no longer listed.", key, raw, aside)
-        for seq, raw in self._unread_of(key, lane.cursor if lane else cursor):
-            self._bury("undeliverable", f"The consumer {key} is no longer listed.", key, raw, Aside(seq))
-        self.store.unregister(key)
-
-    def _unread_of(self, key: str, cursor: int) -> list[tuple[int, bytes]]:
-        names = orjson.loads(self.store.meta(f"names:{key}", "[]"))
-        if not names:
-            return []
-        rows, _ = self.store.page(cursor, names, 10_000, 1 << 60)
-        return [(seq, raw) for seq, _, raw in rows]
+        self.registration.apply(registry, self.catalogue, self.head, self.clock.now())
 
     # -- a turn --------------------------------------------------------------------------------------
 
@@ -183,6 +145,9 @@ class Core:
 
     def _dispatch(self, identity: bytes, peer: Peer, frames: list[bytes]) -> None:
         op, request = frames[0], frames[1]
+        stranger = self.sessions.at(identity)
+        if stranger is not None and stranger.peer != peer:  # the connection was lost, and its routing id taken over
+            self.end(stranger, crashed=has_ended(stranger))
         if op == wire.LIVE:
             return self._live(identity, peer, frames[2:])
         header = headers.parse(frames[2]) if len(frames) > 2 else {}
@@ -204,28 +169,28 @@ class Core:
             self.store.put_meta("running_s", self.clock.now())
             self.store.commit()
             self.dead.flush()
+        committed, self._committed, head = self._committed, [], self.head
         outbox, self._outbox = self._outbox, []
         for identity, frames in outbox:
-            self._send(identity, frames)
-        self._publish()
+            self._send(identity, frames)  # may end a session, and so journal more: that is the next commit's
+        self._publish(committed, head)
 
-    def _publish(self) -> None:
-        committed, self._committed = self._committed, []
+    def _publish(self, committed: list[Admitted], head: int) -> None:
         for admitted in committed:
             if admitted.seq:
                 for key in self.registry.lanes_for(admitted.name, admitted.facts):
                     self.lanes[key].offer(admitted)
-                if admitted.causation_id in self._waiters:
+                if self._waiters:
                     self._answer_if_waited(admitted)
             else:
                 self._to_listeners(admitted)
             self.mirror.publish(admitted.name, admitted.raw)
-        self.published = self.head
+        self.published = head
 
     def keep_time(self) -> None:
         """Write the running time and the cursors of idle lanes, so that a later start knows them."""
         self._touched.update(lane for lane in self.lanes.values() if lane.caught_up)
-        if len(self.deadlines):
+        if len(self.deadlines) or any(lane.asides for lane in self.lanes.values()):
             self.store.put_meta("running_s", self.clock.now())
 
     def _ok(self, identity: bytes, request: bytes, body: Any) -> None:
@@ -240,10 +205,10 @@ class Core:
     def _emit(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], raws: list[bytes]) -> None:
         session = self.sessions.find(identity, peer)
         if session is None and header.get("attached"):
-            self.sessions.need(identity, peer)
-        if not raws:
-            raise UsageError("An emit carries at least one signal.")
+            raise UnknownSessionError
         puts = self._puts(session, header)
+        if not raws and not puts:
+            raise UsageError("An emit carries at least one signal, or state to keep.")
         batch = Batch(peer, session.daemon if session else None, self._was_delivered_to(session))
         for raw in raws:
             self._admit_or_bury(raw, batch)
@@ -392,7 +357,7 @@ class Core:
         listens = frozenset(self.registry.daemons[daemon].listens)
         old = self.sessions.of(daemon)
         if old is not None:
-            self._replace(old, peer)
+            self._replace(old, identity, peer)
         session = Session(
             identity, daemon, peer, lanes, listens, str(header.get("version", ""))[:64], open_pidfd(peer.pid)
         )
@@ -404,8 +369,9 @@ class Core:
         state = {key: orjson.loads(value) for key, value in self.store.state(daemon).items()}
         self._ok(identity, request, {"epoch": self.epoch, "state": state, "settled": settled, "head": self.head})
 
-    def _replace(self, old: Session, peer: Peer) -> None:
-        if old.peer.pid != peer.pid and not has_ended(old):
+    def _replace(self, old: Session, identity: bytes, peer: Peer) -> None:
+        """The old session ends and hears of it, unless it is the same connection or its process is gone."""
+        if old.identity != identity and not has_ended(old):
             body = {
                 "code": "fenced",
                 "message": f"Process {peer.pid} has attached as {old.daemon} and takes its place.",
@@ -474,7 +440,7 @@ class Core:
     def pidfd_ready(self, pidfd: int) -> None:
         """A session's process has ended."""
         session = self.sessions.of_pidfd(pidfd)
-        if session is not None:
+        if session is not None and has_ended(session):  # the number may be another session's by now
             self.end(session, crashed=True)
 
     def unreachable(self, identity: bytes) -> None:
@@ -488,19 +454,14 @@ class Core:
         self.catalogue = self.admission.catalogue = catalogue
         self.access = self.admission.access = access
         self.deadlines.take_over(catalogue)
-        self.register(registry)
+        changed = self.registration.changes(registry)
         for session in self.sessions:
-            if session.daemon not in registry.daemons:
+            if session.daemon in changed or session.daemon not in registry.daemons:
                 self.end(session, crashed=False)
+                self._no(session.identity, b"", UnknownSessionError())  # its client attaches again, to its new lanes
             else:
-                self._relane(session)
-
-    def _relane(self, session: Session) -> None:
-        for spec in self.registry.lanes_of(session.daemon):
-            lane = self.lanes[spec.key]
-            if spec.lane not in session.lanes:
-                session.lanes[spec.lane] = lane
-                lane.credit = spec.in_flight
+                session.listens = frozenset(registry.daemons[session.daemon].listens)
+        self.register(registry)
 
     def drop_silent_sessions(self) -> None:
         """Sessions that have not been heard for a minute give back what they hold; they attach again if they live."""
@@ -560,12 +521,13 @@ class Core:
         hand = lane.take(now)
         if hand is None:
             return False
-        if expired(hand.raw, time.time()) or self.deadlines.is_over(hand.seq):
-            self.expired += 1
+        over = self.deadlines.is_over(hand.seq)
+        self.deadlines.delivered(hand.seq, lane.key, now)
+        if over or expired(hand.raw, time.time()):
+            self.expired += not over
             lane.settle(hand.seq)
             self._touched.add(lane)
             return True
-        self.deadlines.delivered(hand.seq, lane.key, now)
         aside, raw = hand.aside, hand.raw
         header: dict[str, Any] = {"lane": lane.spec.lane, "seq": hand.seq}
         if aside is not None:
@@ -612,7 +574,7 @@ class Core:
         puts = self._puts(session, header)
         if raws:
             handled = cause_of(orjson.loads(hand.raw), hand.seq)
-            batch = Batch(session.peer, session.daemon, self._was_delivered_to(session), handled)
+            batch = Batch(session.peer, session.daemon, self._was_delivered_to(session), handled, hand.answers)
             for raw in raws:
                 self._admit_in_settle(raw, batch)
         else:
@@ -626,6 +588,8 @@ class Core:
             batch.admitted.append(self._admit(raw, batch))
         except LoopError as error:
             self._refuse(raw, batch, error)
+        except LateError as error:
+            raise LateError(error.message, of="emit") from error  # what was handled is still in hand
 
     def _put_off(self, lane: Lane, hand: Hand, header: dict[str, Any]) -> None:
         aside = lane.aside_of(hand)
@@ -661,6 +625,7 @@ class Core:
             traceback=aside.traceback,
         )
         self._tell_dead(letter.number, letter.signal, daemon, reason, [cause_of(envelope, aside.seq)])
+        self.deadlines.delivered(aside.seq, consumer, self.clock.now())  # nobody else may: silence must be heard
 
     def _tell_dead(self, number: int, signal: str | None, daemon: str, reason: str, causes: list[Cause]) -> None:
         if signal == "Q_DEAD_LETTER_ADDED":
@@ -702,9 +667,10 @@ class Core:
             raise ConflictError("The answer on record is a failure from before; ask anew.", stale=True)
         self._ok(identity, request, {"seq": asked.seq, "id": asked.id})
         if found is not None:
+            hand.answers.append(cause_of(orjson.loads(found[1]), found[0]))
             self._outbox.append((identity, [wire.ANSWER, b"", orjson.dumps({"id": asked.id}), found[1]]))
         else:
-            self._waiters[asked.id] = Waiter(session, lane, hand.seq, answers)
+            self._waiters[asked.id, asked.source] = Waiter(session, lane, hand.seq, answers)
 
     def _admit_request(self, raw: bytes, batch: Batch) -> Admitted:
         try:
@@ -724,11 +690,14 @@ class Core:
         return None
 
     def _answer_if_waited(self, admitted: Admitted) -> None:
-        waiter = self._waiters[admitted.causation_id or ""]
-        if admitted.name not in waiter.answers:
+        asked = (admitted.causation_id, admitted.causation_source)
+        waiter = self._waiters.get(asked)
+        if waiter is None or admitted.name not in waiter.answers:
             return
-        del self._waiters[admitted.causation_id or ""]
-        if waiter.seq in waiter.lane.in_hand:
+        del self._waiters[asked]
+        hand = waiter.lane.in_hand.get(waiter.seq)
+        if hand is not None:
+            hand.answers.append(admitted.as_cause())
             header = orjson.dumps({"id": admitted.causation_id})
             self._send(waiter.session.identity, [wire.ANSWER, b"", header, admitted.raw])
 
@@ -738,16 +707,14 @@ class Core:
         """Emit the time-out of every request whose time has passed, and take it out of all hands."""
         now = self.clock.now()
         for deadline in self.deadlines.passed(now, self.is_paused):
-            self._time_out(deadline, now)
+            self._time_out(deadline)
 
-    def _time_out(self, deadline: Deadline, now: float) -> None:
+    def _time_out(self, deadline: Deadline) -> None:
         raw = self.store.envelope(deadline.seq)
         self.deadlines.timed_out(deadline)
         if raw is None:
             return
         request = orjson.loads(raw)
-        waited = deadline.within_s if deadline.delivered is not None else now - (deadline.queued_until or now)
-        name, facts = timeout_facts(request, self.catalogue, max(waited, 0.0))
         for key in self.registry.lanes_for(request["signal"], request["facts"]):
             lane = self.lanes[key]
             if deadline.seq in lane.in_hand:
@@ -755,7 +722,16 @@ class Core:
             if deadline.seq in lane.in_hand or deadline.seq in lane.asides:
                 lane.settle(deadline.seq)
                 self._touched.add(lane)
-        self.emit_own(name, facts, [cause_of(request, deadline.seq)], derive(deadline.id, SOURCE, 0, name, 0))
+        self._emit_timeout(deadline, request, raw)
+
+    def _emit_timeout(self, deadline: Deadline, request: dict[str, Any], raw: bytes) -> None:
+        try:
+            name, facts = timeout_facts(request, self.catalogue, in_queue=deadline.delivered is None)
+            signal_id = derive(deadline.id, SOURCE, deadline.seq, name, 0)
+            self.emit_own(name, facts, [cause_of(request, deadline.seq)], signal_id)
+        except SchemaError as error:  # contracts have changed since the request: say so where failures are kept
+            letter = self.dead.add("schema", f"Its time-out cannot be emitted: {error.message}", SOURCE, raw)
+            self._tell_dead(letter.number, letter.signal, SOURCE, "schema", [cause_of(request, deadline.seq)])
 
     def _cancel(self, lane: Lane, seq: int) -> None:
         session = self.sessions.of(lane.spec.daemon)
@@ -793,6 +769,28 @@ class Core:
         received = self.store.received_at(oldest) if oldest is not None else None
         return round(max(0.0, time.time() - received / 1e6), 3) if received else None
 
+    def used_bytes(self) -> int:
+        """Bytes of the journal that count against its budget: dead letters have one of their own."""
+        return max(0, self.store.used_bytes() - self.dead.table_bytes)
+
+    def skim(self, lane: Lane) -> None:
+        """Move the cursor of a lane that nobody attends over what is not its own, so that it holds none of that."""
+        if lane.caught_up or not lane.is_idle():
+            return
+        after = lane.cursor
+        for _ in range(PAGES_A_TURN):
+            found = self.store.first_after(lane.spec.names, after)
+            if found is None:
+                after = self.published
+                break
+            if self.belongs(lane, found[1], found[2]):
+                after = found[0] - 1
+                break
+            after = found[0]
+        if after > lane.cursor:
+            lane.pass_over(after)
+            self._touched.add(lane)
+
     # -- administration ------------------------------------------------------------------------------
 
     def pause(self, daemon: str) -> None:
@@ -813,12 +811,19 @@ class Core:
         self.store.put_meta("paused", orjson.dumps(self.paused).decode())
 
     def _resume_one(self, name: str) -> None:
-        held = {key for key in self.lanes if self.is_paused(key)}
-        since = self.paused.pop(name)
-        freed = {key for key in held if not self.is_paused(key)}
-        self.deadlines.extend(freed.__contains__, self.clock.now() - since)
+        """Give back the time since `name` was paused; where another pause goes on, only that until it began."""
+        held = {key: min(self._pauses(key)) for key in self.lanes if self._pauses(key)}
+        del self.paused[name]
+        now = self.clock.now()
+        for key, since in held.items():
+            self.deadlines.extend(key, min(self._pauses(key), default=now) - since)
 
-    def replay(self, letter_id: int) -> None:
+    def _pauses(self, key: str) -> list[float]:
+        """Since when a consumer is paused, under each name that holds it."""
+        daemon = key.split(".", maxsplit=1)[0]
+        return [self.paused[name] for name in {"*", daemon, daemon.split("@")[0]} if name in self.paused]
+
+    def replay(self, letter_id: int, peer: Peer) -> None:
         """Give a dead letter another chance: to its consumer alone, or as a new emit after a fresh check."""
         row = self.store.dead_letter(letter_id)
         if row is None or row[5] != "dead":
@@ -828,7 +833,7 @@ class Core:
         if letter.get("signal") is None:
             raise UsageError(f"The dead letter {letter_id} is no signal; it can only be dropped.")
         if consumer is None:
-            self._emit_again(letter)
+            self._emit_again(letter, peer)
         else:
             self._deliver_again(consumer, seq, generation, letter["signal"])
         self.store.mark_dead(number, "replayed")
@@ -842,7 +847,7 @@ class Core:
         kept = None if self.store.envelope(seq) else orjson.dumps(envelope)
         lane.put_off(Aside(seq, generation=generation + 1, due=self.clock.now(), replayed=1, envelope=kept))
 
-    def _emit_again(self, letter: dict[str, Any]) -> None:
+    def _emit_again(self, letter: dict[str, Any], peer: Peer) -> None:
         envelope = {
             k: v
             for k, v in letter["signal"].items()
@@ -850,7 +855,7 @@ class Core:
         }
         envelope |= {"id": uuid7(), "timestamp": rfc3339(time.time())}
         daemon = letter["daemon"] if letter["daemon"] in self.registry.daemons else None
-        batch = Batch(Peer(os.getuid(), os.getgid(), os.getpid()), daemon, lambda cause, found: True)
+        batch = Batch(peer, daemon, lambda cause, found: True)
         batch.admitted.append(self._admit(orjson.dumps(envelope), batch))
         self._check_roots(batch)
         self._write(batch, {})

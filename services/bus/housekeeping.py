@@ -75,7 +75,7 @@ class Housekeeping:
     def _prune(self) -> bool:
         """Prune one step by age and size; at pressure, make room. True when there may be more to do."""
         core, limits = self._core, self.limits
-        used = core.store.used_bytes()
+        used = core.used_bytes()
         free_to = self._needed_from() - 1
         oldest = core.store.oldest()
         gone = 0
@@ -85,6 +85,8 @@ class Housekeeping:
                 gone = core.store.prune(free_to, before, PRUNE_STEP)
             elif used > limits.budget_bytes * 0.85:
                 gone = core.store.prune(free_to, None, PRUNE_STEP)
+        if gone:
+            core.deadlines.forget(int(core.store.meta("pruned_to", 0)))
         core.store.give_back_pages()
         return bool(self._press(used)) or gone >= PRUNE_STEP
 
@@ -96,7 +98,10 @@ class Housekeeping:
         living = [
             lane for key, lane in core.lanes.items() if seen.get(key, 0.0) > limit or core.sessions.of(lane.spec.daemon)
         ]
-        return min((lane.needs_from() for lane in living), default=core.head + 1)
+        for lane in living:
+            core.skim(lane)
+        awaited = core.deadlines.oldest() or core.head + 1
+        return min([awaited, *(lane.needs_from() for lane in living)])
 
     # -- pressure ------------------------------------------------------------------------------------
 

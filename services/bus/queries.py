@@ -17,14 +17,13 @@ from signals.errors import UsageError
 class Queries:
     """Answers `query` requests. Watching is for people; changing too."""
 
-    def __init__(self, core: Core, used_bytes: Callable[[], int], budget_bytes: int) -> None:
+    def __init__(self, core: Core, budget_bytes: Callable[[], int]) -> None:
         self._core = core
-        self._used_bytes = used_bytes
         self._budget = budget_bytes
         self._started = time.time()
-        self._asked: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "status": lambda _: self.status(),
-            "consumers": lambda _: self.consumers(),
+        self._asked: dict[str, Callable[[dict[str, Any], Peer], Any]] = {
+            "status": lambda *_: self.status(),
+            "consumers": lambda *_: self.consumers(),
             "pause": self._pause,
             "resume": self._resume,
             "dead.replay": self._replay,
@@ -37,7 +36,7 @@ class Queries:
         handler = self._asked.get(str(header.get("what")))
         if handler is None:
             raise UsageError(f"The bus can be asked for {', '.join(self._asked)}; not for {header.get('what')!r}.")
-        return handler(header)
+        return handler(header, peer)
 
     def status(self) -> dict[str, Any]:
         """The bus and its daemons at a glance. Sizes in bytes, times in Unix seconds."""
@@ -47,12 +46,13 @@ class Queries:
             "pid": os.getpid(),
             "started_at": self._started,
             "head": core.head,
-            "journal_bytes": self._used_bytes(),
-            "budget_bytes": self._budget,
+            "journal_bytes": core.used_bytes(),
+            "budget_bytes": self._budget(),
             "paused": sorted(core.paused),
             "refusing_roots": core.refusing_roots,
             "dead_letters": core.store.dead_counts(),
             "refusals_not_kept": core.dead.not_kept,
+            "dead_letters_pruned": core.dead.pruned,
             "expired": core.expired,
             "open_deadlines": len(core.deadlines),
             "daemons": [self._daemon(name) for name in sorted(core.registry.daemons) if name != "bus"],
@@ -93,19 +93,19 @@ class Queries:
             "paused": core.is_paused(lane.spec.daemon),
         }
 
-    def _pause(self, header: dict[str, Any]) -> Any:
+    def _pause(self, header: dict[str, Any], _: Peer) -> Any:
         self._core.pause(str(header.get("daemon", "*")))
         return {"paused": sorted(self._core.paused)}
 
-    def _resume(self, header: dict[str, Any]) -> Any:
+    def _resume(self, header: dict[str, Any], _: Peer) -> Any:
         self._core.resume(str(header.get("daemon", "*")))
         return {"paused": sorted(self._core.paused)}
 
-    def _replay(self, header: dict[str, Any]) -> Any:
-        self._core.replay(_number(header))
+    def _replay(self, header: dict[str, Any], peer: Peer) -> Any:
+        self._core.replay(_number(header), peer)
         return {"replayed": _number(header)}
 
-    def _drop(self, header: dict[str, Any]) -> Any:
+    def _drop(self, header: dict[str, Any], _: Peer) -> Any:
         self._core.drop(_number(header))
         return {"dropped": _number(header)}
 

@@ -34,6 +34,7 @@ from signals.envelope import rfc3339
 from signals.errors import ConfigError, LigandError
 from signals.ids import uuid7
 from signals.paths import Paths
+from signals.wire import LIVE
 
 EXIT_CONFIG = 78
 EXIT_JOURNAL = 1
@@ -50,6 +51,7 @@ class Server:
     def __init__(self, paths: Paths, config: Mapping[str, Any], manifest: Manifest) -> None:
         """Take the address, open the journal, register the consumers. Raises `ConfigError`, `ManifestError`."""
         self.paths = paths
+        self.config = config
         self.manifest = manifest
         self.log = logs.configure("bus", level=config["log_level"])
         self.notify = Notifier()
@@ -64,7 +66,7 @@ class Server:
         self.context = zmq.Context()
         self.router, publisher = _bind(self.context, paths)
         self.mirror = Mirror(publisher, epoch)
-        quota = Quota(config["quota"]["roots_per_s"], config["quota"]["burst"])
+        self.quota = Quota(config["quota"]["roots_per_s"], config["quota"]["burst"])
         self.dead = DeadLetters(self.store, paths.dead_letters)
         self.core = Core(
             self.store,
@@ -74,13 +76,12 @@ class Server:
             self.dead,
             mirror=self.mirror,
             send=self._send,
-            quota=quota,
+            quota=self.quota,
             epoch=epoch,
             max_hops=config["max_hops"],
         )
-        limits = Limits.of(config)
-        self.housekeeping = Housekeeping(self.core, limits)
-        self.core.query = Queries(self.core, self.store.used_bytes, limits.budget_bytes)
+        self.housekeeping = Housekeeping(self.core, Limits.of(config))
+        self.core.query = Queries(self.core, lambda: self.housekeeping.limits.budget_bytes)
         self._poll = select.poll()
         self._pidfds: set[int] = set()
         self._next_beat = 0.0
@@ -157,6 +158,8 @@ class Server:
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
+            if frames[0] == LIVE:  # lossy by contract; who does not keep up misses some
+                return
             self.core.unreachable(identity)
 
     def _beat(self) -> None:
@@ -234,10 +237,21 @@ class Server:
         except LigandError as error:
             self.log.error("reload_refused", error=error.message)
         else:
-            self.core.take_over(catalogue, registry, Access(config["access"], registry.daemons))
-            self.housekeeping.limits = Limits.of(config)
+            self._go_by(config, catalogue, registry)
             self.log.info("reloaded", consumers=len(self.core.lanes))
         self.notify.ready()
+
+    def _go_by(self, config: Mapping[str, Any], catalogue: Catalogue, registry: Registry) -> None:
+        """From now on these hold, and are on disk as far as they have to be."""
+        changed = configuration.changed_keys(self.config, config)
+        self.config = config
+        self.core.take_over(catalogue, registry, Access(config["access"], registry.daemons))
+        self.core.admission.max_hops = config["max_hops"]
+        self.quota.set(config["quota"]["roots_per_s"], config["quota"]["burst"])
+        self.housekeeping.limits = Limits.of(config)
+        self.log = logs.configure("bus", level=config["log_level"])
+        self.core.emit_own("Q_CONFIGURATION_RELOADED", {"daemon": "bus", "changed": changed}, [])
+        self.core.commit()
 
 
 def _registry(paths: Paths, catalogue: Catalogue, config: Mapping[str, Any]) -> Registry:
