@@ -14,6 +14,8 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from signals.frames import receive, send
+
 RECONNECT_MS = 50
 
 
@@ -44,7 +46,7 @@ class Link:
 
     def send(self, frames: list[bytes]) -> None:
         """Hand a message over; it waits while the bus is not there."""
-        self._socket.send_multipart(frames, zmq.NOBLOCK)
+        send(self._socket, frames)
         if not self._draining:
             # the descriptor tells of changes only, and sending may have swallowed one
             self._draining = True
@@ -54,7 +56,7 @@ class Link:
         self._draining = False
         while not self.closed:
             try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                frames = receive(self._socket)
             except zmq.Again:
                 return
             self._on_message(frames)

@@ -45,6 +45,7 @@ class Housekeeping:
 
     def __init__(self, core: Core, limits: Limits) -> None:
         self._core = core
+        self._state = core.state
         self.limits = limits
         self._lagging: set[str] = set()
         self._pressed: str | None = None
@@ -54,7 +55,7 @@ class Housekeeping:
         """Do what is due; all of it goes with the next commit."""
         now = time.monotonic()
         if self._due("sessions", now, 5.0):
-            self._core.drop_silent_sessions()
+            self._core.attaching.drop_silent()
         if self._due("time", now, 5.0):
             self._core.keep_time()
         if self._due("lag", now, 5.0):
@@ -74,42 +75,44 @@ class Housekeeping:
 
     def _prune(self) -> bool:
         """Prune one step by age and size; at pressure, make room. True when there may be more to do."""
-        core, limits = self._core, self.limits
-        used = core.used_bytes()
+        state, limits = self._state, self.limits
+        used = state.used_bytes()
         free_to = self._needed_from() - 1
-        oldest = core.store.oldest()
+        oldest = state.store.oldest()
         gone = 0
         if oldest is not None and oldest[0] <= free_to:
             before = int((time.time() - limits.keep_s) * 1e6)
             if oldest[1] < before:
-                gone = core.store.prune(free_to, before, PRUNE_STEP)
+                gone = state.store.prune(free_to, before, PRUNE_STEP)
             elif used > limits.budget_bytes * 0.85:
-                gone = core.store.prune(free_to, None, PRUNE_STEP)
+                gone = state.store.prune(free_to, None, PRUNE_STEP)
         if gone:
-            core.deadlines.forget(int(core.store.meta("pruned_to", 0)))
-        core.store.give_back_pages()
+            state.deadlines.forget(int(state.store.meta("pruned_to", 0)))
+        state.store.give_back_pages()
         return bool(self._press(used)) or gone >= PRUNE_STEP
 
     def _needed_from(self) -> int:
         """The lowest `seq` that a living consumer still needs."""
-        core = self._core
-        seen = {key: at for key, (_, at) in core.store.cursors().items()}
+        state = self._state
+        seen = {key: at for key, (_, at) in state.store.cursors().items()}
         limit = time.time() - GONE_AFTER_S
         living = [
-            lane for key, lane in core.lanes.items() if seen.get(key, 0.0) > limit or core.sessions.of(lane.spec.daemon)
+            lane
+            for key, lane in state.lanes.items()
+            if seen.get(key, 0.0) > limit or state.sessions.of(lane.spec.daemon)
         ]
         for lane in living:
-            core.skim(lane)
-        awaited = core.deadlines.oldest() or core.head + 1
+            state.skim(lane)
+        awaited = state.deadlines.oldest() or state.head + 1
         return min([awaited, *(lane.needs_from() for lane in living)])
 
     # -- pressure ------------------------------------------------------------------------------------
 
     def _press(self, used: int) -> bool:
         """At 90 % bury the furthest laggard's oldest signals; at 95 % refuse roots. True when it made room."""
-        core, budget = self._core, self.limits.budget_bytes
+        state, budget = self._state, self.limits.budget_bytes
         full, pressed = used >= budget * 0.95, used >= budget * 0.90
-        core.refusing_roots = _full_words(used, budget) if full else None
+        state.refusing_roots = _full_words(used, budget) if full else None
         action = "refusing_roots" if full else "burying" if pressed else None
         if action != self._pressed:
             self._pressed = action
@@ -119,54 +122,56 @@ class Housekeeping:
     def _tell_pressure(self, used: int, action: str | None) -> None:
         words = {"refusing_roots": "refusing_roots", "burying": "dead_lettering", None: "relieved"}
         facts = {"used_bytes": used, "budget_bytes": self.limits.budget_bytes, "action": words[action]}
-        self._core.emit_own("Q_JOURNAL_PRESSURE", facts, [])
+        self._core.journaling.own("Q_JOURNAL_PRESSURE", facts, [])
 
     def _bury_oldest(self) -> bool:
         """Dead-letter the oldest signals of the consumer that is furthest behind."""
-        core = self._core
-        lanes = [lane for lane in core.lanes.values() if core.lag_of(lane)]
+        state = self._state
+        lanes = [lane for lane in state.lanes.values() if state.lag_of(lane)]
         if not lanes:
             return False
         lane = min(lanes, key=Lane.needs_from)
         count = 0
         for seq, raw, aside in self._oldest_of(lane):
-            core.bury_for_pressure(lane, seq, raw, aside)
+            self._core.burying.for_pressure(lane, seq, raw, aside)
             count += 1
         return count > 0
 
     def _oldest_of(self, lane: Lane) -> Iterator[tuple[int, bytes, Aside]]:
-        core = self._core
+        state = self._state
         for seq in sorted(lane.asides)[:PRESSURE_STEP]:
-            raw = lane.asides[seq].envelope or core.store.envelope(seq)
+            raw = lane.asides[seq].envelope or state.store.envelope(seq)
             if raw is not None and seq not in lane.in_hand:
                 yield seq, raw, lane.asides[seq]
         if lane.asides or lane.in_hand:
             return
-        rows, _ = core.store.page(lane.cursor, lane.spec.names, PRESSURE_STEP, 1 << 60)
+        rows, _ = state.store.page(lane.cursor, lane.spec.names, PRESSURE_STEP, 1 << 60)
         for seq, name, raw in rows:
-            if core.belongs(lane, name, raw):
+            if state.belongs(lane, name, raw):
                 yield seq, raw, Aside(seq)
 
     # -- lag -----------------------------------------------------------------------------------------
 
     def _watch_lag(self) -> None:
         """Speak when a consumer falls behind, and when it has caught up; not in between."""
-        for key, lane in self._core.lanes.items():
-            lag, age = self._core.lag_of(lane), self._core.oldest_age_s(lane) or 0.0
+        for key, lane in self._state.lanes.items():
+            lag, age = self._state.lag_of(lane), self._state.oldest_age_s(lane) or 0.0
             behind = lag > self.limits.lag_signals or (lag > 0 and age > self.limits.lag_age_s)
             caught_up = lag <= self.limits.lag_signals / 2 and age <= self.limits.lag_age_s / 2
             if behind and key not in self._lagging:
                 self._lagging.add(key)
-                self._core.emit_own("Q_CONSUMER_LAGGING", {"consumer": key, "lag": lag, "oldest_age_s": age}, [])
+                self._core.journaling.own("Q_CONSUMER_LAGGING", {"consumer": key, "lag": lag, "oldest_age_s": age}, [])
             elif caught_up and key in self._lagging:
                 self._lagging.discard(key)
-                self._core.emit_own("Q_CONSUMER_RECOVERED", {"consumer": key, "lag": lag, "oldest_age_s": age}, [])
+                self._core.journaling.own(
+                    "Q_CONSUMER_RECOVERED", {"consumer": key, "lag": lag, "oldest_age_s": age}, []
+                )
 
     # -- dead letters --------------------------------------------------------------------------------
 
     def _prune_dead(self) -> None:
         before = int((time.time() - self.limits.keep_s) * 1e6)
-        self._core.dead.prune(before, self.limits.dead_budget_bytes)
+        self._state.dead.prune(before, self.limits.dead_budget_bytes)
 
 
 def _full_words(used: int, budget: int) -> str:

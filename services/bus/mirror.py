@@ -7,6 +7,7 @@ import time
 import orjson
 import zmq
 
+from signals.frames import send
 from signals.wire import BEACON
 
 BEACON_EVERY_S = 1.0
@@ -52,6 +53,6 @@ class Mirror:
 
     def _send(self, frames: list[bytes]) -> None:
         try:
-            self.socket.send_multipart(frames, zmq.NOBLOCK, copy=True)
+            send(self.socket, frames)
         except zmq.Again:  # XPUB drops for slow watchers itself; it never blocks unless told to
             self._counts["_dropped"] = self._counts.get("_dropped", 0) + 1

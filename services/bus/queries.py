@@ -9,16 +9,18 @@ from typing import Any
 
 from services.bus import headers
 from services.bus.access import Peer
-from services.bus.core import Core
+from services.bus.administration import Administration
 from services.bus.lanes import Lane
-from signals.errors import UsageError
+from services.bus.state import State
+from signals.errors import UnauthorisedError, UsageError
 
 
 class Queries:
     """Answers `query` requests. Watching is for people; changing too."""
 
-    def __init__(self, core: Core, budget_bytes: Callable[[], int]) -> None:
-        self._core = core
+    def __init__(self, state: State, administration: Administration, budget_bytes: Callable[[], int]) -> None:
+        self._state = state
+        self._administration = administration
         self._budget = budget_bytes
         self._started = time.time()
         self._asked: dict[str, Callable[[dict[str, Any], Peer], Any]] = {
@@ -32,7 +34,8 @@ class Queries:
 
     def __call__(self, peer: Peer, header: dict[str, Any]) -> Any:
         """The answer to `{"what": …}`. Raises `UnauthorisedError`, `UsageError`."""
-        self._core.need_person(peer)
+        if not self._state.access.is_person(peer):
+            raise UnauthorisedError(f"uid {peer.uid} may not ask this of the bus.")
         handler = self._asked.get(str(header.get("what")))
         if handler is None:
             raise UsageError(f"The bus can be asked for {', '.join(self._asked)}; not for {header.get('what')!r}.")
@@ -40,32 +43,32 @@ class Queries:
 
     def status(self) -> dict[str, Any]:
         """The bus and its daemons at a glance. Sizes in bytes, times in Unix seconds."""
-        core = self._core
+        state = self._state
         return {
-            "epoch": core.epoch,
+            "epoch": state.epoch,
             "pid": os.getpid(),
             "started_at": self._started,
-            "head": core.head,
-            "journal_bytes": core.used_bytes(),
+            "head": state.head,
+            "journal_bytes": state.used_bytes(),
             "budget_bytes": self._budget(),
-            "paused": sorted(core.paused),
-            "refusing_roots": core.refusing_roots,
-            "dead_letters": core.store.dead_counts(),
-            "refusals_not_kept": core.dead.not_kept,
-            "dead_letters_pruned": core.dead.pruned,
-            "expired": core.expired,
-            "open_deadlines": len(core.deadlines),
-            "daemons": [self._daemon(name) for name in sorted(core.registry.daemons) if name != "bus"],
+            "paused": sorted(state.paused),
+            "refusing_roots": state.refusing_roots,
+            "dead_letters": state.store.dead_counts(),
+            "refusals_not_kept": state.dead.not_kept,
+            "dead_letters_pruned": state.dead.pruned,
+            "expired": state.expired,
+            "open_deadlines": len(state.deadlines),
+            "daemons": [self._daemon(name) for name in sorted(state.registry.daemons) if name != "bus"],
         }
 
     def _daemon(self, name: str) -> dict[str, Any]:
-        core = self._core
-        session = core.sessions.of(name)
-        state = str(session.health.get("state", "ready")) if session else "absent"
-        lag = sum(core.lag_of(lane) for lane in core.lanes.values() if lane.spec.daemon == name)
+        state = self._state
+        session = state.sessions.of(name)
+        condition = str(session.health.get("state", "ready")) if session else "absent"
+        lag = sum(state.lag_of(lane) for lane in state.lanes.values() if lane.spec.daemon == name)
         return {
             "daemon": name,
-            "state": "paused" if core.is_paused(name) else state,
+            "state": "paused" if state.is_paused(name) else condition,
             "ready": session is not None and not session.stopping,
             "pid": session.peer.pid if session else None,
             "version": session.version if session else None,
@@ -76,37 +79,37 @@ class Queries:
 
     def consumers(self) -> list[dict[str, Any]]:
         """Every consumer: cursor, lag, what is in hand or aside."""
-        return [self._consumer(lane) for _, lane in sorted(self._core.lanes.items())]
+        return [self._consumer(lane) for _, lane in sorted(self._state.lanes.items())]
 
     def _consumer(self, lane: Lane) -> dict[str, Any]:
-        core = self._core
+        state = self._state
         return {
             "consumer": lane.key,
             "cursor": lane.cursor,
-            "lag": core.lag_of(lane),
+            "lag": state.lag_of(lane),
             "in_hand": len(lane.in_hand),
             "aside": len(lane.asides),
             "redelivered": lane.redelivered,
             "settled": lane.settled_count,
-            "oldest_age_s": core.oldest_age_s(lane),
-            "attached": core.sessions.of(lane.spec.daemon) is not None,
-            "paused": core.is_paused(lane.spec.daemon),
+            "oldest_age_s": state.oldest_age_s(lane),
+            "attached": state.sessions.of(lane.spec.daemon) is not None,
+            "paused": state.is_paused(lane.spec.daemon),
         }
 
     def _pause(self, header: dict[str, Any], _: Peer) -> Any:
-        self._core.pause(str(header.get("daemon", "*")))
-        return {"paused": sorted(self._core.paused)}
+        self._administration.pause(str(header.get("daemon", "*")))
+        return {"paused": sorted(self._state.paused)}
 
     def _resume(self, header: dict[str, Any], _: Peer) -> Any:
-        self._core.resume(str(header.get("daemon", "*")))
-        return {"paused": sorted(self._core.paused)}
+        self._administration.resume(str(header.get("daemon", "*")))
+        return {"paused": sorted(self._state.paused)}
 
     def _replay(self, header: dict[str, Any], peer: Peer) -> Any:
-        self._core.replay(_number(header), peer)
+        self._administration.replay(_number(header), peer)
         return {"replayed": _number(header)}
 
     def _drop(self, header: dict[str, Any], _: Peer) -> Any:
-        self._core.drop(_number(header))
+        self._administration.drop(_number(header))
         return {"dropped": _number(header)}
 
 

@@ -6,113 +6,117 @@ lines each daemon consumes by are kept in the journal, so that a later start kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 
+from services.bus.access import Access
+from services.bus.burying import Burying
 from services.bus.lanes import Lane
 from services.bus.records import Aside
 from services.bus.registry import LaneSpec, Registry, Route, routes_of
-from services.bus.store import Store
+from services.bus.state import State
 from services.runtime.manifest import Subscription
 from signals.catalogue import Catalogue
 
 PAGE = 1000
-Bury = Callable[[str, str, str, bytes, Aside], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """Where signals go from now on, and how far each lane had come before."""
-
-    registry: Registry
-    cursors: Mapping[str, int]
-    now: float
 
 
 class Registration:
-    """Applies a registry to lanes and journal; all of it goes with the next commit."""
+    """Holds lanes and journal against a registry; all of it goes with the next commit."""
 
-    def __init__(self, store: Store, lanes: dict[str, Lane], bury: Bury) -> None:
-        self._store = store
-        self._lanes = lanes
-        self._bury = bury
+    def __init__(self, state: State, burying: Burying) -> None:
+        self._state = state
+        self._burying = burying
+
+    def take_over(self, catalogue: Catalogue, registry: Registry, access: Access) -> None:
+        """Go on with new contracts, manifests and access rules. The sessions of `changes` have ended before."""
+        state = self._state
+        state.catalogue = state.admission.catalogue = catalogue
+        state.access = state.admission.access = access
+        state.deadlines.take_over(catalogue)
+        self.register(registry)
+        for session in state.sessions:
+            session.listens = frozenset(registry.daemons[session.daemon].listens)
 
     def changes(self, registry: Registry) -> set[str]:
         """The daemons whose signals go other ways than the journal remembers."""
-        known = {daemon for daemon, _ in self._store.consumers()}
-        return {daemon for daemon in known if self._store.meta(f"lines:{daemon}") != _text_of(registry, daemon)}
+        store = self._state.store
+        known = {daemon for daemon, _ in store.consumers()}
+        changed = {daemon for daemon in known if store.meta(f"lines:{daemon}") != _text_of(registry, daemon)}
+        return changed | {session.daemon for session in self._state.sessions} - registry.daemons.keys()
 
-    def apply(self, registry: Registry, catalogue: Catalogue, head: int, now: float) -> None:
+    def register(self, registry: Registry) -> None:
         """Register what is new, move what goes other ways, dead-letter what nobody takes any more."""
-        cursors = self._store.cursors()
-        asides: dict[str, list[Aside]] = {}
-        for consumer, aside in self._store.asides():
-            asides.setdefault(consumer, []).append(aside)
-        owners = {key: daemon for daemon, key in self._store.consumers()}
-        known = set(owners.values())
+        state = self._state
+        state.registry = registry
         changed = self.changes(registry)
-        for key in cursors.keys() - self._lanes.keys() - registry.lanes.keys():
-            self._lanes[key] = _gone(key, owners[key], cursors[key][0], asides.get(key, []), self._store)
-        for key, spec in registry.lanes.items():
-            if key in self._lanes:
-                self._lanes[key].spec = spec
-                continue
-            if key not in cursors:
-                start = 0 if spec.start == "all" and spec.daemon not in known else head
-                cursors[key] = (start, 0.0)
-                self._store.register(key, spec.daemon, start)
-            self._lanes[key] = Lane(spec, cursors[key][0], asides.get(key, []), self._store)
+        self._make_lanes(registry)
         for daemon in changed:
-            self._reroute(daemon, registry, catalogue, now)
+            self._reroute(daemon)
         for daemon in {spec.daemon for spec in registry.lanes.values()} | changed:
             self._remember(daemon, _text_of(registry, daemon))
-        for key in self._lanes.keys() - registry.lanes.keys():
-            del self._lanes[key]
-            self._store.unregister(key)
+        for key in state.lanes.keys() - registry.lanes.keys():
+            del state.lanes[key]
+            state.store.unregister(key)
+
+    def _make_lanes(self, registry: Registry) -> None:
+        """A lane for each consumer of the registry, and for each that the journal still has."""
+        state, cursors = self._state, self._state.store.cursors()
+        owners = {key: daemon for daemon, key in state.store.consumers()}
+        asides: dict[str, list[Aside]] = {}
+        for consumer, aside in state.store.asides():
+            asides.setdefault(consumer, []).append(aside)
+        gone = {key: LaneSpec(key, owners[key], "", 0, frozenset(), "new") for key in cursors}
+        for key, spec in {**gone, **registry.lanes}.items():
+            if key in state.lanes:
+                state.lanes[key].spec = spec
+                continue
+            if key not in cursors:
+                start = 0 if spec.start == "all" and spec.daemon not in owners.values() else state.head
+                cursors[key] = (start, 0.0)
+                state.store.register(key, spec.daemon, start)
+            state.lanes[key] = Lane(spec, cursors[key][0], asides.get(key, []), state.store)
 
     def _remember(self, daemon: str, lines: str) -> None:
-        if self._store.meta(f"lines:{daemon}") != lines:
-            self._store.put_meta(f"lines:{daemon}", lines)
+        if self._state.store.meta(f"lines:{daemon}") != lines:
+            self._state.store.put_meta(f"lines:{daemon}", lines)
 
-    def _reroute(self, daemon: str, registry: Registry, catalogue: Catalogue, now: float) -> None:
+    def _reroute(self, daemon: str) -> None:
         """Each unsettled signal of a daemon goes to the lane that takes it now."""
-        go = _Way(registry, {lane.key: lane.cursor for lane in self._lanes.values()}, now)
-        routes = routes_of(daemon, _parsed(self._store.meta(f"lines:{daemon}", "[]")), catalogue)
-        lanes = [lane for lane in self._lanes.values() if lane.spec.daemon == daemon]
-        for lane in lanes:
-            gone = lane.key not in registry.lanes
+        state = self._state
+        cursors = {key: lane.cursor for key, lane in state.lanes.items()}
+        routes = routes_of(daemon, _parsed(state.store.meta(f"lines:{daemon}", "[]")), state.catalogue)
+        for lane in [lane for lane in state.lanes.values() if lane.spec.daemon == daemon]:
+            gone = lane.key not in state.registry.lanes
             for aside in list(lane.asides.values()) if gone else ():
-                raw = aside.envelope or self._store.envelope(aside.seq)
+                raw = aside.envelope or state.store.envelope(aside.seq)
                 if raw is not None:
-                    self._move(lane, aside, raw, go)
-            for seq, name, raw in self._unsettled(lane.key, go.cursors[lane.key], routes):
-                if gone or registry.lane_of(daemon, name, orjson.loads(raw)["facts"]) not in (lane.key, None):
-                    self._move(lane, Aside(seq), raw, go)
+                    self._move(lane, aside, raw, cursors)
+            for seq, name, raw in self._unsettled(lane.key, cursors[lane.key], routes):
+                if gone or state.registry.lane_of(daemon, name, orjson.loads(raw)["facts"]) not in (lane.key, None):
+                    self._move(lane, Aside(seq), raw, cursors)
 
-    def _move(self, lane: Lane, aside: Aside, raw: bytes, go: _Way) -> None:
+    def _move(self, lane: Lane, aside: Aside, raw: bytes, cursors: Mapping[str, int]) -> None:
+        """To the lane that takes it: aside, where that has read on already, else it will come across it."""
         envelope = orjson.loads(raw)
-        key = go.registry.lane_of(lane.spec.daemon, envelope["signal"], envelope["facts"])
+        key = self._state.registry.lane_of(lane.spec.daemon, envelope["signal"], envelope["facts"])
         if key is None:
-            self._bury("undeliverable", f"The consumer {lane.key} is no longer listed.", lane.key, raw, aside)
-        elif aside.seq <= go.cursors[key]:
-            self._lanes[key].put_off(aside.but(due=max(aside.due, go.now)))
+            error = f"The consumer {lane.key} is no longer listed."
+            self._burying.given_up("undeliverable", error, lane.key, raw, aside)
+        elif aside.seq <= cursors[key]:
+            self._state.lanes[key].put_off(aside.but(due=max(aside.due, self._state.clock.now())))
 
     def _unsettled(self, key: str, after: int, routes: Mapping[str, Route]) -> Iterator[tuple[int, str, bytes]]:
         while routes:
-            rows, seen = self._store.page(after, routes, PAGE, 1 << 60)
+            rows, seen = self._state.store.page(after, routes, PAGE, 1 << 60)
             for seq, name, raw in rows:
                 if routes[name].lane(orjson.loads(raw)["facts"]) == key:
                     yield seq, name, raw
             if len(rows) < PAGE:
                 return
             after = seen
-
-
-def _gone(key: str, daemon: str, cursor: int, asides: list[Aside], store: Store) -> Lane:
-    return Lane(LaneSpec(key, daemon, "", 0, frozenset(), "new"), cursor, asides, store)
 
 
 def _text_of(registry: Registry, daemon: str) -> str:

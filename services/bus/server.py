@@ -13,16 +13,21 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import orjson
 import zmq
 
 from services.bus.access import Access, Peer
+from services.bus.admission import Admission
+from services.bus.clock import RunningClock
 from services.bus.core import Core
 from services.bus.deadletters import DeadLetters
+from services.bus.deadlines import Deadlines
 from services.bus.housekeeping import Housekeeping, Limits
 from services.bus.mirror import Mirror
 from services.bus.queries import Queries
 from services.bus.quota import Quota
 from services.bus.registry import Registry
+from services.bus.state import State
 from services.bus.store import Store
 from services.runtime import config as configuration
 from services.runtime import logs
@@ -32,9 +37,10 @@ from signals import __version__
 from signals.catalogue import Catalogue
 from signals.envelope import rfc3339
 from signals.errors import ConfigError, LigandError
+from signals.frames import receive_from, send
 from signals.ids import uuid7
 from signals.paths import Paths
-from signals.wire import LIVE
+from signals.wire import LIVE, MAX_FRAME_BYTES
 
 EXIT_CONFIG = 78
 EXIT_JOURNAL = 1
@@ -42,7 +48,6 @@ MESSAGES_A_TURN = 1000
 TURN_S = 0.02
 IDLE_S = 1.0
 HEARTBEAT_S = 5.0
-MAX_FRAME_BYTES = 1 << 20
 
 
 class Server:
@@ -66,22 +71,28 @@ class Server:
         self.context = zmq.Context()
         self.router, publisher = _bind(self.context, paths)
         self.mirror = Mirror(publisher, epoch)
-        self.quota = Quota(config["quota"]["roots_per_s"], config["quota"]["burst"])
         self.dead = DeadLetters(self.store, paths.dead_letters)
-        self.core = Core(
-            self.store,
-            catalogue,
-            registry,
-            access,
-            self.dead,
+        head = self.store.head()
+        self.state = State(
+            store=self.store,
+            catalogue=catalogue,
+            registry=registry,
+            access=access,
+            admission=Admission(catalogue, access, self.store, config["max_hops"]),
+            deadlines=Deadlines(self.store, catalogue),
+            dead=self.dead,
             mirror=self.mirror,
+            quota=Quota(config["quota"]["roots_per_s"], config["quota"]["burst"]),
+            clock=RunningClock(float(self.store.meta("running_s", 0.0))),
             send=self._send,
-            quota=self.quota,
             epoch=epoch,
-            max_hops=config["max_hops"],
+            head=head,
+            published=head,
+            paused=orjson.loads(self.store.meta("paused", "{}")),
         )
+        self.core = Core(self.state)
         self.housekeeping = Housekeeping(self.core, Limits.of(config))
-        self.core.query = Queries(self.core, lambda: self.housekeeping.limits.budget_bytes)
+        self.core.query = Queries(self.state, self.core.administration, lambda: self.housekeeping.limits.budget_bytes)
         self._poll = select.poll()
         self._pidfds: set[int] = set()
         self._next_beat = 0.0
@@ -97,42 +108,43 @@ class Server:
         self._poll.register(self.mirror.socket.fileno(), select.POLLIN)
         self._poll.register(self._wake_r, select.POLLIN)
         self._announce()
-        self.notify.ready(f"{len(self.core.lanes)} consumers, head {self.core.head}")
-        self.log.info("ready", socket=str(self.paths.bus_socket), consumers=len(self.core.lanes), head=self.core.head)
+        self.notify.ready(f"{len(self.state.lanes)} consumers, head {self.state.head}")
+        self.log.info("ready", socket=str(self.paths.bus_socket), consumers=len(self.state.lanes), head=self.state.head)
         while not self.stopping:
             self._turn()
         self.notify.stopping()
         self.close()
 
     def _turn(self) -> None:
-        more = self.core.deliver()
+        more = self.core.delivering.deliver()
         self.core.commit()
         if not more and not self._receive():
+            self.mirror.heed()
             self._wait()
             self._receive()
-        self.core.pass_deadlines()
+        self.core.expiry.pass_time()
         self.housekeeping.step()
         if self.reload_wanted:
             self._reload()
         self.core.commit()
         self.mirror.heed()
-        self.mirror.beacon(self.core.head)
+        self.mirror.beacon(self.state.head)
         self._beat()
 
     def _wait(self) -> None:
         timeout = IDLE_S
-        for due in (self.core.next_event_in(), self.mirror.next_beacon_in(), self.notify.watchdog_interval_s):
+        for due in (self.core.expiry.next_in(), self.mirror.next_beacon_in(), self.notify.watchdog_interval_s):
             timeout = min(timeout, due) if due is not None else timeout
         self._watch_pidfds()
         for fd, _ in self._poll.poll(max(timeout, 0.0) * 1000 + 1):
             if fd in self._pidfds:
                 self._receive()  # what it sent before it died comes first
-                self.core.pidfd_ready(fd)
+                self.core.attaching.pidfd_ready(fd)
             elif fd == self._wake_r:
                 os.read(self._wake_r, 4096)
 
     def _watch_pidfds(self) -> None:
-        wanted = set(self.core.sessions.pidfds())
+        wanted = set(self.state.sessions.pidfds())
         for gone in self._pidfds - wanted:
             self._poll.unregister(gone)
         for new in wanted - self._pidfds:
@@ -144,23 +156,21 @@ class Server:
         count, until = 0, time.monotonic() + TURN_S
         while count < MESSAGES_A_TURN and time.monotonic() < until:
             try:
-                frames = self.router.recv_multipart(zmq.NOBLOCK, copy=False)
+                frames, address = receive_from(self.router)
             except zmq.Again:
                 break
             count += 1
-            peer = Peer.parse(str(frames[0].get("Peer-Address")))
-            self.core.receive(frames[0].bytes, peer, [frame.bytes for frame in frames[1:]])
+            self.core.receive(frames[0], Peer.parse(address), frames[1:])
         return count
 
     def _send(self, identity: bytes, frames: list[bytes]) -> None:
         try:
-            self.router.send_multipart([identity, *frames], zmq.NOBLOCK)
+            send(self.router, [identity, *frames])
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
-            if frames[0] == LIVE:  # lossy by contract; who does not keep up misses some
-                return
-            self.core.unreachable(identity)
+            if frames[0] != LIVE:  # that is lossy by contract; who does not keep up misses some
+                self.core.attaching.unreachable(identity)
 
     def _beat(self) -> None:
         now = time.monotonic()
@@ -169,7 +179,7 @@ class Server:
         if now < self._next_beat:
             return
         self._next_beat = now + HEARTBEAT_S
-        self.core.emit_own("Q_HEARTBEAT", self._health(now), [])
+        self.core.journaling.own("Q_HEARTBEAT", self._health(now), [])
         self.core.commit()
 
     def _health(self, now: float) -> dict[str, Any]:
@@ -177,29 +187,29 @@ class Server:
         return {
             "daemon": "bus",
             "uptime_s": round(now - self._started, 3),
-            "handled": self.core.head,
+            "handled": self.state.head,
             "failed": 0,
-            "in_flight": sum(len(lane.in_hand) for lane in self.core.lanes.values()),
+            "in_flight": sum(len(lane.in_hand) for lane in self.state.lanes.values()),
             "rss_bytes": _rss_bytes(),
             "cpu_s": round(times.user + times.system, 3),
-            "state": "degraded" if self.core.refusing_roots else "ready",
-            "message": (self.core.refusing_roots or "")[:500],
+            "state": "degraded" if self.state.refusing_roots else "ready",
+            "message": (self.state.refusing_roots or "")[:500],
             "pid": os.getpid(),
             "interval_s": HEARTBEAT_S,
         }
 
     def _announce(self) -> None:
-        self.core.emit_own("Q_DAEMON_READY", {"daemon": "bus", "version": __version__, "pid": os.getpid()}, [])
+        self.core.journaling.own("Q_DAEMON_READY", {"daemon": "bus", "version": __version__, "pid": os.getpid()}, [])
         self.core.commit()
 
     def close(self) -> None:
         """Answer what came, commit, and let go of everything."""
         self._receive()
         self.core.keep_time()
-        self.core.emit_own("Q_DAEMON_STOPPING", {"daemon": "bus", "version": __version__, "pid": os.getpid()}, [])
+        self.core.journaling.own("Q_DAEMON_STOPPING", {"daemon": "bus", "version": __version__, "pid": os.getpid()}, [])
         self.core.commit()
-        for session in self.core.sessions:
-            self.core.sessions.remove(session)
+        for session in self.state.sessions:
+            self.state.sessions.remove(session)
         self.router.close(linger=200)
         self.mirror.socket.close(linger=200)
         self.context.term()
@@ -210,7 +220,7 @@ class Server:
         self.lock.close()
         os.close(self._wake_r)
         os.close(self._wake_w)
-        self.log.info("stopped", head=self.core.head)
+        self.log.info("stopped", head=self.state.head)
 
     # -- operating system signals --------------------------------------------------------------------
 
@@ -238,19 +248,20 @@ class Server:
             self.log.error("reload_refused", error=error.message)
         else:
             self._go_by(config, catalogue, registry)
-            self.log.info("reloaded", consumers=len(self.core.lanes))
+            self.log.info("reloaded", consumers=len(self.state.lanes))
         self.notify.ready()
 
     def _go_by(self, config: Mapping[str, Any], catalogue: Catalogue, registry: Registry) -> None:
         """From now on these hold, and are on disk as far as they have to be."""
         changed = configuration.changed_keys(self.config, config)
         self.config = config
-        self.core.take_over(catalogue, registry, Access(config["access"], registry.daemons))
-        self.core.admission.max_hops = config["max_hops"]
-        self.quota.set(config["quota"]["roots_per_s"], config["quota"]["burst"])
+        self.core.attaching.reroute(self.core.registration.changes(registry))
+        self.core.registration.take_over(catalogue, registry, Access(config["access"], registry.daemons))
+        self.state.admission.max_hops = config["max_hops"]
+        self.state.quota.set(config["quota"]["roots_per_s"], config["quota"]["burst"])
         self.housekeeping.limits = Limits.of(config)
         self.log = logs.configure("bus", level=config["log_level"])
-        self.core.emit_own("Q_CONFIGURATION_RELOADED", {"daemon": "bus", "changed": changed}, [])
+        self.core.journaling.own("Q_CONFIGURATION_RELOADED", {"daemon": "bus", "changed": changed}, [])
         self.core.commit()
 
 

@@ -8,7 +8,7 @@ import signal as os_signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -24,7 +24,7 @@ from signals import __version__
 from signals.catalogue import Catalogue
 from signals.client import Client, Delivery
 from signals.envelope import Signal, decode
-from signals.errors import LigandError
+from signals.errors import LigandError, PressureError
 from signals.ids import uuid7
 from signals.paths import Paths
 
@@ -133,7 +133,7 @@ class Daemon:
         """Emit several signals outside handlers, all or none, with state to keep; on disk at the end."""
         batch = Batch(self._maker)
         yield batch.emit
-        if batch.signals:
+        if batch.signals or put:
             await self._client.emit(batch.signals, put)
             self._keep(put or {})
 
@@ -240,7 +240,7 @@ class Daemon:
     async def _announce(self) -> None:
         self._condition = "degraded" if self._condition == "degraded" else "ready"
         facts = {"daemon": self.name, "version": __version__, "pid": os.getpid()}
-        await self.emit("Q_DAEMON_READY", facts)
+        await self._say("Q_DAEMON_READY", facts)
         self._notifier.ready(self._message or "ready")
         self.log.info("ready", in_seconds=round(time.monotonic() - self._started, 3))
         self._heartbeat()
@@ -275,10 +275,17 @@ class Daemon:
         facts = {"daemon": self.name, "version": __version__, "pid": os.getpid()}
         try:
             async with asyncio.timeout(2.0):
-                await self.emit("Q_DAEMON_STOPPING", facts)
+                await self._say("Q_DAEMON_STOPPING", facts)
                 await self._client.detach()
         except (TimeoutError, LigandError) as error:
             self.log.warning("goodbye_unheard", error=repr(error))
+
+    async def _say(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Tell of the daemon itself; a journal under pressure does not keep it from its work."""
+        try:
+            await self.emit(name, facts)
+        except PressureError as error:
+            self.log.warning("not_told", signal_name=name, error=error.message)
 
     def _give_up(self, why: str) -> None:
         """A thread is stuck: end the process, to be restarted."""
@@ -315,14 +322,17 @@ class Daemon:
         else:
             self.log = logs.configure(self.name, level=self.config["log_level"])
             self.log.info("reloaded", changed=changed)
-            await self.emit("Q_CONFIGURATION_RELOADED", daemon=self.name, changed=changed)
+            await self._say("Q_CONFIGURATION_RELOADED", {"daemon": self.name, "changed": changed})
         self._notifier.ready(self._message)
 
     # -- periodic ------------------------------------------------------------------------------------
 
-    async def _repeat(self, seconds: float, function: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, seconds: float, function: Function) -> None:
         while True:
-            await function()
+            try:
+                await function()
+            except PressureError as error:
+                self.log.warning("put_off", task=function.__name__, error=error.message)
             await asyncio.sleep(seconds)
 
     async def _beat(self) -> None:

@@ -27,7 +27,13 @@ def journaled(store: Store, count: int) -> list[str]:
         signal_id, root = uuid7(), seq % 2 == 1
         correlation = signal_id if root else ids[-1]
         name = NAMES[not root]
-        envelope: dict[str, object] = {"seq": seq, "signal": name, "id": signal_id, "correlation_id": correlation, "facts": {}}
+        envelope: dict[str, object] = {
+            "seq": seq,
+            "signal": name,
+            "id": signal_id,
+            "correlation_id": correlation,
+            "facts": {},
+        }
         store.insert(
             Admitted(
                 name=name,

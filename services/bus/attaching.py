@@ -1,0 +1,163 @@
+"""Sessions begin, take each other's place, and end; what they had in hand goes back."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+
+from services.bus import headers
+from services.bus.access import Peer
+from services.bus.burying import Burying
+from services.bus.lanes import Hand, Lane
+from services.bus.sessions import Session, has_ended, open_pidfd
+from services.bus.state import State
+from signals import wire
+from signals.errors import UnknownSessionError, UsageError
+
+MAX_CRASHES = 5
+SESSION_TIMEOUT_S = 60.0
+
+
+class Attaching:
+    """One session for each daemon or instance; a new one fences the old."""
+
+    def __init__(self, state: State, burying: Burying) -> None:
+        self._state = state
+        self._burying = burying
+
+    def attach(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], _: list[bytes]) -> None:
+        """`attach`: a daemon is here, with what it still has in hand."""
+        state = self._state
+        daemon = _daemon(header)
+        state.access.attach(peer, daemon)
+        credits, held = headers.credits(header), headers.held(header)
+        old = state.sessions.of(daemon)
+        if old is not None:
+            self._replace(old, identity, peer)
+        session = self._open(identity, peer, daemon, str(header.get("version", ""))[:64])
+        over = [(lane, seq) for lane, seq, generation in held if not self._adopt(session, lane, seq, generation)]
+        late = [(lane, seq) for lane, seq in over if state.deadlines.is_over(seq)]
+        settled = [(lane, seq) for lane, seq in over if not state.deadlines.is_over(seq)]
+        for name, lane in session.lanes.items():
+            lane.credit = min(credits.get(name, lane.spec.in_flight), lane.spec.in_flight)
+        kept = {key: orjson.loads(value) for key, value in state.store.state(daemon).items()}
+        body = {"epoch": state.epoch, "state": kept, "settled": settled, "late": late, "head": state.head}
+        state.ok(identity, request, body)
+
+    def _open(self, identity: bytes, peer: Peer, daemon: str, version: str) -> Session:
+        state = self._state
+        lanes = {spec.lane: state.lanes[spec.key] for spec in state.registry.lanes_of(daemon)}
+        listens = frozenset(state.registry.daemons[daemon].listens)
+        session = Session(identity, daemon, peer, lanes, listens, version, open_pidfd(peer.pid))
+        state.sessions.add(session)
+        state.store.put_seen((lane.key for lane in lanes.values()), time.time())
+        return session
+
+    def _replace(self, old: Session, identity: bytes, peer: Peer) -> None:
+        """The old session ends, and hears of it unless it is the same connection or its process is gone."""
+        same = old.peer.pid == peer.pid
+        gone = has_ended(old)
+        if old.identity != identity and not gone:
+            message = f"Process {peer.pid} has attached as {old.daemon} and takes its place."
+            self._state.push(old.identity, wire.FENCED, {"code": "fenced", "message": message})
+        self.end(old, crashed=gone and not same)
+
+    def _adopt(self, session: Session, lane_name: str, seq: int, generation: int) -> bool:
+        """Leave a signal in the hands that held it before the connection was lost; False when it is settled.
+
+        Where the generation has risen, that attempt has failed already and the bus knows it.
+        """
+        state, lane = self._state, session.lanes.get(lane_name)
+        if lane is None or lane.is_settled(seq) or state.deadlines.is_over(seq):
+            return False
+        if seq in lane.asides and lane.asides[seq].generation > generation:
+            return False
+        raw = (lane.asides[seq].envelope if seq in lane.asides else None) or state.store.envelope(seq)
+        if raw is None or not state.belongs(lane, orjson.loads(raw)["signal"], raw):
+            return False
+        now = state.clock.now()
+        lane.adopt(seq, raw, now)
+        state.deadlines.delivered(seq, lane.key, now)
+        return True
+
+    def beat(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], _: list[bytes]) -> None:
+        """`beat`: the session is alive, or about to stop."""
+        session = self._state.sessions.need(identity, peer)
+        session.stopping = session.stopping or bool(header.get("stopping"))
+
+    def detach(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], _: list[bytes]) -> None:
+        """`detach`: the session is over, in good order."""
+        self.end(self._state.sessions.need(identity, peer), crashed=False)
+        self._state.ok(identity, request, {})
+
+    def end(self, session: Session, *, crashed: bool) -> None:
+        """A session is over: what it had in hand goes back; after a crash it comes singly."""
+        state = self._state
+        crashed = crashed and not session.stopping
+        alone = session.in_hand() == 1
+        for lane in session.lanes.values():
+            for hand in list(lane.in_hand.values()):
+                self._give_back(lane, hand, crashed=crashed, alone=alone)
+            lane.unread()
+            state.touched.add(lane)
+        state.waiters = {key: waiter for key, waiter in state.waiters.items() if waiter.session is not session}
+        state.store.put_seen((lane.key for lane in session.lanes.values()), time.time())
+        state.sessions.remove(session)
+
+    def _give_back(self, lane: Lane, hand: Hand, *, crashed: bool, alone: bool) -> None:
+        aside = lane.aside_of(hand).but(due=self._state.clock.now())
+        if crashed:
+            aside = aside.but(suspect=1, crashes=aside.crashes + alone)
+        if aside.crashes >= MAX_CRASHES:
+            error = f"{lane.spec.daemon} crashed {aside.crashes} times with this signal alone in hand."
+            self._burying.given_up("poison", error, lane.key, hand.raw, aside)
+            lane.settle(hand.seq)
+        else:
+            lane.put_off(aside)
+
+    # -- ends that nobody announces ------------------------------------------------------------------
+
+    def pidfd_ready(self, pidfd: int) -> None:
+        """A session's process has ended."""
+        session = self._state.sessions.of_pidfd(pidfd)
+        if session is not None and has_ended(session):  # the number may be another session's by now
+            self.end(session, crashed=True)
+
+    def mind_stranger(self, identity: bytes, peer: Peer) -> None:
+        """A frame by another process on a session's routing id: the session's connection is lost."""
+        session = self._state.sessions.at(identity)
+        if session is not None and session.peer != peer:
+            self.end(session, crashed=has_ended(session))
+
+    def reroute(self, daemons: set[str]) -> None:
+        """The lanes of these daemons are about to change: their clients are to attach again."""
+        for session in self._state.sessions:
+            if session.daemon in daemons:
+                self.end(session, crashed=False)
+                self._state.no(session.identity, b"", UnknownSessionError())
+
+    def unreachable(self, identity: bytes) -> None:
+        """A connection is gone, or does not read: its session gives back what it holds."""
+        session = self._state.sessions.at(identity)
+        if session is not None:
+            self.end(session, crashed=has_ended(session))
+
+    def drop_silent(self) -> None:
+        """Sessions not heard for a minute give back what they hold; they attach again if they live."""
+        limit = time.monotonic() - SESSION_TIMEOUT_S
+        for session in self._state.sessions:
+            if session.seen < limit:
+                self.end(session, crashed=False)
+
+
+def _daemon(header: dict[str, Any]) -> str:
+    daemon, protocol = header.get("daemon"), header.get("protocol")
+    if protocol != wire.PROTOCOL:
+        raise UsageError(
+            f"The bus speaks protocol {wire.PROTOCOL}, the client {protocol!r}. Install the same version of both."
+        )
+    if not isinstance(daemon, str):
+        raise UsageError("An attach names its daemon.")
+    return daemon

@@ -1,0 +1,71 @@
+"""How a signal becomes a dead letter, and how that is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from services.bus.admission import Batch, cause_of
+from services.bus.journaling import SOURCE, Journaling
+from services.bus.lanes import Lane
+from services.bus.records import Aside, Cause
+from services.bus.state import State
+from signals.errors import LigandError
+
+KEPT_REFUSALS = frozenset({"schema", "unauthorised", "oversize", "loop", "malformed", "conflict"})
+ADDED = "Q_DEAD_LETTER_ADDED"
+
+
+class Burying:
+    """Dead letters are part of the transaction in which a signal is given up."""
+
+    def __init__(self, state: State, journaling: Journaling) -> None:
+        self._state = state
+        self._journaling = journaling
+
+    def refused(self, raw: bytes, batch: Batch, error: LigandError) -> None:
+        """Keep a refused emit, within bounds; of unknown users only the number is kept."""
+        state, peer = self._state, batch.peer
+        if error.code not in KEPT_REFUSALS:
+            return
+        if not state.access.is_known(peer):
+            state.dead.not_kept += 1
+        elif state.dead.may_keep_refused(peer.uid, error.code, len(raw)):
+            letter = state.dead.add(error.code, error.message, batch.session or f"uid {peer.uid}", raw)
+            self._tell(letter.number, letter.signal, letter.daemon, letter.reason, [])
+
+    def given_up(self, reason: str, error: str, consumer: str, raw: bytes, aside: Aside) -> None:
+        """Keep what a consumer will not get, or will not get again."""
+        daemon = consumer.split(".", maxsplit=1)[0]
+        letter = self._state.dead.add(
+            reason,
+            error,
+            daemon,
+            raw,
+            consumer=consumer,
+            generation=aside.generation,
+            attempts=aside.attempts or aside.crashes,
+            first_failed_at=aside.first_failed_at,
+            traceback=aside.traceback,
+        )
+        self._tell(letter.number, letter.signal, daemon, reason, [cause_of(orjson.loads(raw), aside.seq)])
+        # were it a request that nobody else gets, its deadline would never begin: silence must be heard
+        self._state.deadlines.delivered(aside.seq, consumer, self._state.clock.now())
+
+    def timeout_lost(self, request: dict[str, Any], raw: bytes, error: LigandError) -> None:
+        """A time-out that the contracts of today do not allow: said where failures are kept."""
+        letter = self._state.dead.add("schema", f"Its time-out cannot be emitted: {error.message}", SOURCE, raw)
+        self._tell(letter.number, letter.signal, SOURCE, "schema", [cause_of(request, request["seq"])])
+
+    def for_pressure(self, lane: Lane, seq: int, raw: bytes, aside: Aside) -> None:
+        """Make room: a waiting signal of a consumer becomes a dead letter, whole."""
+        error = f"The journal was nearly full and {lane.key} was furthest behind."
+        self.given_up("pressure", error, lane.key, raw, aside)
+        lane.skip(seq)
+        self._state.touched.add(lane)
+
+    def _tell(self, number: int, signal: str | None, daemon: str, reason: str, causes: list[Cause]) -> None:
+        if signal != ADDED:
+            facts = {"dead_letter_id": number, "signal": signal, "daemon": daemon, "reason": reason}
+            self._journaling.own(ADDED, facts, causes)

@@ -1,0 +1,39 @@
+"""The benchmarks run: if this fails, `make bench` ends in an error instead of a table. No figure is judged."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tools.bench.report import Measured, gather, percentile
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_a_quick_run_prints_its_table_and_writes_the_same_figures(tmp_path):
+    """If this fails, nobody can tell how fast their machine is."""
+    written = tmp_path / "figures.json"
+    command = ["-m", "tools.bench", "--quick", "--in", str(tmp_path), "--json", str(written), "emits"]
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(written.read_text())["figures"]
+    assert [figure["target"] for figure in figures] == [20_000, None, None]
+    rows = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines() if line.startswith("│")]
+    medians = {row[1]: float(row[2].replace(",", "")) for row in rows if row[1]}
+    for figure in figures:
+        assert figure["median"] > 0
+        assert abs(medians[figure["name"]] - figure["median"]) <= 0.01 * figure["median"]
+    assert list(tmp_path.iterdir()) == [written]
+
+
+def test_the_rounds_of_a_figure_become_its_median_and_spread():
+    """If this fails, one slow round is shown as the result."""
+    (figure,) = gather([[Measured("emits", value, "signals/s", 2.0)] for value in (3.0, 1.0, 2.0)])
+    assert (figure.median, figure.values, figure.met) == (2.0, (3.0, 1.0, 2.0), True)
+
+
+def test_a_percentile_is_one_of_the_values():
+    """If this fails, latencies are reported that nobody has seen."""
+    values = [float(n) for n in range(1, 1001)]
+    assert [percentile(values, p) for p in (50, 99, 99.9, 100)] == [500.0, 990.0, 999.0, 1000.0]
+    assert percentile([7.0], 99.9) == 7.0
