@@ -48,6 +48,7 @@ class Access:
         self._own = os.getuid()
         self._may_emit = {name: manifest.may_emit for name, manifest in daemons.items()}
         self._groups: dict[int, bool] = {}
+        self._uids = {_uid(self.user_of(name)) for name in daemons} if mode == "system" else set()
 
     def user_of(self, name: str) -> str:
         """The system user that a daemon runs as."""
@@ -56,6 +57,8 @@ class Access:
 
     def attach(self, peer: Peer, name: str) -> None:
         """May this peer be the daemon `name`?"""
+        if name == "bus":
+            raise UnauthorisedError("Nobody but the bus itself is the bus.")
         if name not in self._daemons:
             raise UnauthorisedError(
                 f"No enabled manifest describes the daemon {name!r}. "
@@ -98,9 +101,7 @@ class Access:
 
     def is_known(self, peer: Peer) -> bool:
         """Whether refused emits of this uid are worth keeping."""
-        if self.is_person(peer):
-            return True
-        return any(peer.uid == _uid(self.user_of(name)) for name in self._daemons)
+        return self.is_person(peer) or peer.uid in self._uids
 
     def _in_people(self, uid: int) -> bool:
         found = self._groups.get(uid)
@@ -110,6 +111,8 @@ class Access:
 
 
 def _uid(user: str) -> int | None:
+    if user.isdecimal():
+        return int(user)
     try:
         return pwd.getpwnam(user).pw_uid
     except KeyError:

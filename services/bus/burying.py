@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 
 from services.bus.admission import Batch, cause_of
-from services.bus.journaling import Journaling
+from services.bus.journaling import SOURCE, Journaling
 from services.bus.lanes import Lane
 from services.bus.records import Aside, Cause
 from services.bus.state import State
@@ -48,6 +50,13 @@ class Burying:
             traceback=aside.traceback,
         )
         self._tell(letter.number, letter.signal, daemon, reason, [cause_of(orjson.loads(raw), aside.seq)])
+        # were it a request that nobody else gets, its deadline would never begin: silence must be heard
+        self._state.deadlines.delivered(aside.seq, consumer, self._state.clock.now())
+
+    def timeout_lost(self, request: dict[str, Any], raw: bytes, error: LigandError) -> None:
+        """A time-out that the contracts of today do not allow: said where failures are kept."""
+        letter = self._state.dead.add("schema", f"Its time-out cannot be emitted: {error.message}", SOURCE, raw)
+        self._tell(letter.number, letter.signal, SOURCE, "schema", [cause_of(request, request["seq"])])
 
     def for_pressure(self, lane: Lane, seq: int, raw: bytes, aside: Aside) -> None:
         """Make room: a waiting signal of a consumer becomes a dead letter, whole."""

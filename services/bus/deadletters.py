@@ -37,6 +37,8 @@ class DeadLetters:
         self._offsets: list[tuple[int, int, bool]] = []
         self._refused: dict[tuple[int, str], tuple[float, int]] = {}
         self.not_kept = 0
+        self.pruned = 0
+        self.table_bytes = store.dead_bytes()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         self._complete()
 
@@ -45,11 +47,9 @@ class DeadLetters:
         os.close(self._file)
 
     def _complete(self) -> None:
-        """End a torn last line, and add the lines that the table has and the file lacks."""
+        """Cut a torn last line off, and add the lines that the table has and the file lacks."""
         missing = self._store.dead_not_in_file()
-        size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")
+        _cut_torn_line(self._file)
         found = _offsets_by_id(self._path, {number for number, _, _ in missing}) if missing else {}
         for number, reason, line in missing:
             if number in found:
@@ -117,6 +117,7 @@ class DeadLetters:
         )
         self._store.insert_dead(letter)
         self._waiting.append((number, reason, letter.line))
+        self.table_bytes += len(letter.line)
         return letter
 
     def flush(self) -> None:
@@ -134,9 +135,12 @@ class DeadLetters:
 
     def note_offsets(self) -> None:
         """Say in the table what is in the file by now; goes with the next transaction."""
+        moved = not all(keep for _, _, keep in self._offsets)
         for number, offset, keep in self._offsets:
             self._store.put_dead_offset(number, offset, keep_line=keep)
         self._offsets.clear()
+        if moved:
+            self.table_bytes = self._store.dead_bytes()
 
     def has_offsets(self) -> bool:
         """Whether `note_offsets` has something to write."""
@@ -144,12 +148,24 @@ class DeadLetters:
 
     def prune(self, before_us: int, budget_bytes: int) -> None:
         """Forget what is older than a time or over the budget, in the table and in the file."""
-        upto = self._store.dead_to_prune(before_us, budget_bytes)
-        if upto is None:
+        upto = max(self._store.dead_to_prune(before_us) or 0, self._over_budget(budget_bytes))
+        if not upto:
             return
-        self._store.prune_dead(upto)
+        self.pruned += self._store.prune_dead(upto)
         self._store.commit()
+        self.table_bytes = self._store.dead_bytes()
         self._rewrite(upto)
+
+    def _over_budget(self, budget_bytes: int) -> int:
+        """The highest number to forget, oldest first, for the file to fit its budget; 0 when it does."""
+        over = os.fstat(self._file).st_size - budget_bytes
+        upto = 0
+        with self._path.open("rb") as lines:
+            while over > 0 and (line := lines.readline()):
+                number = _NUMBER.match(line)
+                upto = max(upto, int(number[1]) if number else 0)
+                over -= len(line)
+        return upto
 
     def _rewrite(self, upto: int) -> None:
         """The file without the lines numbered to `upto`; their places in the table follow."""
@@ -178,6 +194,18 @@ class DeadLetters:
                 lines.seek(found.get(number, offset or 0))
                 row_line = lines.readline()
         return dict(orjson.loads(row_line))
+
+
+def _cut_torn_line(file: int) -> None:
+    """What a crash left of a line without its end; the table still has the whole of it."""
+    size = end = os.fstat(file).st_size
+    while end and os.pread(file, 1, end - 1) != b"\n":
+        block = os.pread(file, min(end, 4096), max(0, end - 4096))
+        cut = block.rfind(b"\n")
+        end = max(0, end - 4096) + cut + 1 if cut >= 0 else max(0, end - 4096)
+    if end != size:
+        os.ftruncate(file, end)
+        os.fsync(file)
 
 
 def _write_all(file: int, data: bytes) -> None:

@@ -76,7 +76,7 @@ class Housekeeping:
     def _prune(self) -> bool:
         """Prune one step by age and size; at pressure, make room. True when there may be more to do."""
         state, limits = self._state, self.limits
-        used = state.store.used_bytes()
+        used = state.used_bytes()
         free_to = self._needed_from() - 1
         oldest = state.store.oldest()
         gone = 0
@@ -86,6 +86,8 @@ class Housekeeping:
                 gone = state.store.prune(free_to, before, PRUNE_STEP)
             elif used > limits.budget_bytes * 0.85:
                 gone = state.store.prune(free_to, None, PRUNE_STEP)
+        if gone:
+            state.deadlines.forget(int(state.store.meta("pruned_to", 0)))
         state.store.give_back_pages()
         return bool(self._press(used)) or gone >= PRUNE_STEP
 
@@ -99,7 +101,10 @@ class Housekeeping:
             for key, lane in state.lanes.items()
             if seen.get(key, 0.0) > limit or state.sessions.of(lane.spec.daemon)
         ]
-        return min((lane.needs_from() for lane in living), default=state.head + 1)
+        for lane in living:
+            state.skim(lane)
+        awaited = state.deadlines.oldest() or state.head + 1
+        return min([awaited, *(lane.needs_from() for lane in living)])
 
     # -- pressure ------------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from services.bus.records import Admitted, Aside
+from services.bus.records import Admitted, Aside, Cause
 from services.bus.registry import LaneSpec
 from services.bus.store import Store
 
@@ -24,12 +24,16 @@ SPAN = 20_000
 
 @dataclass(slots=True)
 class Hand:
-    """A signal that a session has in hand. `aside` is set when it was delivered before; `since` in running time."""
+    """A signal that a session has in hand. `aside` is set when it was delivered before; `since` in running time.
+
+    `answers` are what its handler has asked for and got: whatever it emits follows from them too.
+    """
 
     seq: int
     raw: bytes
     since: float
     aside: Aside | None
+    answers: list[Cause] = field(default_factory=list)
 
 
 class Lane:
@@ -79,7 +83,7 @@ class Lane:
         """Read the next page of the journal. `belongs(name, raw)` says whether a signal is this lane's."""
         rows, seen = self._store.page(self.read, self.spec.names, PAGE, SPAN)
         for seq, name, raw in rows:
-            if seq not in self.in_hand and belongs(name, raw):
+            if seq <= head and seq not in self.in_hand and belongs(name, raw):
                 self._append(seq, raw)
         self.read = min(seen, head)
         self.caught_up = self.read >= head
@@ -199,6 +203,15 @@ class Lane:
     def was_delivered(self, seq: int) -> bool:
         """Whether this lane has ever been given `seq`."""
         return seq <= self.cursor or seq in self.in_hand
+
+    def is_idle(self) -> bool:
+        """Whether nothing is queued or in hand."""
+        return not self._queue and not self._outstanding and not self.in_hand
+
+    def pass_over(self, seq: int) -> None:
+        """Nothing up to `seq` that is not settled is this idle lane's."""
+        self.cursor = max(self.cursor, seq)
+        self.read = max(self.read, seq)
 
     def flush_cursor(self, head: int) -> None:
         """Write the cursor, over what is not this lane's too when nothing waits."""

@@ -133,7 +133,7 @@ class Daemon:
         """Emit several signals outside handlers, all or none, with state to keep; on disk at the end."""
         batch = Batch(self._maker)
         yield batch.emit
-        if batch.signals:
+        if batch.signals or put:
             await self._client.emit(batch.signals, put)
             self._keep(put or {})
 

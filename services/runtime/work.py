@@ -22,6 +22,8 @@ from signals.errors import LigandError, UnknownSignalError
 
 QUIET = frozenset({"late", "not_in_hand", "fenced"})
 MAX_THREADS = 32
+ERROR_CHARS = 4000
+TRACE_CHARS = 8000
 
 
 @dataclass(slots=True, eq=False)
@@ -134,10 +136,10 @@ class Work:
             self._cancelled(running, task)
         except Unavailable as error:
             self._log.warning("unavailable", error=error.message, retry_in=error.retry_in)
-            self._settle(delivery, wire.UNAVAILABLE, error=error.message, retry_in=error.retry_in)
+            self._settle(delivery, wire.UNAVAILABLE, error=_words(error), retry_in=error.retry_in)
         except Reject as error:
             self._log.warning("rejected", error=error.message)
-            self._settle(delivery, wire.REJECT, error=error.message)
+            self._settle(delivery, wire.REJECT, error=error.message[:ERROR_CHARS])
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt, reported to the bus
             self._fail(delivery, error)
         else:
@@ -192,7 +194,7 @@ class Work:
         self.failed += 1
         self._log.error("attempt_failed", error=repr(error), attempt=delivery.attempt, exc_info=error)
         text = "".join(traceback.format_exception(error))
-        self._settle(delivery, wire.NAK, error=f"{type(error).__name__}: {error}", traceback=text[-8000:])
+        self._settle(delivery, wire.NAK, error=_words(error), traceback=text[-TRACE_CHARS:])
 
     def _cancelled(self, running: Running, task: asyncio.Task[None]) -> None:
         task.uncancel()
@@ -230,7 +232,7 @@ class Work:
             self._fail(delivery, error)
 
     def _refused(self, delivery: Delivery, verdict: str, error: LigandError) -> None:
-        if error.code in QUIET:
+        if error.code in QUIET and error.fields.get("of") != "emit":
             self._log.warning("settle_refused", seq=delivery.seq, code=error.code, error=error.message)
             self._client.held.pop((delivery.lane, delivery.seq), None)
         elif verdict == wire.ACK:
@@ -287,6 +289,10 @@ class Work:
     def stuck_threads(self) -> bool:
         """Whether a thread is still at work, so that only ending the process ends it."""
         return any(running.in_thread for running in self._running.values())
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:ERROR_CHARS]
 
 
 def _with_signal(signal: Signal, function: Callable[..., Any], arguments: list[Any]) -> None:
