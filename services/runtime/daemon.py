@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal as os_signal
 import socket
@@ -210,6 +211,8 @@ class Daemon:
         try:
             if await self._start():
                 tasks += [asyncio.create_task(self._repeat(*entry)) for entry in self._periodic]
+                gc.collect()
+                gc.freeze()  # contracts and modules stay for good: not to be walked again
                 self._work.open()
                 await self._announce()
                 await self._until_stopped(tasks)
