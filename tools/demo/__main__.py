@@ -25,6 +25,7 @@ from tools.signal_tap.rendering import Painter
 from tools.signal_tap.selection import Selection
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+GIVEN_UP_S = 50.0
 FILES = ("discover-json.json", "discover-phantom.json", "broken.json", "question.txt")
 
 
@@ -42,7 +43,7 @@ def demo(*, keep: bool, color: str) -> int:
         with running.constellation(paths) as process:
             ready = running.await_ready(paths, process)
             output.line(f"Ready after {time.monotonic() - begun:.1f} s: {', '.join(ready)}")
-            stories = tell_all(paths, paint, output)
+            stories = tell_all(paths, paint, output, begun + GIVEN_UP_S)
         checks = judge(paths, *stories)
         for piece in summary(paths, paint, stories, checks, time.monotonic() - begun):
             output.line(piece)
@@ -51,11 +52,11 @@ def demo(*, keep: bool, color: str) -> int:
         return OK if all(check.holds for check in checks) else NOTHING
 
 
-def tell_all(paths: Paths, paint: Painter, output: Output) -> list[Story]:
+def tell_all(paths: Paths, paint: Painter, output: Output, deadline: float) -> list[Story]:
     """Drop each example after the story of the one before has ended; show what happens meanwhile."""
     stories = []
     with Tail(paths, Selection(), 0) as tail:
-        watcher = Watcher(tail, Catalogue.load(), lambda raw: output.line(paint.short(raw)))
+        watcher = Watcher(tail, Catalogue.load(), lambda raw: output.line(paint.short(raw)), deadline)
         watcher.step(Story(""))
         for name in FILES:
             output.line(heading(paint, f"Dropping {name}"))

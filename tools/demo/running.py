@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from signals.errors import BusUnreachableError, LigandError
 from signals.live import Subscription
@@ -21,6 +23,8 @@ from tools.ligand.process import TRAMPOLINE
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 30.0
 STOP_S = 25.0
+REMOVE_S = 5.0
+_ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 class NotReadyError(LigandError):
@@ -28,37 +32,66 @@ class NotReadyError(LigandError):
 
 
 @contextmanager
+def held() -> Iterator[None]:
+    """Ctrl-C and SIGTERM that come meanwhile act afterwards, so that what is being made is known and can be undone."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _ENDS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for missed in came:
+            signal.raise_signal(missed)
+
+
+@contextmanager
 def home(keep: bool) -> Iterator[Paths]:
     """A temporary home; removed at the end, unless it is to be kept."""
-    folder = Path(tempfile.mkdtemp(prefix="ligand-demo-"))
-    paths = Paths.resolve(folder)
+    folder: Path | None = None
     try:
-        yield paths
+        with held():
+            folder = Path(tempfile.mkdtemp(prefix="ligand-demo-"))
+        yield Paths.resolve(folder)
     finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
-            shutil.rmtree(paths.run, ignore_errors=True)  # elsewhere, when the home's own path was too long
+        if folder is not None and not keep:
+            remove(folder)
+            remove(Paths.resolve(folder).run)  # elsewhere, when the home's own path was too long
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, also when a process that was just killed still writes its last there."""
+    deadline = time.monotonic() + REMOVE_S
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.05 if folder.exists() else 0)
 
 
 @contextmanager
 def constellation(paths: Paths) -> Iterator[subprocess.Popen[bytes]]:
-    """`ligand up` in the foreground of its own session, its log in `up.log`; ends when this process does."""
-    log = log_of(paths)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
-    up = [sys.executable, "-m", "tools.ligand", "up", "--home", str(paths.home)]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(TRAMPOLINE), str(os.getpid()), *up],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
+    """`ligand up` in a session of its own, its log in `up.log`; it is stopped at the end, and ends when we die."""
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with held(), log_of(paths).open("wb") as out:
+            process = start(paths, out)
         yield process
     finally:
-        stop(process)
+        if process is not None:
+            stop(process)
+
+
+def start(paths: Paths, out: BinaryIO) -> subprocess.Popen[bytes]:
+    """Start `ligand up`."""
+    python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    up = [sys.executable, "-m", "tools.ligand", "up", "--home", str(paths.home)]
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(TRAMPOLINE), str(os.getpid()), *up],
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONPATH": python_path},
+        start_new_session=True,
+    )
 
 
 def log_of(paths: Paths) -> Path:

@@ -15,7 +15,6 @@ from signals.catalogue import Catalogue
 from tools.ligand.dropping import drop
 from tools.signal_tap.following import Tail
 
-STORY_S = 15.0
 ANSWER = ".answer.json"
 ERROR = ".error"
 Envelope = dict[str, Any]
@@ -40,24 +39,25 @@ class Story:
 class Watcher:
     """Shows each signal as it comes, and gathers the story of the file that was dropped last."""
 
-    def __init__(self, tail: Tail, catalogue: Catalogue, show: Callable[[bytes], None]) -> None:
+    def __init__(self, tail: Tail, catalogue: Catalogue, show: Callable[[bytes], None], deadline: float) -> None:
+        """`deadline`, on the monotonic clock, is when stories that have not ended are given up."""
         self._tail = tail
+        self._deadline = deadline
         self._catalogue = catalogue
         self._show = show
 
     def tell(self, file: Path, intents: Path) -> Story:
         """Drop a copy of `file`, and wait for the end of its story and the note beside it, or for the time-out."""
         story = Story(file.name)
-        deadline = time.monotonic() + STORY_S
         with inotify_simple.INotify() as changes:
             for folder in ("done", "rejected"):
                 changes.add_watch(intents / folder, inotify_simple.flags.MOVED_TO)
             drop(intents, file.name, file.read_bytes())
-            while story.end is None and time.monotonic() < deadline:
+            while story.end is None and time.monotonic() < self._deadline:
                 self.step(story)
                 if story.end is None:
                     self._tail.wait(0.5)
-            while story.end and not _find_files(story, intents) and time.monotonic() < deadline:
+            while story.end and not _find_files(story, intents) and time.monotonic() < self._deadline:
                 changes.read(timeout=500)
         self.step(story)
         return story
