@@ -227,7 +227,16 @@ class Lane:
 
     def needs_from(self) -> int:
         """The lowest `seq` that this lane may still have to read."""
-        return min(self.cursor + 1, *self.asides) if self.asides else self.cursor + 1
+        return min([self.cursor + 1, *(seq for seq, aside in self.asides.items() if aside.envelope is None)])
+
+    def keep_copies(self) -> None:
+        """Of what is in hand, so that the journal may forget it while its handler is at work."""
+        for hand in self.in_hand.values():
+            aside = self.aside_of(hand)
+            if aside.envelope is None:
+                hand.aside = aside.but(envelope=hand.raw)
+                self._keep_aside(hand.aside)
+        self._advance(max(self._outstanding, default=self.cursor))
 
     def waiting(self) -> int:
         """How many unsettled signals it knows of; what it has not read yet comes on top."""
