@@ -29,7 +29,7 @@ def measure(within: Path, quick: bool) -> list[Measured] | Skipped:
         home.wait(lambda journal: journal.names().get(ROUTED, 0) >= files, files / 50)
         bus, router = (1e6 * seconds / files for seconds in home.cpu_s())
         rate = files / _duration(home, files)
-    how = f"{files:,} files before the start, no quota"
+    how = f"{files:,} files before the start"
     return [
         Measured("backlog", rate, "files/s", TARGET, how),
         Measured("backlog, CPU of the bus", bus, "µs/file", None, how),
