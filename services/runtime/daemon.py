@@ -318,7 +318,7 @@ class Daemon:
                 changed = await self._take_config()
             except LigandError as error:
                 self.log.error("reload_refused", error=error.message)
-            except Exception as error:  # noqa: BLE001 - the author's own reload may raise anything; the old one holds
+            except Exception as error:  # the author's own reload may raise anything; the old one holds
                 self.log.error("reload_refused", error=repr(error), exc_info=error)
             else:
                 self._notifier.ready(self._message)

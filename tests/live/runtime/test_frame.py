@@ -1,5 +1,6 @@
 """The frame on real processes. If this fails, every daemon misbehaves in the same way."""
 
+import contextlib
 import signal as os_signal
 import time
 from pathlib import Path
@@ -251,7 +252,10 @@ def test_the_bus_restarts_under_a_daemon_at_work(home, bus, person):
         answerer.settle(request, answerer.make("Q_ANSWER_GIVEN", {"text": "because"}))
     done = home.wait_for("Q_WORK_DONE", 2)
     assert sorted(s.facts["text"] for s in done) == ["because", "restart"]
-    assert sorted(line for line in did(home) if line.startswith("began")) == ["began ask why", "began barrier restart"]
+    assert sorted(line for line in did(home) if line.startswith("began")) == [
+        "began ask why",
+        "began barrier restart",
+    ]
     assert worker.process.poll() is None
     assert worker.stop() == 0
 
@@ -302,10 +306,12 @@ def test_the_watchdog_is_fed_by_the_working_loop_only(home, person):
     worker.heard("WATCHDOG=1")
     want(person, "hang")
     until(home, "began hang x")
-    worker.notify.socket.settimeout(1.0)
-    with pytest.raises(TimeoutError):
-        for _ in range(5):
-            worker.notify.socket.recv(8192)
+    fed = 0
+    with contextlib.suppress(TimeoutError):
+        while fed < 10:
+            worker.notify.wait_for("WATCHDOG=1", 1.0)
+            fed += 1
+    assert fed < 10
     worker.kill()
 
 
@@ -315,7 +321,9 @@ def test_heartbeats_tell_how_it_fares(home, bus):
         assert beats.wait(10)
         worker = start(home).ready()
         while True:
-            facts = orjson.loads(beats.next(10).raw)["facts"]
+            seen = beats.next(10)
+            assert seen is not None
+            facts = orjson.loads(seen.raw)["facts"]
             if facts["daemon"] == "worker" and facts["state"] == "ready":
                 break
     assert facts["pid"] == worker.pid
