@@ -18,6 +18,7 @@ from signals.catalogue import Catalogue
 from signals.envelope import Signal, encode, rfc3339
 from signals.errors import BusUnreachableError, LigandError, refusal
 from signals.ids import uuid7
+from signals.paths import endpoint
 
 SEND_AGAIN_S = 1.0
 RECONNECT_MS = 50
@@ -43,6 +44,7 @@ class Emitter:
     ) -> None:
         self.source = source or person()
         self._path = bus_socket
+        self._address = endpoint(bus_socket)
         self._timeout_s = timeout_s
         self._catalogue = catalogue
         self._context = zmq.Context()
@@ -54,7 +56,7 @@ class Emitter:
         found.setsockopt(zmq.LINGER, 0)
         found.setsockopt(zmq.SNDHWM, 0)
         found.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-        found.connect(f"ipc://{self._path}")
+        found.connect(self._address)
         return found
 
     def __enter__(self) -> Emitter:

@@ -11,6 +11,7 @@ import os
 import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from services.runtime.manifest import Manifest
@@ -30,11 +31,12 @@ class Peer:
     gid: int
     pid: int
 
-    @classmethod
-    def parse(cls, address: str) -> Peer:
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def parse(address: str) -> Peer:
         """From libzmq's `Peer-Address` of a Unix socket, `HOST:uid:gid:pid`."""
         _, uid, gid, pid = address.rsplit(":", 3)
-        return cls(int(uid), int(gid), int(pid))
+        return Peer(int(uid), int(gid), int(pid))
 
 
 class Access:

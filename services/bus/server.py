@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import select
 import signal
@@ -39,7 +40,7 @@ from signals.envelope import rfc3339
 from signals.errors import ConfigError, LigandError
 from signals.frames import receive_from, send
 from signals.ids import uuid7
-from signals.paths import Paths
+from signals.paths import Paths, endpoint
 from signals.wire import LIVE, MAX_FRAME_BYTES
 
 EXIT_CONFIG = 78
@@ -48,6 +49,8 @@ MESSAGES_A_TURN = 1000
 TURN_S = 0.02
 IDLE_S = 1.0
 HEARTBEAT_S = 5.0
+GC_THRESHOLDS = (50_000, 50, 100)
+"""Rarer than usual: what is remembered of many stories is not garbage, and walking it again and again takes time."""
 
 
 class Server:
@@ -298,16 +301,11 @@ def _bind(context: zmq.Context[Any], paths: Paths) -> tuple[zmq.Socket[bytes], z
     router.setsockopt(zmq.SNDHWM, 50_000)
     mirror.setsockopt(zmq.SNDHWM, 20_000)
     for sock, path in ((router, paths.bus_socket), (mirror, paths.mirror_socket)):
-        _check_length(path)
+        address = endpoint(path)
         path.unlink(missing_ok=True)
-        sock.bind(f"ipc://{path}")
+        sock.bind(address)
         path.chmod(0o660)
     return router, mirror
-
-
-def _check_length(path: Path) -> None:
-    if len(os.fsencode(path)) > 107:
-        raise ConfigError(f"The socket's path {path} is longer than 107 bytes. Choose a shorter --home.")
 
 
 def _rss_bytes() -> int:
@@ -326,4 +324,7 @@ def main() -> None:
     except LigandError as error:
         print(f"bus: {error.message}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     server.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal as os_signal
 import socket
@@ -62,6 +63,8 @@ class Daemon:
         self._maker: Maker
         self._message = ""
         self._condition = "starting"
+        self._degraded = False
+        self._notifier = Notifier({})  # tells nobody, until the daemon runs
         self._stop: asyncio.Event
         self._exit = 0
         self._stuck = False
@@ -149,9 +152,9 @@ class Daemon:
 
     def status(self, message: str, *, degraded: bool = False) -> None:
         """Say in one line how it fares: for `systemctl status`, `ligand status` and the heartbeat."""
-        self._message = message
+        self._message, self._degraded = message, degraded
         if self._condition in ("ready", "degraded"):
-            self._condition = "degraded" if degraded else "ready"
+            self._condition = self._working()
         self._notifier.status(message)
 
     def run(self) -> NoReturn:
@@ -213,6 +216,8 @@ class Daemon:
         try:
             if await self._start():
                 tasks += [asyncio.create_task(self._repeat(*entry)) for entry in self._periodic]
+                gc.collect()
+                gc.freeze()  # contracts and modules stay for good: not to be walked again
                 self._work.open()
                 await self._announce()
                 await self._until_stopped(tasks)
@@ -241,12 +246,15 @@ class Daemon:
         return True
 
     async def _announce(self) -> None:
-        self._condition = "degraded" if self._condition == "degraded" else "ready"
+        self._condition = self._working()
         facts = {"daemon": self.name, "version": __version__, "pid": os.getpid()}
         await self._say("Q_DAEMON_READY", facts)
         self._notifier.ready(self._message or "ready")
         self.log.info("ready", in_seconds=round(time.monotonic() - self._started, 3))
         self._heartbeat()
+
+    def _working(self) -> str:
+        return "degraded" if self._degraded else "ready"
 
     async def _until_stopped(self, tasks: list[asyncio.Task[None]]) -> None:
         """Until told to stop; a periodic task that fails takes the daemon down, for a restart."""
@@ -405,7 +413,7 @@ class Daemon:
         """The bus is there (again)."""
         self.state.update(self._client.state)
         if self._condition == "waiting":
-            self._condition = "ready"
+            self._condition = self._working()
             self.log.info("attached_again", epoch=self._client.epoch)
             self._notifier.status(self._message or "ready")
             self._heartbeat()

@@ -130,7 +130,7 @@ class Work:
             current_signal.set(signal)
             handler = self._handlers.find(signal.signal, delivery.lane)
             running.in_thread = handler.in_thread
-            turn = Turn(self._maker, delivery, signal, self._client.ask, self._log.warning)
+            turn = Turn(self._maker, delivery, signal, self._client.ask, self._warn)
             await self._call(handler, turn)
         except asyncio.CancelledError:
             self._cancelled(running, task)
@@ -167,8 +167,7 @@ class Work:
         return signal
 
     async def _call(self, handler: Handler, turn: Turn) -> None:
-        given = {"signal": turn.signal, "emit": turn.emit, "ask": turn.ask, "put": turn.put}
-        arguments = [given[name] for name in handler.takes]
+        arguments = [getattr(turn, name) for name in handler.takes]
         if not handler.in_thread:
             await handler.function(*arguments)
             return
@@ -177,6 +176,9 @@ class Work:
         await asyncio.get_running_loop().run_in_executor(
             self._threads, _with_signal, turn.signal, handler.function, arguments
         )
+
+    def _warn(self, action: str, **fields: Any) -> None:
+        self._log.warning(action, **fields)  # looked up only when there is something to say: that is slow
 
     def _acknowledge(self, turn: Turn) -> None:
         fields = {"put": turn.puts} if turn.puts else {}

@@ -27,8 +27,14 @@ def measure(within: Path, quick: bool) -> list[Measured] | Skipped:
         home.bus()
         home.start(ROUTER, "-m", f"services.{ROUTER}")
         home.wait(lambda journal: journal.names().get(ROUTED, 0) >= files, files / 50)
-        seconds = _duration(home, files)
-    return [Measured("backlog", files / seconds, "files/s", TARGET, f"{files:,} files before the start, no quota")]
+        bus, router = (1e6 * seconds / files for seconds in home.cpu_s())
+        rate = files / _duration(home, files)
+    how = f"{files:,} files before the start"
+    return [
+        Measured("backlog", rate, "files/s", TARGET, how),
+        Measured("backlog, CPU of the bus", bus, "µs/file", None, how),
+        Measured("backlog, CPU of the router", router, "µs/file", None, how),
+    ]
 
 
 def drop(folder: Path, files: int) -> None:

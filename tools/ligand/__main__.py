@@ -10,6 +10,10 @@ import click
 
 COMMANDS: dict[str, str] = {
     "up": "tools.ligand.up:up",
+    "intent": "tools.ligand.intent:intent",
+    "status": "tools.ligand.status:status",
+    "pause": "tools.ligand.pausing:pause",
+    "resume": "tools.ligand.pausing:resume",
 }
 """Each subcommand of Ligand itself: its name and where it is."""
 
