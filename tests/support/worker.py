@@ -41,6 +41,8 @@ async def work(signal, emit, put, ask):
         await asyncio.sleep(60)
     elif act == "hang":
         time.sleep(60)  # noqa: ASYNC251 - a handler that blocks its loop
+    elif act == "die":
+        os._exit(1)
     elif act == "fail":
         raise RuntimeError(text * 1000)
     elif act == "reject":

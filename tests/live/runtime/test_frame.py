@@ -299,6 +299,28 @@ def test_failures_of_any_size_are_reported_and_state_too_large_is_one(home, pers
     assert errors == ["OversizeError", "RuntimeError"]
 
 
+def test_a_signal_that_kills_its_daemon_five_times_is_put_away_as_poison(home, person):
+    """One bad input must not keep a daemon down for ever."""
+    want(person, "die")
+    want(person, "done", "after")
+    for _ in range(5):
+        assert start(home).process.wait(20) == 1
+    start(home).ready()
+    (done,) = home.wait_for("Q_WORK_DONE")
+    assert done.facts["text"] == "after"
+    (dead,) = home.dead()
+    assert (dead["reason"], dead["signal"]["facts"]["act"]) == ("poison", "die")
+
+
+def test_a_daemon_over_its_quota_waits_instead_of_failing(home):
+    """A burst of a daemon's own signals is slowed, not lost, and the daemon not restarted."""
+    home.config("bus", {"quota": {"roots_per_s": 5, "burst": 1}})
+    home.bus()
+    worker = start(home).ready()
+    home.wait_for("Q_TICK_TOLD")
+    assert worker.process.poll() is None
+
+
 def test_the_watchdog_is_fed_by_the_working_loop_only(home, person):
     """A daemon that hangs must be noticed and killed by systemd, not kept alive by a helper."""
     worker = start(home, WATCHDOG_USEC="200000")
