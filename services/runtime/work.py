@@ -270,7 +270,7 @@ class Work:
             while lane.waiting:
                 self._settle(lane.waiting.popleft(), wire.RETURN)
         deadline = time.monotonic() + timeout_s
-        await self._until(lambda: not self._running, deadline)
+        await self._until(lambda: all(running.why for running in self._running.values()), deadline)
         for running in list(self._running.values()):
             if not running.in_thread:
                 running.task.cancel()
