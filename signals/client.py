@@ -17,11 +17,10 @@ import zmq
 
 from signals import wire
 from signals.envelope import Signal, decode, encode
-from signals.errors import BusUnreachableError, FencedError, LigandError, refusal
+from signals.errors import BusUnreachableError, FencedError, LateError, LigandError, OversizeError, refusal
 from signals.link import Link
 
 RETRIED = frozenset({"quota"})
-ATTACH_AGAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,19 +162,21 @@ class Client:
         self._attached, self._attach_sent = True, False
         self.epoch, self.state = body["epoch"], body["state"]
         for lane, seq in body["settled"]:
-            self._forget(lane, seq)
+            self._forget(lane, seq, None)
+        for lane, seq in body["late"]:
+            self._forget(lane, seq, LateError())
         for frames in (*self._standing.values(), *(request.frames for request in self._requests.values())):
             self._link_send(frames)
         if self._first is not None and not self._first.done():
             self._first.set_result(None)
         self._receiver.attached()
 
-    def _forget(self, lane: str, seq: int) -> None:
-        """The bus is done with a signal that was in hand here: its settle, if on the way, has been done."""
+    def _forget(self, lane: str, seq: int, error: LigandError | None) -> None:
+        """The bus is done with a signal that was in hand here: a settle on the way has been done, or came too late."""
         for number, request in list(self._requests.items()):
             if request.held == (lane, seq):
                 del self._requests[number]
-                request.done({}, None)
+                request.done({}, error)
         if self.held.pop((lane, seq), None) is not None:
             self._receiver.withdrawn(lane, seq)
 
@@ -206,7 +207,7 @@ class Client:
             self._receiver.heard(frames[2])
         elif kind == wire.CANCEL:
             header = orjson.loads(frames[2])
-            self._forget(header["lane"], header["seq"])
+            self._forget(header["lane"], header["seq"], LateError())
         elif kind == wire.FENCED:
             self._end(FencedError(orjson.loads(frames[2]).get("message")))
 
@@ -262,6 +263,8 @@ class Client:
         self._last += 1
         number = b"%d" % self._last
         frames = [op, number, header, *raws]
+        if len(header) > wire.MAX_FRAME_BYTES:
+            raise OversizeError(f"State and errors of {len(header):,} bytes cannot be sent to the bus; keep a file.")
         self._requests[number] = _Request(frames, done, held)
         if self._attached:
             self._link_send(frames)

@@ -18,6 +18,10 @@ from signals.catalogue import Catalogue
 from signals.envelope import Signal, encode, rfc3339
 from signals.errors import BusUnreachableError, LigandError, refusal
 from signals.ids import uuid7
+from signals.paths import endpoint
+
+SEND_AGAIN_S = 1.0
+RECONNECT_MS = 50
 
 
 def person() -> str:
@@ -40,14 +44,20 @@ class Emitter:
     ) -> None:
         self.source = source or person()
         self._path = bus_socket
+        self._address = endpoint(bus_socket)
         self._timeout_s = timeout_s
         self._catalogue = catalogue
         self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.SNDHWM, 0)
-        self._socket.connect(f"ipc://{bus_socket}")
+        self._socket = self._connect()
         self._last = 0
+
+    def _connect(self) -> zmq.Socket[bytes]:
+        found = self._context.socket(zmq.DEALER)
+        found.setsockopt(zmq.LINGER, 0)
+        found.setsockopt(zmq.SNDHWM, 0)
+        found.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        found.connect(self._address)
+        return found
 
     def __enter__(self) -> Emitter:
         return self
@@ -101,16 +111,20 @@ class Emitter:
 
     def _once(self, op: bytes, header: bytes, raws: Sequence[bytes], deadline: float) -> Any:
         self._last += 1
-        number = b"%d" % self._last
-        self._socket.send_multipart([op, number, header, *raws])
+        frames = [op, b"%d" % self._last, header, *raws]
+        self._socket.send_multipart(frames)
         while (left := deadline - time.monotonic()) > 0:
-            if self._socket.poll(int(left * 1000) + 1):
+            if self._socket.poll(int(min(left, SEND_AGAIN_S) * 1000) + 1):
                 kind, answered, body = self._socket.recv_multipart()[:3]
-                if answered == number:
+                if answered == frames[1]:
                     found = orjson.loads(body)
                     if kind == wire.NO:
                         raise refusal(**found)
                     return found
+            elif op == wire.EMIT:  # the bus may have been restarted; the same ids are the same signals
+                self._socket.close()
+                self._socket = self._connect()
+                self._socket.send_multipart(frames)
         raise BusUnreachableError(
             f"No bus answers at {self._path} within {self._timeout_s:g} s. "
             "Start it: `ligand up`, or `systemctl start ligand-bus`."

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import jsonschema_rs
@@ -221,7 +222,13 @@ def _finite(text: str) -> float:
 
 def rfc3339(seconds: float) -> str:
     """Unix seconds as RFC 3339 in UTC, with microseconds."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    second, microseconds = divmod(round(seconds * 1e6), 1_000_000)
+    return f"{_to_the_second(second)}.{microseconds:06}Z"
+
+
+@lru_cache(maxsize=16)
+def _to_the_second(unix: int) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def unix_seconds(text: str) -> float:

@@ -15,6 +15,7 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from signals.frames import receive, send
+from signals.paths import endpoint
 
 RECONNECT_MS = 50
 
@@ -29,6 +30,7 @@ class Link:
         on_message: Callable[[list[bytes]], None],
         on_down: Callable[[], None],
     ) -> None:
+        address = endpoint(path)
         self._loop = asyncio.get_running_loop()
         self._on_message = on_message
         self._on_down = on_down
@@ -42,7 +44,8 @@ class Link:
         self._loop.add_reader(self._monitor.fileno(), self._look)
         self._draining = False
         self.closed = False
-        self._socket.connect(f"ipc://{path}")
+        self._socket.connect(address)
+        self._loop.call_soon(self._look)  # a descriptor stays silent until its socket was once found empty
 
     def send(self, frames: list[bytes]) -> None:
         """Hand a message over; it waits while the bus is not there."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import orjson
 import zmq
 
+from signals.paths import endpoint
 from signals.wire import BEACON
 
 
@@ -27,6 +28,7 @@ class Subscription:
     """A SUB socket on the mirror for names or globs. Use it in one thread."""
 
     def __init__(self, mirror_socket: Path, names: Iterable[str] = ("*",), *, high_water: int = 20_000) -> None:
+        address = endpoint(mirror_socket)
         self._globs = tuple(names)
         self._context = zmq.Context()
         self.socket = self._context.socket(zmq.SUB)
@@ -36,7 +38,7 @@ class Subscription:
         for glob in self._globs:
             self.socket.setsockopt(zmq.SUBSCRIBE, _prefix(glob).encode())
         self.socket.setsockopt(zmq.SUBSCRIBE, BEACON)
-        self.socket.connect(f"ipc://{mirror_socket}")
+        self.socket.connect(address)
         self._last: dict[str, int] = {}
         self._epoch: str | None = None
         self.head = 0

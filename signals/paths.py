@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from signals.errors import ConfigError
 
 SOCKET_PATH_MAX = 107
 _SYSTEM_RUN = Path("/run/ligand")
+_SHORT = Path("/tmp")  # not TMPDIR: that may be as long, and another in the shell that looks for the bus
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,24 @@ class Paths:
             _record(self.home / "run", self.run)
 
 
+def endpoint(socket: Path) -> str:
+    """ZeroMQ's name for a Unix socket. Raises `ConfigError` for one too long, or in a folder of somebody else's."""
+    if len(os.fsencode(socket)) > SOCKET_PATH_MAX:
+        raise ConfigError(
+            f"The socket's path {socket} is longer than {SOCKET_PATH_MAX} bytes. Choose a shorter --home."
+        )
+    if socket.parent.parent == _SHORT and socket.parent.exists():
+        _need_own(socket.parent)
+    return f"ipc://{socket}"
+
+
+def _need_own(folder: Path) -> None:
+    """In a folder that anybody can write to, somebody else could have made ours first, to pose as the bus."""
+    found = folder.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise ConfigError(f"{folder} belongs to somebody else. Remove it, or choose a shorter --home.")
+
+
 def _is_system(environ: Mapping[str, str]) -> bool:
     private = environ.get("XDG_RUNTIME_DIR")
     if private and (Path(private) / "ligand" / "bus.sock").exists():
@@ -118,11 +136,10 @@ def _short(run: Path) -> Path:
     if len(os.fsencode(run / "mirror.sock")) <= SOCKET_PATH_MAX:
         return run
     name = hashlib.sha256(os.fsencode(run)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"ligand-{os.getuid()}-{name}"
+    return _SHORT / f"ligand-{os.getuid()}-{name}"
 
 
 def _record(place: Path, actual: Path) -> None:
-    if actual.stat().st_uid != os.getuid() or actual.stat().st_mode & 0o022:
-        raise ConfigError(f"{actual} belongs to somebody else. Remove it, or choose a shorter --home.")
+    _need_own(actual)
     place.mkdir(mode=0o750, exist_ok=True)
     (place / "runtime_folder").write_text(f"{actual}\n")

@@ -1,6 +1,6 @@
 """What travels between a client and the bus: frames `[op, request, …]` up, `[answer, request, …]` and pushes down.
 
-    attach   header                     -> ok {epoch, session, state, settled}
+    attach   header                     -> ok {epoch, state, head, settled, late}
     emit     header  signal…            -> ok [seq…]          one atomic batch; header may carry put
     settle   header  signal…            -> ok {}              acknowledge, put off, give back or reject
     ask      header  signal             -> ok {seq, id} and later a push `answer`
@@ -15,6 +15,8 @@ A refusal is `no request {code, message, …}`. Headers are JSON objects.
 """
 
 PROTOCOL = 1
+MAX_FRAME_BYTES = 1 << 20
+"""A longer frame costs its sender the connection, before anybody has read it."""
 
 ATTACH = b"attach"
 EMIT = b"emit"

@@ -11,6 +11,7 @@ import os
 import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from services.runtime.manifest import Manifest
@@ -30,11 +31,12 @@ class Peer:
     gid: int
     pid: int
 
-    @classmethod
-    def parse(cls, address: str) -> Peer:
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def parse(address: str) -> Peer:
         """From libzmq's `Peer-Address` of a Unix socket, `HOST:uid:gid:pid`."""
         _, uid, gid, pid = address.rsplit(":", 3)
-        return cls(int(uid), int(gid), int(pid))
+        return Peer(int(uid), int(gid), int(pid))
 
 
 class Access:
@@ -46,6 +48,7 @@ class Access:
         self._own = os.getuid()
         self._may_emit = {name: manifest.may_emit for name, manifest in daemons.items()}
         self._groups: dict[int, bool] = {}
+        self._uids = {_uid(self.user_of(name)) for name in daemons} if mode == "system" else set()
 
     def user_of(self, name: str) -> str:
         """The system user that a daemon runs as."""
@@ -54,6 +57,8 @@ class Access:
 
     def attach(self, peer: Peer, name: str) -> None:
         """May this peer be the daemon `name`?"""
+        if name == "bus":
+            raise UnauthorisedError("Nobody but the bus itself is the bus.")
         if name not in self._daemons:
             raise UnauthorisedError(
                 f"No enabled manifest describes the daemon {name!r}. "
@@ -96,9 +101,7 @@ class Access:
 
     def is_known(self, peer: Peer) -> bool:
         """Whether refused emits of this uid are worth keeping."""
-        if self.is_person(peer):
-            return True
-        return any(peer.uid == _uid(self.user_of(name)) for name in self._daemons)
+        return self.is_person(peer) or peer.uid in self._uids
 
     def _in_people(self, uid: int) -> bool:
         found = self._groups.get(uid)
@@ -108,6 +111,8 @@ class Access:
 
 
 def _uid(user: str) -> int | None:
+    if user.isdecimal():
+        return int(user)
     try:
         return pwd.getpwnam(user).pw_uid
     except KeyError:

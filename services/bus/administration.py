@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
@@ -51,22 +50,23 @@ class Administration:
         self._state.store.put_meta("paused", orjson.dumps(self._state.paused).decode())
 
     def _resume_one(self, name: str) -> None:
-        state = self._state
-        held = {key for key in state.lanes if state.is_paused(key)}
-        since = state.paused.pop(name)
-        freed = {key for key in held if not state.is_paused(key)}
-        state.deadlines.extend(freed.__contains__, state.clock.now() - since)
+        """Give back the time since `name` was paused; where another pause goes on, only that until it began."""
+        state, now = self._state, self._state.clock.now()
+        held = {key: min(state.pauses(key)) for key in state.lanes if state.is_paused(key)}
+        del state.paused[name]
+        for key, since in held.items():
+            state.deadlines.extend(key, min(state.pauses(key), default=now) - since)
 
     # -- dead letters --------------------------------------------------------------------------------
 
-    def replay(self, number: int) -> None:
+    def replay(self, number: int, peer: Peer) -> None:
         """Give a dead letter another chance: to its consumer alone, or as a new emit after a fresh check."""
         _, _, consumer, seq, generation, _, offset, line = self._waiting(number)
         letter = self._state.dead.line(line, offset, number)
         if letter.get("signal") is None:
             raise UsageError(f"The dead letter {number} is no signal; it can only be dropped.")
         if consumer is None:
-            self._emit_again(letter)
+            self._emit_again(letter, peer)
         else:
             self._deliver_again(consumer, seq, generation, letter["signal"])
         self._state.store.mark_dead(number, "replayed")
@@ -91,11 +91,11 @@ class Administration:
         kept = None if state.store.envelope(seq) else orjson.dumps(envelope)
         lane.put_off(Aside(seq, generation=generation + 1, due=state.clock.now(), replayed=1, envelope=kept))
 
-    def _emit_again(self, letter: dict[str, Any]) -> None:
+    def _emit_again(self, letter: dict[str, Any], peer: Peer) -> None:
         envelope = {key: value for key, value in letter["signal"].items() if key not in BUS_FIELDS}
         envelope |= {"id": uuid7(), "timestamp": rfc3339(time.time())}
         daemon = letter["daemon"] if letter["daemon"] in self._state.registry.daemons else None
-        batch = Batch(Peer(os.getuid(), os.getgid(), os.getpid()), daemon, lambda cause, found: True)
+        batch = Batch(peer, daemon, lambda cause, found: True)
         batch.admitted.append(self._emitting.admit(orjson.dumps(envelope), batch))
         self._emitting.check_roots(batch)
         self._journaling.write(batch, {})

@@ -30,6 +30,7 @@ class Batch:
     session: str | None
     was_delivered: Callable[[Cause, dict[str, Any]], bool]
     handled: Cause | None = None
+    answers: Sequence[Cause] = ()
     admitted: list[Admitted] = field(default_factory=list)
 
     def earlier(self, signal_id: str) -> Admitted | None:
@@ -44,7 +45,7 @@ class Admission:
         self.catalogue = catalogue
         self.access = access
         self._store = store
-        self._max_hops = max_hops
+        self.max_hops = max_hops
         self._stories: OrderedDict[str, list[int]] = OrderedDict()
 
     def admit(self, raw: bytes, batch: Batch) -> Admitted:
@@ -76,7 +77,8 @@ class Admission:
         first = causes[0] if causes else None
         digest = _digest(envelope, causes)
         own = envelope.get("taint", ())
-        taint = tuple(sorted({*own, *(label for cause in causes for label in cause.taint)})) if own or causes else ()
+        inherited = [label for cause in causes for label in cause.taint]
+        taint = tuple(sorted({*own, *inherited})) if own or inherited else ()
         admitted = Admitted(
             name=contract.name,
             id=envelope["id"],
@@ -85,6 +87,7 @@ class Admission:
             facts=envelope["facts"],
             correlation_id=first.correlation_id if first else envelope["id"],
             causation_id=first.id if first else None,
+            causation_source=first.source if first else None,
             hops=max(cause.hops for cause in causes) + 1 if causes else 0,
             taint=taint,
             digest=digest,
@@ -100,10 +103,11 @@ class Admission:
         handled = batch.handled
         if handled is None:
             return [self._cause(name, batch) for name in named] if named else []
-        if not named or named == [handled.id]:
+        if not batch.answers and (not named or named == [handled.id]):
             return [handled]
-        found = [handled if name == handled.id else self._cause(name, batch) for name in dict.fromkeys(named)]
-        return found if handled in found else [*found, handled]
+        sure = {cause.id: cause for cause in (handled, *batch.answers)}
+        found = [sure.pop(n) if n in sure else self._cause(n, batch) for n in dict.fromkeys(named)]
+        return [*found, *sure.values()]
 
     def _cause(self, signal_id: str, batch: Batch) -> Cause:
         earlier = batch.earlier(signal_id)
@@ -119,9 +123,9 @@ class Admission:
     # -- limits --------------------------------------------------------------------------------------
 
     def _limit(self, admitted: Admitted, causes: list[Cause], batch: Batch) -> None:
-        if admitted.hops > self._max_hops:
+        if admitted.hops > self.max_hops:
             raise LoopError(
-                f"{admitted.name} would be {admitted.hops} hops from its root; at most {self._max_hops} are carried. "
+                f"{admitted.name} would be {admitted.hops} hops from its root; at most {self.max_hops} are carried. "
                 f"The cycle: {self._path(causes[0], admitted.name)}.",
                 hops=admitted.hops,
             )
@@ -136,7 +140,7 @@ class Admission:
 
     def _path(self, cause: Cause | None, name: str) -> str:
         names = [name]
-        while cause is not None and len(names) < self._max_hops:
+        while cause is not None and len(names) < self.max_hops:
             names.append(f"{cause.name} ({cause.source})")
             cause = self._parent(cause)
         return " → ".join(reversed(names))

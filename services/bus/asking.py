@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from services.bus.access import Peer
-from services.bus.admission import Batch
+from services.bus.admission import Batch, cause_of
 from services.bus.burying import Burying
 from services.bus.emitting import Emitting
 from services.bus.journaling import Journaling
@@ -46,8 +46,9 @@ class Asking:
             self._journaling.journal(asked)
         state.ok(identity, request, {"seq": asked.seq, "id": asked.id})
         if found is None:
-            state.waiters[asked.id] = Waiter(session, lane, hand.seq, answers)
+            state.waiters[asked.id, asked.source] = Waiter(session, lane, hand.seq, answers)
         else:
+            hand.answers.append(cause_of(orjson.loads(found[1]), found[0]))
             state.push(identity, wire.ANSWER, {"id": asked.id}, found[1])
 
     def _admit(self, raw: bytes, batch: Batch) -> Admitted:
@@ -71,11 +72,14 @@ class Asking:
 
     def answered(self, admitted: Admitted) -> None:
         """A signal was committed: hand it to the handler that waits for it, if one does."""
-        waiter = self._state.waiters.get(admitted.causation_id or "")
+        asked = admitted.causation_id, admitted.causation_source
+        waiter = self._state.waiters.get(asked)
         if waiter is None or admitted.name not in waiter.answers:
             return
-        del self._state.waiters[admitted.causation_id or ""]
-        if waiter.seq in waiter.lane.in_hand:
+        del self._state.waiters[asked]
+        hand = waiter.lane.in_hand.get(waiter.seq)
+        if hand is not None:
+            hand.answers.append(admitted.as_cause())
             header = orjson.dumps({"id": admitted.causation_id})
             self._state.send(waiter.session.identity, [wire.ANSWER, b"", header, admitted.raw])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from services.bus.lanes import Hand, Lane
 from services.bus.sessions import Session, has_ended, open_pidfd
 from services.bus.state import State
 from signals import wire
-from signals.errors import UsageError
+from signals.errors import UnknownSessionError, UsageError
 
 MAX_CRASHES = 5
 SESSION_TIMEOUT_S = 60.0
@@ -35,13 +36,17 @@ class Attaching:
         credits, held = headers.credits(header), headers.held(header)
         old = state.sessions.of(daemon)
         if old is not None:
-            self._replace(old, peer)
+            self._replace(old, identity, peer)
         session = self._open(identity, peer, daemon, str(header.get("version", ""))[:64])
-        settled = [[lane, seq] for lane, seq, generation in held if not self._adopt(session, lane, seq, generation)]
+        over = [(lane, seq) for lane, seq, generation in held if not self._adopt(session, lane, seq, generation)]
+        late = [(lane, seq) for lane, seq in over if state.deadlines.is_over(seq)]
+        settled = [(lane, seq) for lane, seq in over if not state.deadlines.is_over(seq)]
         for name, lane in session.lanes.items():
+            lane.close_gaps(partial(state.belongs, lane), state.clock.now())
             lane.credit = min(credits.get(name, lane.spec.in_flight), lane.spec.in_flight)
         kept = {key: orjson.loads(value) for key, value in state.store.state(daemon).items()}
-        state.ok(identity, request, {"epoch": state.epoch, "state": kept, "settled": settled, "head": state.head})
+        body = {"epoch": state.epoch, "state": kept, "settled": settled, "late": late, "head": state.head}
+        state.ok(identity, request, body)
 
     def _open(self, identity: bytes, peer: Peer, daemon: str, version: str) -> Session:
         state = self._state
@@ -52,10 +57,11 @@ class Attaching:
         state.store.put_seen((lane.key for lane in lanes.values()), time.time())
         return session
 
-    def _replace(self, old: Session, peer: Peer) -> None:
+    def _replace(self, old: Session, identity: bytes, peer: Peer) -> None:
+        """The old session ends, and hears of it unless it is the same connection or its process is gone."""
         same = old.peer.pid == peer.pid
-        gone = same or has_ended(old)
-        if not gone:
+        gone = has_ended(old)
+        if old.identity != identity and not gone:
             message = f"Process {peer.pid} has attached as {old.daemon} and takes its place."
             self._state.push(old.identity, wire.FENCED, {"code": "fenced", "message": message})
         self.end(old, crashed=gone and not same)
@@ -118,8 +124,21 @@ class Attaching:
     def pidfd_ready(self, pidfd: int) -> None:
         """A session's process has ended."""
         session = self._state.sessions.of_pidfd(pidfd)
-        if session is not None:
+        if session is not None and has_ended(session):  # the number may be another session's by now
             self.end(session, crashed=True)
+
+    def mind_stranger(self, identity: bytes, peer: Peer) -> None:
+        """A frame by another process on a session's routing id: the session's connection is lost."""
+        session = self._state.sessions.at(identity)
+        if session is not None and session.peer != peer:
+            self.end(session, crashed=has_ended(session))
+
+    def reroute(self, daemons: set[str]) -> None:
+        """The lanes of these daemons are about to change: their clients are to attach again."""
+        for session in self._state.sessions:
+            if session.daemon in daemons:
+                self.end(session, crashed=False)
+                self._state.no(session.identity, b"", UnknownSessionError())
 
     def unreachable(self, identity: bytes) -> None:
         """A connection is gone, or does not read: its session gives back what it holds."""

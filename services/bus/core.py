@@ -15,6 +15,7 @@ from services.bus.delivering import Delivering
 from services.bus.emitting import Emitting
 from services.bus.expiry import Expiry
 from services.bus.journaling import Journaling
+from services.bus.records import Admitted
 from services.bus.registration import Registration
 from services.bus.settling import Settling
 from services.bus.state import State
@@ -41,7 +42,7 @@ class Core:
         self.delivering = Delivering(state)
         self.settling = Settling(state, self.journaling, self.burying, self.emitting)
         self.asking = Asking(state, self.journaling, self.burying, self.emitting, self.settling)
-        self.expiry = Expiry(state, self.journaling)
+        self.expiry = Expiry(state, self.journaling, self.burying)
         self.administration = Administration(state, self.journaling, self.emitting)
         self.query: Query | None = None
         self._operations: dict[bytes, Operation] = {
@@ -69,6 +70,7 @@ class Core:
             self.state.no(identity, request[:MAX_REQUEST], error)
 
     def _dispatch(self, identity: bytes, peer: Peer, frames: list[bytes]) -> None:
+        self.attaching.mind_stranger(identity, peer)
         if frames[0] == wire.LIVE:
             self.emitting.live(identity, peer, frames[2:])
             return
@@ -90,17 +92,18 @@ class Core:
         state.touched.clear()
         if state.store.dirty:
             state.dead.note_offsets()
+            state.dead.write_ahead()
             state.store.put_meta("running_s", state.clock.now())
             state.store.commit()
             state.dead.flush()
+        committed, state.committed, head = state.committed, [], state.head
         outbox, state.outbox = state.outbox, []
         for identity, frames in outbox:
-            state.send(identity, frames)
-        self._publish()
+            state.send(identity, frames)  # may end a session, and so journal more: that is the next commit's
+        self._publish(committed, head)
 
-    def _publish(self) -> None:
+    def _publish(self, committed: list[Admitted], head: int) -> None:
         state = self.state
-        committed, state.committed = state.committed, []
         for admitted in committed:
             if admitted.seq:
                 for key in state.registry.lanes_for(admitted.name, admitted.facts):
@@ -110,11 +113,11 @@ class Core:
             else:
                 self.emitting.to_listeners(admitted)
             state.mirror.publish(admitted.name, admitted.raw)
-        state.published = state.head
+        state.published = head
 
     def keep_time(self) -> None:
         """Write the running time and the cursors of idle lanes, so that a later start knows them."""
         state = self.state
         state.touched.update(lane for lane in state.lanes.values() if lane.caught_up)
-        if len(state.deadlines):
+        if len(state.deadlines) or any(lane.asides for lane in state.lanes.values()):
             state.store.put_meta("running_s", state.clock.now())

@@ -22,6 +22,8 @@ REFUSED_LEAST = 1024
 RAW_KEPT = 64 * 1024
 TEXT_KEPT = 16 * 1024
 TEXT_NAMED = 128
+ROW_BYTES = 200
+LINE_MOST = 1 << 20
 PRESSURE = "pressure"
 _NUMBER = re.compile(rb'\{"dead_letter_id":(\d+),')
 
@@ -33,10 +35,13 @@ class DeadLetters:
         self._store = store
         self._path = path
         self._waiting: list[tuple[int, str, bytes]] = []
+        self._ahead: list[DeadLetter] = []
         self._next = store.last_dead() + 1
         self._offsets: list[tuple[int, int, bool]] = []
         self._refused: dict[tuple[int, str], tuple[float, int]] = {}
         self.not_kept = 0
+        self.pruned = 0
+        self.table_bytes = store.dead_bytes()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         self._complete()
 
@@ -45,11 +50,10 @@ class DeadLetters:
         os.close(self._file)
 
     def _complete(self) -> None:
-        """End a torn last line, and add the lines that the table has and the file lacks."""
+        """Cut a torn last line off, and add the lines that the table has and the file lacks."""
         missing = self._store.dead_not_in_file()
-        size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")
+        _cut_torn_line(self._file)
+        self._cut_uncommitted()
         found = _offsets_by_id(self._path, {number for number, _, _ in missing}) if missing else {}
         for number, reason, line in missing:
             if number in found:
@@ -57,6 +61,22 @@ class DeadLetters:
             else:
                 self._waiting.append((number, reason, line))
         self.flush()
+
+    def _cut_uncommitted(self) -> None:
+        """Lines written ahead of a commit that never came: their signals still wait."""
+        last, size = self._store.last_dead(), os.fstat(self._file).st_size
+        number = _NUMBER.match(_last_line(self._file, size))
+        if number is None or int(number[1]) <= last:
+            return
+        offset = 0
+        with self._path.open("rb") as lines:
+            for line in lines:
+                number = _NUMBER.match(line)
+                if number is not None and int(number[1]) > last:
+                    break
+                offset += len(line)
+        os.ftruncate(self._file, offset)
+        os.fsync(self._file)
 
     def may_keep_refused(self, uid: int, reason: str, size: int) -> bool:
         """Whether one more refused emit is kept: bounded in bytes an hour for each uid and reason."""
@@ -115,9 +135,26 @@ class DeadLetters:
             generation=generation,
             line=orjson.dumps(line),
         )
+        if reason == PRESSURE:
+            self._ahead.append(letter)
+            return letter
         self._store.insert_dead(letter)
         self._waiting.append((number, reason, letter.line))
+        self.table_bytes += len(letter.line) + ROW_BYTES
         return letter
+
+    def write_ahead(self) -> None:
+        """Before the commit: letters that make room go to the file at once, the table gets only their places."""
+        if not self._ahead:
+            return
+        ahead, self._ahead = self._ahead, []
+        offset = os.fstat(self._file).st_size
+        _write_all(self._file, b"".join(letter.line + b"\n" for letter in ahead))
+        os.fsync(self._file)
+        for letter in ahead:
+            self._store.insert_dead(letter, offset)
+            offset += len(letter.line) + 1
+        self.table_bytes += ROW_BYTES * len(ahead)
 
     def flush(self) -> None:
         """Write and sync the lines of what was committed."""
@@ -138,18 +175,26 @@ class DeadLetters:
             self._store.put_dead_offset(number, offset, keep_line=keep)
         self._offsets.clear()
 
-    def has_offsets(self) -> bool:
-        """Whether `note_offsets` has something to write."""
-        return bool(self._offsets)
-
     def prune(self, before_us: int, budget_bytes: int) -> None:
         """Forget what is older than a time or over the budget, in the table and in the file."""
-        upto = self._store.dead_to_prune(before_us, budget_bytes)
-        if upto is None:
+        upto = max(self._store.dead_to_prune(before_us) or 0, self._over_budget(budget_bytes))
+        if not upto:
             return
-        self._store.prune_dead(upto)
+        self.pruned += self._store.prune_dead(upto)
         self._store.commit()
+        self.table_bytes = self._store.dead_bytes()
         self._rewrite(upto)
+
+    def _over_budget(self, budget_bytes: int) -> int:
+        """The highest number to forget, oldest first, for the file to fit its budget; 0 when it does."""
+        over = os.fstat(self._file).st_size - budget_bytes
+        upto = 0
+        with self._path.open("rb") as lines:
+            while over > 0 and (line := lines.readline()):
+                number = _NUMBER.match(line)
+                upto = max(upto, int(number[1]) if number else 0)
+                over -= len(line)
+        return upto
 
     def _rewrite(self, upto: int) -> None:
         """The file without the lines numbered to `upto`; their places in the table follow."""
@@ -178,6 +223,23 @@ class DeadLetters:
                 lines.seek(found.get(number, offset or 0))
                 row_line = lines.readline()
         return dict(orjson.loads(row_line))
+
+
+def _last_line(file: int, size: int) -> bytes:
+    tail = os.pread(file, min(size, LINE_MOST), max(0, size - LINE_MOST))
+    return tail[tail.rfind(b"\n", 0, -1) + 1 :]
+
+
+def _cut_torn_line(file: int) -> None:
+    """What a crash left of a line without its end; the table still has the whole of it."""
+    size = end = os.fstat(file).st_size
+    while end and os.pread(file, 1, end - 1) != b"\n":
+        block = os.pread(file, min(end, 4096), max(0, end - 4096))
+        cut = block.rfind(b"\n")
+        end = max(0, end - 4096) + cut + 1 if cut >= 0 else max(0, end - 4096)
+    if end != size:
+        os.ftruncate(file, end)
+        os.fsync(file)
 
 
 def _write_all(file: int, data: bytes) -> None:

@@ -11,7 +11,7 @@ import orjson
 from services.bus.records import Admitted, Deadline
 from services.bus.store import Store
 from signals.catalogue import Catalogue
-from signals.errors import LateError
+from signals.errors import LateError, SchemaError
 
 OPEN, ANSWERED, TIMED_OUT = "open", "answered", "timed_out"
 
@@ -22,11 +22,12 @@ class Deadlines:
     def __init__(self, store: Store, catalogue: Catalogue) -> None:
         self._store = store
         self.take_over(catalogue)
-        self._open = {deadline.id: deadline for deadline in store.open_deadlines()}
-        self._by_seq = {deadline.seq: deadline for deadline in self._open.values()}
+        found = store.open_deadlines()
+        self._open = {(deadline.id, deadline.source): deadline for deadline in found}
+        self._by_seq = {deadline.seq: deadline for deadline in found}
         self._over = store.timed_out()
-        self._heap: list[tuple[float, str]] = []
-        for deadline in self._open.values():
+        self._heap: list[tuple[float, int]] = []
+        for deadline in found:
             self._push(deadline)
 
     def take_over(self, catalogue: Catalogue) -> None:
@@ -42,7 +43,7 @@ class Deadlines:
     def _push(self, deadline: Deadline) -> None:
         ends = deadline.ends()
         if ends is not None:
-            heapq.heappush(self._heap, (ends, deadline.id))
+            heapq.heappush(self._heap, (ends, deadline.seq))
 
     def opened(self, admitted: Admitted, now: float) -> None:
         """A request was journaled: from now on its answer is awaited."""
@@ -51,8 +52,10 @@ class Deadlines:
             return
         allowance = expects.queued_at_most_s
         until = now + allowance if allowance is not None else None
-        deadline = Deadline(admitted.seq, admitted.id, OPEN, until, expects.deadline_s(admitted.facts))
-        self._open[deadline.id] = self._by_seq[deadline.seq] = deadline
+        deadline = Deadline(
+            admitted.seq, admitted.id, OPEN, until, expects.deadline_s(admitted.facts), source=admitted.source
+        )
+        self._open[deadline.id, deadline.source] = self._by_seq[deadline.seq] = deadline
         self._store.put_deadline(deadline)
         self._push(deadline)
 
@@ -65,25 +68,26 @@ class Deadlines:
         self._store.put_deadline(deadline)
         self._push(deadline)
 
-    def answers(self, admitted: Admitted) -> str | None:
-        """The id of the request that a signal answers, if it does. Raises `LateError` after the time-out."""
+    def answers(self, admitted: Admitted) -> Deadline | None:
+        """The deadline that a signal keeps, if it is an answer. Raises `LateError` after the time-out."""
         if admitted.name not in self._answer_names or admitted.causation_id is None:
             return None
-        deadline = self._open.get(admitted.causation_id)
+        request = admitted.causation_id, admitted.causation_source or ""
+        deadline = self._open.get(request)
         if deadline is not None:
-            return deadline.id if self._is_answer(deadline.id, admitted.name) else None
-        closed = self._store.deadline(admitted.causation_id)
-        if closed is not None and closed.status == TIMED_OUT and self._is_answer(closed.id, admitted.name):
+            return deadline if self._is_answer(deadline, admitted.name) else None
+        closed = self._store.deadline(*request)
+        if closed is not None and closed.status == TIMED_OUT and self._is_answer(closed, admitted.name):
             raise LateError(f"{admitted.name} comes too late: {admitted.causation_id} has timed out.")
         return None
 
-    def _is_answer(self, request_id: str, name: str) -> bool:
-        found = self._store.by_id(request_id)
-        return any(name in self._answers.get(orjson.loads(raw)["signal"], ()) for _, raw in found)
+    def _is_answer(self, deadline: Deadline, name: str) -> bool:
+        raw = self._store.envelope(deadline.seq)
+        return raw is not None and name in self._answers.get(orjson.loads(raw)["signal"], ())
 
-    def answered(self, request_id: str) -> None:
+    def answered(self, deadline: Deadline) -> None:
         """The answer is part of this transaction."""
-        self._close(self._open[request_id], ANSWERED)
+        self._close(deadline, ANSWERED)
 
     def timed_out(self, deadline: Deadline) -> None:
         """The time-out is part of this transaction."""
@@ -92,7 +96,7 @@ class Deadlines:
 
     def _close(self, deadline: Deadline, status: str) -> None:
         deadline.status = status
-        del self._open[deadline.id]
+        del self._open[deadline.id, deadline.source]
         del self._by_seq[deadline.seq]
         self._store.put_deadline(deadline)
 
@@ -101,36 +105,44 @@ class Deadlines:
         return seq in self._over
 
     def passed(self, now: float, is_paused: Callable[[str], bool]) -> Iterator[Deadline]:
-        """The deadlines that have passed; those of a paused consumer stand still."""
-        held = []
+        """The deadlines that have passed; those of a paused consumer stand still until `extend` moves them."""
         while self._heap and self._heap[0][0] <= now:
-            ends, request_id = heapq.heappop(self._heap)
-            deadline = self._open.get(request_id)
+            ends, seq = heapq.heappop(self._heap)
+            deadline = self._by_seq.get(seq)
             if deadline is None or deadline.ends() != ends:
                 continue
-            if deadline.consumer is not None and is_paused(deadline.consumer):
-                held.append((ends, request_id))
-                continue
-            yield deadline
-        for entry in held:
-            heapq.heappush(self._heap, entry)
+            if deadline.consumer is None or not is_paused(deadline.consumer):
+                yield deadline
 
-    def extend(self, consumers: Callable[[str], bool], seconds: float) -> None:
-        """Give the requests in the hands of some consumers more time: they were paused."""
+    def extend(self, consumer: str, seconds: float) -> None:
+        """Give the requests in the hands of a consumer more time: it was paused."""
         for deadline in self._open.values():
-            if deadline.due is not None and deadline.consumer is not None and consumers(deadline.consumer):
+            if deadline.due is not None and deadline.consumer == consumer:
                 deadline.due += seconds
                 self._store.put_deadline(deadline)
                 self._push(deadline)
+
+    def oldest(self) -> int | None:
+        """The lowest `seq` whose time-out may still have to be written."""
+        return min((seq for seq, deadline in self._by_seq.items() if deadline.ends() is not None), default=None)
+
+    def forget(self, upto: int) -> None:
+        """The journal was pruned."""
+        self._over = {seq for seq in self._over if seq > upto}
 
     def next_end(self) -> float | None:
         """When the next one may pass, in running time."""
         return self._heap[0][0] if self._heap else None
 
 
-def timeout_facts(request: dict[str, Any], catalogue: Catalogue, waited_s: float) -> tuple[str, dict[str, Any]]:
-    """Name and facts of the signal that says that a request got no answer."""
+def timeout_facts(request: dict[str, Any], catalogue: Catalogue, *, in_queue: bool) -> tuple[str, dict[str, Any]]:
+    """Name and facts of the signal that says that a request got no answer; `in_queue` when it was never delivered.
+
+    Raises `SchemaError` when its contract is gone or expects no answer any more.
+    """
     expects = catalogue[request["signal"]].expects
-    assert expects is not None
+    if expects is None:
+        raise SchemaError(f"{request['signal']} expects no answer any more.")
+    waited = (expects.queued_at_most_s or 0.0) if in_queue else expects.deadline_s(request["facts"])
     copied = {name: request["facts"][name] for name in expects.copy if name in request["facts"]}
-    return expects.timeout, {**copied, "waited_s": round(waited_s, 3), "expected": list(expects.answers)}
+    return expects.timeout, {**copied, "waited_s": round(waited, 3), "expected": list(expects.answers)}

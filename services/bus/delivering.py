@@ -60,12 +60,13 @@ class Delivering:
         state, hand = self._state, lane.take(now)
         if hand is None:
             return False
-        if expired(hand.raw, time.time()) or state.deadlines.is_over(hand.seq):
-            state.expired += 1
+        over = state.deadlines.is_over(hand.seq)
+        state.deadlines.delivered(hand.seq, lane.key, now)
+        if over or expired(hand.raw, time.time()):
+            state.expired += not over
             lane.settle(hand.seq)
             state.touched.add(lane)
             return True
-        state.deadlines.delivered(hand.seq, lane.key, now)
         aside, raw = hand.aside, hand.raw
         header: dict[str, Any] = {"lane": lane.spec.lane, "seq": hand.seq}
         if aside is not None:

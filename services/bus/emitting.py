@@ -16,7 +16,7 @@ from services.bus.records import Admitted, Cause
 from services.bus.sessions import Session
 from services.bus.state import State
 from signals import wire
-from signals.errors import LigandError, PressureError, UsageError
+from signals.errors import LigandError, PressureError, UnknownSessionError, UsageError
 
 PRESSURE_RETRY_S = 5.0
 
@@ -34,10 +34,10 @@ class Emitting:
         state = self._state
         session = state.sessions.find(identity, peer)
         if session is None and header.get("attached"):
-            state.sessions.need(identity, peer)
-        if not raws:
-            raise UsageError("An emit carries at least one signal.")
+            raise UnknownSessionError
         puts = state_to_put(session, header)
+        if not raws and not puts:
+            raise UsageError("An emit carries at least one signal, or state to keep.")
         batch = Batch(peer, session.daemon if session else None, self.was_delivered_to(session))
         for raw in raws:
             self._admit_or_bury(raw, batch)

@@ -5,29 +5,32 @@ from __future__ import annotations
 import orjson
 
 from services.bus.admission import cause_of
+from services.bus.burying import Burying
 from services.bus.deadlines import timeout_facts
 from services.bus.journaling import SOURCE, Journaling
 from services.bus.lanes import Lane
 from services.bus.records import Deadline
 from services.bus.state import State
 from signals import wire
+from signals.errors import SchemaError
 from signals.ids import derive
 
 
 class Expiry:
     """Emits the time-outs that contracts declare."""
 
-    def __init__(self, state: State, journaling: Journaling) -> None:
+    def __init__(self, state: State, journaling: Journaling, burying: Burying) -> None:
         self._state = state
         self._journaling = journaling
+        self._burying = burying
 
     def pass_time(self) -> None:
         """Time out every request that is due."""
         now = self._state.clock.now()
         for deadline in self._state.deadlines.passed(now, self._state.is_paused):
-            self._time_out(deadline, now)
+            self._time_out(deadline)
 
-    def _time_out(self, deadline: Deadline, now: float) -> None:
+    def _time_out(self, deadline: Deadline) -> None:
         state, raw = self._state, self._state.store.envelope(deadline.seq)
         state.deadlines.timed_out(deadline)
         if raw is None:
@@ -35,10 +38,12 @@ class Expiry:
         request = orjson.loads(raw)
         for key in state.registry.lanes_for(request["signal"], request["facts"]):
             self._take_away(state.lanes[key], deadline.seq)
-        waited = deadline.within_s if deadline.delivered is not None else now - (deadline.queued_until or now)
-        name, facts = timeout_facts(request, state.catalogue, max(waited, 0.0))
-        timeout_id = derive(deadline.id, SOURCE, 0, name, 0)
-        self._journaling.own(name, facts, [cause_of(request, deadline.seq)], timeout_id)
+        try:
+            name, facts = timeout_facts(request, state.catalogue, in_queue=deadline.delivered is None)
+            timeout_id = derive(deadline.id, SOURCE, deadline.seq, name, 0)
+            self._journaling.own(name, facts, [cause_of(request, deadline.seq)], timeout_id)
+        except SchemaError as error:  # contracts have changed since the request
+            self._burying.timeout_lost(request, raw, error)
 
     def _take_away(self, lane: Lane, seq: int) -> None:
         session = self._state.sessions.of(lane.spec.daemon)

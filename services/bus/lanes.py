@@ -8,9 +8,9 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from services.bus.records import Admitted, Aside
+from services.bus.records import Admitted, Aside, Cause
 from services.bus.registry import LaneSpec
 from services.bus.store import Store
 
@@ -24,12 +24,16 @@ SPAN = 20_000
 
 @dataclass(slots=True)
 class Hand:
-    """A signal that a session has in hand. `aside` is set when it was delivered before; `since` in running time."""
+    """A signal that a session has in hand. `aside` is set when it was delivered before; `since` in running time.
+
+    `answers` are what its handler has asked for and got: whatever it emits follows from them too.
+    """
 
     seq: int
     raw: bytes
     since: float
     aside: Aside | None
+    answers: list[Cause] = field(default_factory=list)
 
 
 class Lane:
@@ -77,9 +81,10 @@ class Lane:
 
     def read_page(self, head: int, belongs: Belongs) -> None:
         """Read the next page of the journal. `belongs(name, raw)` says whether a signal is this lane's."""
+        self.read = max(self.read, self.cursor)  # what a session that outlived the bus has settled meanwhile
         rows, seen = self._store.page(self.read, self.spec.names, PAGE, SPAN)
         for seq, name, raw in rows:
-            if seq not in self.in_hand and belongs(name, raw):
+            if seq <= head and seq not in self.in_hand and belongs(name, raw):
                 self._append(seq, raw)
         self.read = min(seen, head)
         self.caught_up = self.read >= head
@@ -138,6 +143,16 @@ class Lane:
         if aside is None:
             heapq.heappush(self._outstanding, seq)
         self.in_hand[seq] = Hand(seq, raw, now, aside)
+
+    def close_gaps(self, belongs: Belongs, now: float) -> None:
+        """Set aside what lies between adopted signals and is not among them, so that settling these loses none."""
+        top, after = max(self.in_hand, default=0), self.cursor
+        missing: list[int] = []
+        while after < top:
+            rows, after = self._store.page(after, self.spec.names, PAGE, min(SPAN, top - after))
+            missing += [seq for seq, name, raw in rows if seq not in self.in_hand and belongs(name, raw)]
+        for seq in missing:
+            self.put_off(Aside(seq, due=now))
 
     def next_due(self) -> float | None:
         """When, in running time, something that stands aside can be delivered again."""
@@ -200,6 +215,15 @@ class Lane:
         """Whether this lane has ever been given `seq`."""
         return seq <= self.cursor or seq in self.in_hand
 
+    def is_idle(self) -> bool:
+        """Whether nothing is queued or in hand."""
+        return not self._queue and not self._outstanding and not self.in_hand
+
+    def pass_over(self, seq: int) -> None:
+        """Nothing up to `seq` that is not settled is this idle lane's."""
+        self.cursor = max(self.cursor, seq)
+        self.read = max(self.read, seq)
+
     def flush_cursor(self, head: int) -> None:
         """Write the cursor, over what is not this lane's too when nothing waits."""
         if self.caught_up and not self._queue and not self._outstanding:
@@ -214,7 +238,16 @@ class Lane:
 
     def needs_from(self) -> int:
         """The lowest `seq` that this lane may still have to read."""
-        return min(self.cursor + 1, *self.asides) if self.asides else self.cursor + 1
+        return min([self.cursor + 1, *(seq for seq, aside in self.asides.items() if aside.envelope is None)])
+
+    def keep_copies(self) -> None:
+        """Of what is in hand, so that the journal may forget it while its handler is at work."""
+        for hand in self.in_hand.values():
+            aside = self.aside_of(hand)
+            if aside.envelope is None:
+                hand.aside = aside.but(envelope=hand.raw)
+                self._keep_aside(hand.aside)
+        self._advance(max(self._outstanding, default=self.cursor))
 
     def waiting(self) -> int:
         """How many unsettled signals it knows of; what it has not read yet comes on top."""

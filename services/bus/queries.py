@@ -18,14 +18,14 @@ from signals.errors import UnauthorisedError, UsageError
 class Queries:
     """Answers `query` requests. Watching is for people; changing too."""
 
-    def __init__(self, state: State, administration: Administration, budget_bytes: int) -> None:
+    def __init__(self, state: State, administration: Administration, budget_bytes: Callable[[], int]) -> None:
         self._state = state
         self._administration = administration
         self._budget = budget_bytes
         self._started = time.time()
-        self._asked: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "status": lambda _: self.status(),
-            "consumers": lambda _: self.consumers(),
+        self._asked: dict[str, Callable[[dict[str, Any], Peer], Any]] = {
+            "status": lambda *_: self.status(),
+            "consumers": lambda *_: self.consumers(),
             "pause": self._pause,
             "resume": self._resume,
             "dead.replay": self._replay,
@@ -39,7 +39,7 @@ class Queries:
         handler = self._asked.get(str(header.get("what")))
         if handler is None:
             raise UsageError(f"The bus can be asked for {', '.join(self._asked)}; not for {header.get('what')!r}.")
-        return handler(header)
+        return handler(header, peer)
 
     def status(self) -> dict[str, Any]:
         """The bus and its daemons at a glance. Sizes in bytes, times in Unix seconds."""
@@ -49,12 +49,13 @@ class Queries:
             "pid": os.getpid(),
             "started_at": self._started,
             "head": state.head,
-            "journal_bytes": state.store.used_bytes(),
-            "budget_bytes": self._budget,
+            "journal_bytes": state.used_bytes(),
+            "budget_bytes": self._budget(),
             "paused": sorted(state.paused),
             "refusing_roots": state.refusing_roots,
             "dead_letters": state.store.dead_counts(),
             "refusals_not_kept": state.dead.not_kept,
+            "dead_letters_pruned": state.dead.pruned,
             "expired": state.expired,
             "open_deadlines": len(state.deadlines),
             "daemons": [self._daemon(name) for name in sorted(state.registry.daemons) if name != "bus"],
@@ -95,19 +96,19 @@ class Queries:
             "paused": state.is_paused(lane.spec.daemon),
         }
 
-    def _pause(self, header: dict[str, Any]) -> Any:
+    def _pause(self, header: dict[str, Any], _: Peer) -> Any:
         self._administration.pause(str(header.get("daemon", "*")))
         return {"paused": sorted(self._state.paused)}
 
-    def _resume(self, header: dict[str, Any]) -> Any:
+    def _resume(self, header: dict[str, Any], _: Peer) -> Any:
         self._administration.resume(str(header.get("daemon", "*")))
         return {"paused": sorted(self._state.paused)}
 
-    def _replay(self, header: dict[str, Any]) -> Any:
-        self._administration.replay(_number(header))
+    def _replay(self, header: dict[str, Any], peer: Peer) -> Any:
+        self._administration.replay(_number(header), peer)
         return {"replayed": _number(header)}
 
-    def _drop(self, header: dict[str, Any]) -> Any:
+    def _drop(self, header: dict[str, Any], _: Peer) -> Any:
         self._administration.drop(_number(header))
         return {"dropped": _number(header)}
 

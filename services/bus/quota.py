@@ -11,9 +11,13 @@ class Quota:
     """At most `per_s` root signals a second from one source, after a burst; 0 means no limit."""
 
     def __init__(self, per_s: float, burst: float) -> None:
+        self.set(per_s, burst)
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def set(self, per_s: float, burst: float) -> None:
+        """Go by other numbers; what a source has used stays used."""
         self._per_s = per_s
         self._burst = max(burst, 1.0)
-        self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(self, source: str, roots: int) -> None:
         """Count `roots` new root signals. Raises `QuotaError` with the seconds to wait."""

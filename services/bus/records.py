@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from signals.catalogue import Contract
 from signals.ids import pack, unpack
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """What the bus must know of a signal to compute what follows from it."""
 
     id: str
@@ -40,6 +39,7 @@ class Admitted:
     seq: int = 0
     raw: bytes = b""
     fresh: bool = True
+    causation_source: str | None = None
 
     def as_cause(self) -> Cause:
         """This signal as the cause of another."""
@@ -80,10 +80,11 @@ class Deadline:
     delivered: float | None = None
     due: float | None = None
     consumer: str | None = None
+    source: str = ""
 
     @classmethod
     def from_row(cls, row: tuple[Any, ...]) -> Deadline:
-        """As the journal keeps it."""
+        """As the journal keeps it, and the source of the request."""
         return cls(row[0], unpack(row[1]), *row[2:])
 
     def to_row(self) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.runtime.manifest import MAIN, Manifest, Subscription
+from services.runtime.manifest import MAIN, Manifest, Subscription, subscriptions
 from signals.catalogue import Catalogue
 from signals.errors import ManifestError
 
@@ -61,12 +61,10 @@ class Registry:
         for name, manifest in daemons.items():
             manifest.check(catalogue)
             fed: dict[str, set[str]] = {lane: set() for lane in manifest.lanes}
-            for contract in catalogue.values():
-                lines = tuple((line, lane_key(name, line.lane)) for line in manifest.subscriptions(contract))
-                if lines:
-                    routes.setdefault(contract.name, []).append(Route(name, lines))
-                for line, _ in lines:
-                    fed[line.lane].add(contract.name)
+            for signal, route in routes_of(name, manifest.consumes, catalogue).items():
+                routes.setdefault(signal, []).append(route)
+                for line, _ in route.lines:
+                    fed[line.lane].add(signal)
             for lane, names in fed.items():
                 if names:
                     key = lane_key(name, lane)
@@ -91,6 +89,16 @@ class Registry:
     def lanes_of(self, daemon: str) -> list[LaneSpec]:
         """The lanes of one session."""
         return [spec for spec in self.lanes.values() if spec.daemon == daemon]
+
+
+def routes_of(daemon: str, lines: Iterable[Subscription], catalogue: Catalogue) -> dict[str, Route]:
+    """Each signal that these lines of a daemon's mean, and the way it goes."""
+    found = {}
+    for contract in catalogue.values():
+        ways = tuple((line, lane_key(daemon, line.lane)) for line in subscriptions(lines, contract))
+        if ways:
+            found[contract.name] = Route(daemon, ways)
+    return found
 
 
 def lane_key(daemon: str, lane: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import select
 import signal
@@ -40,7 +41,8 @@ from signals.envelope import rfc3339
 from signals.errors import ConfigError, LigandError
 from signals.frames import receive_from, send
 from signals.ids import uuid7
-from signals.paths import Paths
+from signals.paths import Paths, endpoint
+from signals.wire import LIVE, MAX_FRAME_BYTES
 
 EXIT_CONFIG = 78
 EXIT_JOURNAL = 1
@@ -48,7 +50,8 @@ MESSAGES_A_TURN = 1000
 TURN_S = 0.02
 IDLE_S = 1.0
 HEARTBEAT_S = 5.0
-MAX_FRAME_BYTES = 1 << 20
+GC_THRESHOLDS = (50_000, 50, 100)
+"""Rarer than usual: what is remembered of many stories is not garbage, and walking it again and again takes time."""
 
 
 class Server:
@@ -57,6 +60,7 @@ class Server:
     def __init__(self, paths: Paths, config: Mapping[str, Any], manifest: Manifest) -> None:
         """Take the address, open the journal, register the consumers. Raises `ConfigError`, `ManifestError`."""
         self.paths = paths
+        self.config = config
         self.manifest = manifest
         self.log = logs.configure("bus", level=config["log_level"])
         self.notify = Notifier()
@@ -91,9 +95,8 @@ class Server:
             paused=orjson.loads(self.store.meta("paused", "{}")),
         )
         self.core = Core(self.state)
-        limits = Limits.of(config)
-        self.housekeeping = Housekeeping(self.core, limits)
-        self.core.query = Queries(self.state, self.core.administration, limits.budget_bytes)
+        self.housekeeping = Housekeeping(self.core, Limits.of(config))
+        self.core.query = Queries(self.state, self.core.administration, lambda: self.housekeeping.limits.budget_bytes)
         self._poll = select.poll()
         self._pidfds: set[int] = set()
         self._next_beat = 0.0
@@ -170,7 +173,8 @@ class Server:
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
-            self.core.attaching.unreachable(identity)
+            if frames[0] != LIVE:  # that is lossy by contract; who does not keep up misses some
+                self.core.attaching.unreachable(identity)
 
     def _beat(self) -> None:
         now = time.monotonic()
@@ -247,12 +251,22 @@ class Server:
         except LigandError as error:
             self.log.error("reload_refused", error=error.message)
         else:
-            access = Access(config["access"], registry.daemons)
-            for session in self.core.registration.take_over(catalogue, registry, access):
-                self.core.attaching.end(session, crashed=False)
-            self.housekeeping.limits = Limits.of(config)
+            self._go_by(config, catalogue, registry)
             self.log.info("reloaded", consumers=len(self.state.lanes))
         self.notify.ready()
+
+    def _go_by(self, config: Mapping[str, Any], catalogue: Catalogue, registry: Registry) -> None:
+        """From now on these hold, and are on disk as far as they have to be."""
+        changed = configuration.changed_keys(self.config, config)
+        self.config = config
+        self.core.attaching.reroute(self.core.registration.changes(registry))
+        self.core.registration.take_over(catalogue, registry, Access(config["access"], registry.daemons))
+        self.state.admission.max_hops = config["max_hops"]
+        self.state.quota.set(config["quota"]["roots_per_s"], config["quota"]["burst"])
+        self.housekeeping.limits = Limits.of(config)
+        self.log = logs.configure("bus", level=config["log_level"])
+        self.core.journaling.own("Q_CONFIGURATION_RELOADED", {"daemon": "bus", "changed": changed}, [])
+        self.core.commit()
 
 
 def _registry(paths: Paths, catalogue: Catalogue, config: Mapping[str, Any]) -> Registry:
@@ -292,16 +306,11 @@ def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode) -> tuple[zmq.Sock
         (mirror, paths.mirror_socket, "mirror"),
     )
     for sock, path, door in doors:
-        _check_length(path)
+        address = endpoint(path)
         path.unlink(missing_ok=True)
-        sock.bind(f"ipc://{path}")
+        sock.bind(address)
         close_to_others(path, door, mode)
     return router, mirror
-
-
-def _check_length(path: Path) -> None:
-    if len(os.fsencode(path)) > 107:
-        raise ConfigError(f"The socket's path {path} is longer than 107 bytes. Choose a shorter --home.")
 
 
 def _rss_bytes() -> int:
@@ -320,4 +329,7 @@ def main() -> None:
     except LigandError as error:
         print(f"bus: {error.message}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     server.run()

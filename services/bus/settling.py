@@ -73,7 +73,7 @@ class Settling:
     def batch(self, session: Session, hand: Hand) -> Batch:
         """What a handler sends while it handles `hand`."""
         handled = cause_of(orjson.loads(hand.raw), hand.seq)
-        return Batch(session.peer, session.daemon, self._emitting.was_delivered_to(session), handled)
+        return Batch(session.peer, session.daemon, self._emitting.was_delivered_to(session), handled, hand.answers)
 
     def _admit(self, raw: bytes, batch: Batch) -> None:
         """A loop ends here: its emit is buried, and what was handled is settled all the same."""
@@ -81,6 +81,8 @@ class Settling:
             batch.admitted.append(self._emitting.admit(raw, batch))
         except LoopError as error:
             self._burying.refused(raw, batch, error)
+        except LateError as error:
+            raise LateError(error.message, of="emit") from error  # what was handled is still in hand
 
     def _failed(self, lane: Lane, hand: Hand, header: dict[str, Any]) -> None:
         known = lane.aside_of(hand)

@@ -28,6 +28,7 @@ from signals.errors import LigandError
 
 Send = Callable[[bytes, list[bytes]], None]
 LAG_COUNTED = 5000
+SKIMMED = 8
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +62,7 @@ class State:
     paused: dict[str, float]
     sessions: Sessions = field(default_factory=Sessions)
     lanes: dict[str, Lane] = field(default_factory=dict)
-    waiters: dict[str, Waiter] = field(default_factory=dict)
+    waiters: dict[tuple[str | None, str | None], Waiter] = field(default_factory=dict)
     touched: set[Lane] = field(default_factory=set)
     committed: list[Admitted] = field(default_factory=list)
     outbox: list[tuple[bytes, list[bytes]]] = field(default_factory=list)
@@ -86,10 +87,36 @@ class State:
 
     # -- what is asked of it -------------------------------------------------------------------------
 
+    def pauses(self, consumer: str) -> list[float]:
+        """Since when a consumer is paused, under each name that holds it."""
+        daemon = consumer.split(".", maxsplit=1)[0]
+        return [self.paused[name] for name in {"*", daemon, daemon.split("@")[0]} if name in self.paused]
+
     def is_paused(self, consumer: str) -> bool:
         """Whether deliveries to a consumer are held."""
-        daemon = consumer.split(".", maxsplit=1)[0]
-        return "*" in self.paused or daemon in self.paused or daemon.split("@")[0] in self.paused
+        return bool(self.paused) and bool(self.pauses(consumer))
+
+    def used_bytes(self) -> int:
+        """Bytes of the journal that count against its budget: dead letters have one of their own."""
+        return max(0, self.store.used_bytes() - self.dead.table_bytes)
+
+    def skim(self, lane: Lane) -> None:
+        """Move the cursor of a lane that nobody attends over what is not its own, so that it holds none of that."""
+        if lane.caught_up or not lane.is_idle():
+            return
+        after = lane.cursor
+        for _ in range(SKIMMED):
+            found = self.store.first_after(lane.spec.names, after)
+            if found is None:
+                after = self.published
+                break
+            if self.belongs(lane, found[1], found[2]):
+                after = found[0] - 1
+                break
+            after = found[0]
+        if after > lane.cursor:
+            lane.pass_over(after)
+            self.touched.add(lane)
 
     def belongs(self, lane: Lane, name: str, raw: bytes) -> bool:
         """Whether a journaled signal goes to this lane."""

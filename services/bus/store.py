@@ -182,6 +182,22 @@ class Store:
         rows = [(seq, self._names[name], raw) for seq, name, raw in self._all(sql, (after, upto, limit))]
         return rows, rows[-1][0] if len(rows) == limit else upto
 
+    def first_after(self, names: Iterable[str], after: int) -> tuple[int, str, bytes] | None:
+        """(seq, name, envelope) of the first signal of these names after `after`."""
+        firsts = [
+            found
+            for name in names
+            if name in self._words
+            for found in self._all(
+                "SELECT min(seq), name FROM signal WHERE name = ? AND seq > ?", [self._words[name], after]
+            )
+            if found[0] is not None
+        ]
+        if not firsts:
+            return None
+        seq, name = min(firsts)
+        return seq, self._names[name], self.envelope(seq) or b""
+
     def count_after(self, names: Iterable[str], after: int) -> int:
         """How many signals of these names come after `after`."""
         numbers = [str(self._words[name]) for name in names if name in self._words]
@@ -202,6 +218,10 @@ class Store:
             consumer: (cursor, seen)
             for consumer, cursor, seen in self._all("SELECT consumer, cursor, seen_at FROM consumer")
         }
+
+    def consumers(self) -> list[tuple[str, str]]:
+        """(daemon, consumer) of each consumer."""
+        return self._all("SELECT daemon, consumer FROM consumer")
 
     def register(self, consumer: str, daemon: str, cursor: int) -> None:
         """Give a new consumer its cursor."""
@@ -256,8 +276,8 @@ class Store:
     def open_deadlines(self) -> list[Deadline]:
         """Every request that still waits for its answer."""
         rows = self._all(
-            """SELECT seq, id, status, queued_until, within_s, delivered, due, consumer
-               FROM deadline WHERE status = 'open'"""
+            """SELECT d.seq, d.id, status, queued_until, within_s, delivered, due, consumer, word
+               FROM deadline d JOIN signal s ON s.seq = d.seq JOIN word ON word_id = source WHERE status = 'open'"""
         )
         return [Deadline.from_row(row) for row in rows]
 
@@ -265,11 +285,13 @@ class Store:
         """The `seq` of every kept request that got no answer in time."""
         return {row[0] for row in self._all("SELECT seq FROM deadline WHERE status = 'timed_out'")}
 
-    def deadline(self, signal_id: str) -> Deadline | None:
+    def deadline(self, signal_id: str, source: str) -> Deadline | None:
         """The deadline of a request, open or not."""
         found = self._all(
-            "SELECT seq, id, status, queued_until, within_s, delivered, due, consumer FROM deadline WHERE id = ?",
-            [pack(signal_id)],
+            """SELECT d.seq, d.id, status, queued_until, within_s, delivered, due, consumer, word
+               FROM deadline d JOIN signal s ON s.seq = d.seq JOIN word ON word_id = source
+               WHERE d.id = ? AND word = ?""",
+            [pack(signal_id), source],
         )
         return Deadline.from_row(found[0]) if found else None
 
@@ -284,10 +306,10 @@ class Store:
         found = self._all("SELECT seq FROM sqlite_sequence WHERE name = 'dead'")
         return int(found[0][0]) if found else 0
 
-    def insert_dead(self, letter: DeadLetter) -> None:
-        """Keep a dead letter."""
+    def insert_dead(self, letter: DeadLetter, offset: int | None = None) -> None:
+        """Keep a dead letter: whole, or, when it is in the file already, only its place there."""
         self._write(
-            "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'dead', NULL, ?)",
+            "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'dead', ?, ?)",
             [
                 letter.number,
                 letter.at_us,
@@ -298,7 +320,8 @@ class Store:
                 letter.seq,
                 pack(letter.correlation_id) if letter.correlation_id else None,
                 letter.generation,
-                letter.line,
+                offset,
+                letter.line if offset is None else None,
             ],
         )
 
@@ -329,23 +352,17 @@ class Store:
 
     def dead_bytes(self) -> int:
         """Bytes that dead letters take in the table."""
-        return int(self._all("SELECT coalesce(sum(length(line)), 0) FROM dead")[0][0])
+        return int(self._all("SELECT coalesce(sum(coalesce(length(line), 0) + 200), 0) FROM dead")[0][0])
 
-    def dead_to_prune(self, before_us: int, budget_bytes: int) -> int | None:
-        """The highest number to forget: what is from before a time, or over the budget. None when there is nothing."""
-        by_age = self._all("SELECT max(number) FROM dead WHERE at_us < ?", [before_us])[0][0]
-        over = self.dead_bytes() - budget_bytes
-        by_size = None
-        if over > 0:
-            for number, size in self._all("SELECT number, coalesce(length(line), 0) FROM dead ORDER BY number"):
-                by_size, over = number, over - size
-                if over <= 0:
-                    break
-        return max((n for n in (by_age, by_size) if n is not None), default=None)
+    def dead_to_prune(self, before_us: int) -> int | None:
+        """The highest number of a dead letter from before a time; None when there is none."""
+        found: int | None = self._all("SELECT max(number) FROM dead WHERE at_us < ?", [before_us])[0][0]
+        return found
 
-    def prune_dead(self, upto: int) -> None:
-        """Forget the dead letters numbered to `upto`."""
+    def prune_dead(self, upto: int) -> int:
+        """Forget the dead letters numbered to `upto`; how many that were."""
         self._write("DELETE FROM dead WHERE number <= ?", [upto])
+        return int(self.db.changes())
 
     # -- room ----------------------------------------------------------------------------------------
 

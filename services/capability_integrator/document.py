@@ -10,6 +10,7 @@ import jsonschema
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 MAX_BYTES = 16 * 1024 * 1024
 VERSION = 1
@@ -74,14 +75,14 @@ class Document:
         data = self._data
         if data.get("capabilities") is None:
             data["capabilities"] = CommentedMap()
-        data["capabilities"][key] = CommentedMap(entry)
+        data["capabilities"][key] = _quoted(entry)
         written = _dumped(self._yaml, data)
         Document(written)
         return written
 
     def _fresh(self, key: str, entry: Mapping[str, Any]) -> str:
         gap = "" if not self._text or self._text.endswith("\n") else "\n"
-        new = CommentedMap({"version": VERSION, "capabilities": CommentedMap({key: CommentedMap(entry)})})
+        new = CommentedMap({"version": VERSION, "capabilities": CommentedMap({key: _quoted(entry)})})
         return gap + (HEADER if not self._text else "") + _dumped(self._yaml, new).decode()
 
     def _loaded(self) -> CommentedMap | None:
@@ -96,6 +97,19 @@ class Document:
         if data is not None and not isinstance(data, CommentedMap):
             raise RegistryInvalid("line 1: the file is not a mapping with the key 'capabilities'")
         return data
+
+
+def _quoted(entry: Mapping[str, Any]) -> CommentedMap:
+    """The entry, with texts in double quotes where plain YAML would fold or lose a character such as U+0085."""
+    return CommentedMap({name: _text(value) for name, value in entry.items()})
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_text(item) for item in value]
+    if isinstance(value, str) and not value.isprintable():
+        return DoubleQuotedScalarString(value)
+    return value
 
 
 def _decoded(raw: bytes) -> str:

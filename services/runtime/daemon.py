@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal as os_signal
 import socket
@@ -62,8 +63,11 @@ class Daemon:
         self._maker: Maker
         self._message = ""
         self._condition = "starting"
+        self._degraded = False
+        self._notifier = Notifier({})  # tells nobody, until the daemon runs
         self._stop: asyncio.Event
         self._exit = 0
+        self._stuck = False
 
     # -- what a daemon's author uses -----------------------------------------------------------------
 
@@ -133,7 +137,7 @@ class Daemon:
         """Emit several signals outside handlers, all or none, with state to keep; on disk at the end."""
         batch = Batch(self._maker)
         yield batch.emit
-        if batch.signals:
+        if batch.signals or put:
             await self._client.emit(batch.signals, put)
             self._keep(put or {})
 
@@ -152,9 +156,9 @@ class Daemon:
 
     def status(self, message: str, *, degraded: bool = False) -> None:
         """Say in one line how it fares: for `systemctl status`, `ligand status` and the heartbeat."""
-        self._message = message
+        self._message, self._degraded = message, degraded
         if self._condition in ("ready", "degraded"):
-            self._condition = "degraded" if degraded else "ready"
+            self._condition = self._working()
         self._notifier.status(message)
 
     def run(self) -> NoReturn:
@@ -166,8 +170,8 @@ class Daemon:
             sys.exit(EXIT_CONFIG)
         asyncio.run(self._main())
         sys.stderr.flush()
-        if self._work.stuck_threads():
-            os._exit(self._exit or EXIT_STUCK)  # a thread cannot be ended otherwise
+        if self._stuck:
+            os._exit(self._exit)  # a thread cannot be ended otherwise, and Python would wait for it
         sys.exit(self._exit)
 
     # -- life ----------------------------------------------------------------------------------------
@@ -195,6 +199,8 @@ class Daemon:
 
     async def _main(self) -> None:
         self._stop = asyncio.Event()
+        self._one_reload = asyncio.Lock()
+        self._reloading: set[asyncio.Task[None]] = set()
         self._started = time.monotonic()
         self._client = Client(self.name, self.paths.bus_socket, self, lanes=self.manifest.lanes, version=__version__)
         self._work = Work(
@@ -214,6 +220,8 @@ class Daemon:
         try:
             if await self._start():
                 tasks += [asyncio.create_task(self._repeat(*entry)) for entry in self._periodic]
+                gc.collect()
+                gc.freeze()  # contracts and modules stay for good: not to be walked again
                 self._work.open()
                 await self._announce()
                 await self._until_stopped(tasks)
@@ -242,12 +250,15 @@ class Daemon:
         return True
 
     async def _announce(self) -> None:
-        self._condition = "degraded" if self._condition == "degraded" else "ready"
+        self._condition = self._working()
         facts = {"daemon": self.name, "version": __version__, "pid": os.getpid()}
         await self._say("Q_DAEMON_READY", facts)
         self._notifier.ready(self._message or "ready")
         self.log.info("ready", in_seconds=round(time.monotonic() - self._started, 3))
         self._heartbeat()
+
+    def _working(self) -> str:
+        return "degraded" if self._degraded else "ready"
 
     async def _until_stopped(self, tasks: list[asyncio.Task[None]]) -> None:
         """Until told to stop; a periodic task that fails takes the daemon down, for a restart."""
@@ -273,6 +284,7 @@ class Daemon:
         if self._client.is_attached:
             await self._say_goodbye()
         tasks[0].cancel()
+        self._stuck = self._work.stuck_threads()
         self.log.info("stopped", handled=self._work.handled, failed=self._work.failed)
 
     async def _say_goodbye(self) -> None:
@@ -306,28 +318,40 @@ class Daemon:
         loop.add_signal_handler(os_signal.SIGHUP, self._want_reload)
 
     def _want_reload(self) -> None:
-        self._reloading = asyncio.create_task(self._reload())
+        task = asyncio.create_task(self._reload())
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
 
     async def _reload(self) -> None:
         """Read the configuration again; keep the old one, and say so, when the new cannot be used."""
-        self._notifier.reloading()
-        try:
-            fresh = self._load_config()
-            changed = configuration.changed_keys(self.config, fresh)
-            old, self.config = self.config, fresh
+        async with self._one_reload:
+            self._notifier.reloading()
             try:
-                for reload in self._reloads:
-                    await reload()
-            except LigandError:
-                self.config = old
-                raise
-        except LigandError as error:
-            self.log.error("reload_refused", error=error.message)
-        else:
-            self.log = logs.configure(self.name, level=self.config["log_level"])
-            self.log.info("reloaded", changed=changed)
-            await self._say("Q_CONFIGURATION_RELOADED", {"daemon": self.name, "changed": changed})
-        self._notifier.ready(self._message)
+                changed = await self._take_config()
+            except LigandError as error:
+                self.log.error("reload_refused", error=error.message)
+            except Exception as error:  # the author's own reload may raise anything; the old one holds
+                self.log.error("reload_refused", error=repr(error), exc_info=error)
+            else:
+                self._notifier.ready(self._message)
+                await self._say("Q_CONFIGURATION_RELOADED", {"daemon": self.name, "changed": changed})
+                return
+            self._notifier.ready(self._message)
+
+    async def _take_config(self) -> list[str]:
+        """Go by the configuration as it now is; the keys that changed. Goes back when somebody objects."""
+        old, fresh = self.config, self._load_config()
+        self.config = fresh
+        try:
+            for reload in self._reloads:
+                await reload()
+        except BaseException:
+            self.config = old
+            raise
+        changed = configuration.changed_keys(old, fresh)
+        self.log = logs.configure(self.name, level=fresh["log_level"])
+        self.log.info("reloaded", changed=changed)
+        return changed
 
     # -- periodic ------------------------------------------------------------------------------------
 
@@ -393,7 +417,7 @@ class Daemon:
         """The bus is there (again)."""
         self.state.update(self._client.state)
         if self._condition == "waiting":
-            self._condition = "ready"
+            self._condition = self._working()
             self.log.info("attached_again", epoch=self._client.epoch)
             self._notifier.status(self._message or "ready")
             self._heartbeat()

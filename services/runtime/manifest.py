@@ -171,8 +171,7 @@ class Manifest:
 
     def subscriptions(self, contract: Contract) -> tuple[Subscription, ...]:
         """The lines that mean signals of this contract, lanes before the main one."""
-        taken = [line for line in self.consumes if line.takes(contract)]
-        return tuple(sorted(taken, key=lambda line: line.lane == MAIN))
+        return subscriptions(self.consumes, contract)
 
     def check(self, catalogue: Catalogue) -> None:
         """Raise `ManifestError` when it names a signal that no contract describes."""
@@ -182,6 +181,11 @@ class Manifest:
         for line in self.consumes:
             if not any(fnmatchcase(name, line.signal) for name in catalogue):
                 raise ManifestError(f"{self.origin}: consumes {line.signal}, which no contract describes.")
+
+
+def subscriptions(lines: Iterable[Subscription], contract: Contract) -> tuple[Subscription, ...]:
+    """The lines that mean signals of this contract, lanes before the main one."""
+    return tuple(sorted((line for line in lines if line.takes(contract)), key=lambda line: line.lane == MAIN))
 
 
 def _subscription(line: str | Mapping[str, Any]) -> Subscription:

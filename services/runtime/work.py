@@ -22,6 +22,8 @@ from signals.errors import LigandError, UnknownSignalError
 
 QUIET = frozenset({"late", "not_in_hand", "fenced"})
 MAX_THREADS = 32
+ERROR_CHARS = 4000
+TRACE_CHARS = 8000
 
 
 @dataclass(slots=True, eq=False)
@@ -128,16 +130,16 @@ class Work:
             current_signal.set(signal)
             handler = self._handlers.find(signal.signal, delivery.lane)
             running.in_thread = handler.in_thread
-            turn = Turn(self._maker, delivery, signal, self._client.ask, self._log.warning)
+            turn = Turn(self._maker, delivery, signal, self._client.ask, self._warn)
             await self._call(handler, turn)
         except asyncio.CancelledError:
             self._cancelled(running, task)
         except Unavailable as error:
             self._log.warning("unavailable", error=error.message, retry_in=error.retry_in)
-            self._settle(delivery, wire.UNAVAILABLE, error=error.message, retry_in=error.retry_in)
+            self._settle(delivery, wire.UNAVAILABLE, error=_words(error), retry_in=error.retry_in)
         except Reject as error:
             self._log.warning("rejected", error=error.message)
-            self._settle(delivery, wire.REJECT, error=error.message)
+            self._settle(delivery, wire.REJECT, error=error.message[:ERROR_CHARS])
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt, reported to the bus
             self._fail(delivery, error)
         else:
@@ -165,8 +167,7 @@ class Work:
         return signal
 
     async def _call(self, handler: Handler, turn: Turn) -> None:
-        given = {"signal": turn.signal, "emit": turn.emit, "ask": turn.ask, "put": turn.put}
-        arguments = [given[name] for name in handler.takes]
+        arguments = [getattr(turn, name) for name in handler.takes]
         if not handler.in_thread:
             await handler.function(*arguments)
             return
@@ -175,6 +176,9 @@ class Work:
         await asyncio.get_running_loop().run_in_executor(
             self._threads, _with_signal, turn.signal, handler.function, arguments
         )
+
+    def _warn(self, action: str, **fields: Any) -> None:
+        self._log.warning(action, **fields)  # looked up only when there is something to say: that is slow
 
     def _acknowledge(self, turn: Turn) -> None:
         fields = {"put": turn.puts} if turn.puts else {}
@@ -190,7 +194,7 @@ class Work:
         self.failed += 1
         self._log.error("attempt_failed", error=repr(error), attempt=delivery.attempt, exc_info=error)
         text = "".join(traceback.format_exception(error))
-        self._settle(delivery, wire.NAK, error=f"{type(error).__name__}: {error}", traceback=text[-8000:])
+        self._settle(delivery, wire.NAK, error=_words(error), traceback=text[-TRACE_CHARS:])
 
     def _cancelled(self, running: Running, task: asyncio.Task[None]) -> None:
         task.uncancel()
@@ -228,7 +232,7 @@ class Work:
             self._fail(delivery, error)
 
     def _refused(self, delivery: Delivery, verdict: str, error: LigandError) -> None:
-        if error.code in QUIET:
+        if error.code in QUIET and error.fields.get("of") != "emit":
             self._log.warning("settle_refused", seq=delivery.seq, code=error.code, error=error.message)
             self._client.held.pop((delivery.lane, delivery.seq), None)
         elif verdict == wire.ACK:
@@ -266,7 +270,7 @@ class Work:
             while lane.waiting:
                 self._settle(lane.waiting.popleft(), wire.RETURN)
         deadline = time.monotonic() + timeout_s
-        await self._until(lambda: not self._running, deadline)
+        await self._until(lambda: all(running.why for running in self._running.values()), deadline)
         for running in list(self._running.values()):
             if not running.in_thread:
                 running.task.cancel()
@@ -285,6 +289,10 @@ class Work:
     def stuck_threads(self) -> bool:
         """Whether a thread is still at work, so that only ending the process ends it."""
         return any(running.in_thread for running in self._running.values())
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:ERROR_CHARS]
 
 
 def _with_signal(signal: Signal, function: Callable[..., Any], arguments: list[Any]) -> None:

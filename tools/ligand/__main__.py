@@ -16,6 +16,10 @@ COMMANDS: dict[str, str] = {
     "rollback": "tools.ligand.install:rollback",
     "uninstall": "tools.ligand.install:uninstall",
     "up": "tools.ligand.up:up",
+    "intent": "tools.ligand.intent:intent",
+    "status": "tools.ligand.status:status",
+    "pause": "tools.ligand.pausing:pause",
+    "resume": "tools.ligand.pausing:resume",
 }
 """Each subcommand of Ligand itself: its name and where it is."""
 

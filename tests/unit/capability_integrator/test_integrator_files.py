@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -97,6 +97,8 @@ def test_text_of_modules_cannot_break_the_file(hand, found, registry):
 
 @settings(max_examples=120, deadline=None)
 @given(summary=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60))
+@example("\x85")
+@example("a\u2028b\r\n\x00")
 def test_any_text_comes_back(summary):
     """Whatever a module says about itself is read back as it was."""
     entry = {"enabled": False, "summary": summary, "capabilities": [summary]}

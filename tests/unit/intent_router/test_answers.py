@@ -110,7 +110,7 @@ def test_an_answer_may_come_before_the_file_is_moved(answers: Answers) -> None:
     assert (answers.stories / story).read_text() == "{}"
 
 
-@pytest.mark.parametrize("story", [None, "", uuid7(), "../../etc/passwd", ".."])
+@pytest.mark.parametrize("story", [None, "", "01935b0e-6a70-7cc3-98c4-dc0c0c07398f", "../../etc/passwd", ".."])
 def test_a_story_that_no_file_began_is_ignored(answers: Answers, story: str | None) -> None:
     """Every story of the machine would leave files here."""
     story_of(answers)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from signals.errors import ConfigError
-from signals.paths import SOCKET_PATH_MAX, Paths
+from signals.paths import SOCKET_PATH_MAX, Paths, endpoint
 
 
 def test_a_home_holds_everything(tmp_path):
@@ -48,9 +48,9 @@ def test_xdg_folders_otherwise(tmp_path):
     assert paths.intents == tmp_path / ".local/share/ligand/intents"
 
 
-def test_without_a_runtime_folder_the_sockets_are_in_the_state_folder(tmp_path):
+def test_without_a_runtime_folder_the_sockets_are_in_the_state_folder():
     """A container without a session still works."""
-    assert Paths.resolve(None, {"HOME": str(tmp_path)}).run == tmp_path / ".local/state/ligand/run"
+    assert Paths.resolve(None, {"HOME": "/home/ann"}).run == Path("/home/ann/.local/state/ligand/run")
 
 
 def test_a_long_home_gets_a_short_runtime_folder_that_is_recorded(tmp_path):
@@ -84,3 +84,18 @@ def test_a_home_that_cannot_be_made_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="--home"):
         Paths.resolve(tmp_path / "file", {}).ensure()
+
+
+def test_a_client_does_not_talk_to_a_bus_in_a_folder_of_somebody_else(tmp_path):
+    """Whoever made the short folder first cannot pose as the bus; a path too long is told in words."""
+    paths = Paths.resolve(tmp_path / ("x" * 120), {})
+    assert endpoint(paths.bus_socket) == f"ipc://{paths.bus_socket}"
+    paths.run.mkdir(mode=0o777)
+    paths.run.chmod(0o777)
+    try:
+        with pytest.raises(ConfigError, match="belongs to somebody else"):
+            endpoint(paths.bus_socket)
+    finally:
+        paths.run.rmdir()
+    with pytest.raises(ConfigError, match="107 bytes"):
+        endpoint(Path("/" + "x" * 107))

@@ -1,0 +1,165 @@
+"""Watching: nothing durable is passed over, whatever happens to the bus."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import orjson
+import pytest
+
+from signals.live import Subscription
+from tests.live.signal_tap.conftest import emit
+from tests.support.commands import run, started
+from tests.support.constellation import Constellation
+from tools.signal_tap.following import Tail
+from tools.signal_tap.selection import Selection
+
+AMPLE_S = 30
+
+
+class Lines:
+    """Lines of a pipe, each waited for."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._held = b""
+
+    def next(self) -> bytes:
+        while b"\n" not in self._held:
+            assert select.select([self._fd], [], [], AMPLE_S)[0], "no line came"
+            piece = os.read(self._fd, 1 << 20)
+            assert piece, "it ended"
+            self._held += piece
+        line, _, self._held = self._held.partition(b"\n")
+        return line
+
+
+class Follower:
+    """A running `signal-tap` and the lines it printed."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._process = process
+        self._out, self._err = Lines(process.stdout.fileno()), Lines(process.stderr.fileno())
+
+    def line(self) -> dict:
+        """The next envelope."""
+        found: dict = orjson.loads(self._out.next())
+        return found
+
+    def until(self, seq: int) -> list[int]:
+        """Sequence numbers up to and with this one."""
+        found: list[int] = []
+        while not found or found[-1] < seq:
+            found.append(self.line()["seq"])
+        return found
+
+    def notice(self) -> str:
+        """The next line on standard error."""
+        return self._err.next().decode()
+
+    def interrupt(self) -> int:
+        """Ctrl-C; the exit code."""
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(AMPLE_S)
+
+
+@contextmanager
+def follow(home: Constellation, *arguments: str) -> Iterator[Follower]:
+    with started("signal_tap", home.home, *arguments, "-o", "json") as process:
+        yield Follower(process)
+
+
+def test_without_a_verb_it_follows_and_ctrl_c_is_130(home: Constellation) -> None:
+    """`signal-tap` alone watches, beginning with a few earlier signals."""
+    emit(home, "before")
+    with follow(home) as tap:
+        assert tap.line()["signal"] == "Q_DAEMON_READY"
+        assert tap.line()["facts"]["pad"] == "before"
+        emit(home, "now")
+        assert tap.line()["facts"]["pad"] == "now"
+        assert tap.interrupt() == 130
+
+
+def test_nothing_is_passed_over_while_signals_pour_and_the_bus_is_killed(home: Constellation) -> None:
+    """A tap that misses signals under load or around a restart cannot be trusted to tell what happened."""
+    with follow(home, "follow", "--from", "first") as tap:
+        pouring = threading.Thread(target=lambda: [emit(home, *("x" * 500 for _ in range(200))) for _ in range(20)])
+        pouring.start()
+        first = tap.until(20 * 200)
+        pouring.join()
+        home.running[0].kill()
+        assert "does not answer" in tap.notice()
+        home.bus()
+        last = emit(home, "after the restart")[0]
+        seen = first + tap.until(last)
+        assert seen == list(range(1, last + 1))
+        assert "is back" in tap.notice()
+        assert tap.interrupt() == 130
+
+
+def test_names_and_sources_narrow_what_is_followed(home: Constellation) -> None:
+    """Watching one thing must not show another."""
+    with follow(home, "Q_ITEM_*", "--source", "person@*", "--from", "first") as tap:
+        seqs = emit(home, "a", "b")
+        assert [tap.line()["seq"], tap.line()["seq"]] == seqs
+        assert tap.interrupt() == 130
+
+
+def test_live_signals_are_shown_when_asked_for(home: Constellation) -> None:
+    """Heartbeats are never journaled; only --live shows them."""
+    with follow(home, "--live", "Q_HEARTBEAT") as tap:
+        beat = tap.line()
+        assert (beat["signal"], "seq" in beat) == ("Q_HEARTBEAT", False)
+        assert tap.interrupt() == 130
+
+
+def test_missed_live_signals_are_counted_once(home: Constellation) -> None:
+    """Who watches must know what they did not see."""
+    with Tail(home.paths, Selection(), 0, is_live=lambda name: name == "Q_HEARTBEAT", live=True) as tail:
+        assert isinstance(tail._mirror, Subscription)
+        tail._mirror.missed = {"Q_HEARTBEAT": 3, "Q_ITEM_START": 5}
+        assert tail.missed() == {"Q_HEARTBEAT": 3}
+        assert tail.missed() == {}
+        tail._mirror.missed["Q_HEARTBEAT"] = 4
+        assert tail.missed() == {"Q_HEARTBEAT": 1}
+
+
+def test_without_a_bus_it_says_so(home: Constellation) -> None:
+    """A person would otherwise wait before an empty screen."""
+    home.running[0].stop()
+    found = run("signal_tap", home.home)
+    assert (found.code, found.out) == (3, b"")
+    assert "ligand up" in found.err
+
+
+def test_a_reader_that_leaves_ends_it_though_nothing_happens(home: Constellation) -> None:
+    """A forgotten tap behind a closed pipe would run for ever."""
+    with started("signal_tap", home.home) as process:
+        assert process.stdout is not None
+        assert os.read(process.stdout.fileno(), 10)
+        process.stdout.close()
+        assert process.wait(AMPLE_S) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+def test_contradicting_options_are_refused(home: Constellation) -> None:
+    """-n and --from both say where to begin."""
+    found = run("signal_tap", home.home, "-n", "3", "--from", "first")
+    assert (found.code, "-n says" in found.err) == (2, True)
+
+
+@pytest.mark.parametrize("verb", ["", "follow", "show", "trace", "emit", "consumers", "dead"])
+def test_help_answers(verb: str) -> None:
+    """`--help` is where people begin."""
+    found = run("signal_tap", None, *filter(None, [verb]), "--help")
+    assert found.code == 0
+    assert "Usage: signal-tap" in found.text

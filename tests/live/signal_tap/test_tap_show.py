@@ -1,0 +1,170 @@
+"""Looking back: with the bus up or down, at all of it or at what was asked for."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import orjson
+import pytest
+
+from tests.live.signal_tap.conftest import emit
+from tests.support.commands import command, environment, run, run_on_terminal
+from tests.support.constellation import ROOT, Constellation
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp.exe\u2028\r\x00end"
+
+
+def journaled(home: Constellation) -> list[bytes]:
+    with home.journal() as journal:
+        return [raw for _, raw in journal.walk()]
+
+
+def test_every_signal_is_shown_whole_with_the_bus_up_and_down(home: Constellation) -> None:
+    """What a script archives from `show -o json --from first` must be the journal, byte for byte."""
+    for _ in range(2):
+        emit(home, *("x" * n for n in range(600)))
+    up = run("signal_tap", home.home, "show", "-o", "json", "--from", "first")
+    assert (up.code, up.err) == (0, "")
+    assert up.out.splitlines() == journaled(home)
+    home.running[0].stop()
+    down = run("signal_tap", home.home, "show", "-o", "json", "--from", "first")
+    assert (down.code, down.err) == (0, "")
+    assert down.out.splitlines() == journaled(home)
+    assert down.out.startswith(up.out)
+
+
+def test_what_is_asked_for_is_shown(home: Constellation) -> None:
+    """Each option narrows as its help says."""
+    seqs = emit(home, *"abcdefgh")
+
+    def numbers(*arguments: str) -> list[int]:
+        return [each["seq"] for each in run("signal_tap", home.home, "show", "-o", "json", *arguments).objects]
+
+    assert numbers("Q_ITEM_*") == seqs
+    assert numbers("Q_ITEM_START", "-n", "3") == seqs[-3:]
+    assert numbers("Q_ITEM_START", "-n", "3", "--from", "first") == seqs[:3]
+    assert numbers("--from", str(seqs[2]), "-n", "2") == seqs[2:4]
+    assert numbers("Q_ITEM_*", "--from", "-2") == seqs[-2:]
+    assert numbers("Q_ITEM_*", "-S", "-5min") == seqs
+    assert numbers("--source", "person@*") == seqs
+    assert numbers("--correlation", str(seqs[4])) == seqs[4:5]
+    assert numbers("Q_ITEM_*", "-S", "2020-01-01", "--source", "person@*", "-n", "1") == seqs[:1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("Q_NOT_THERE",), ("--source", "nobody"), ("-S", "2199-01-01"), ("--from", "999999")]
+)
+def test_nothing_found_is_exit_code_1(home: Constellation, arguments: tuple[str, ...]) -> None:
+    """A script asks whether something happened by the exit code."""
+    found = run("signal_tap", home.home, "show", *arguments)
+    assert (found.code, found.out) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("show", "-S", "yesterday"), "is no time"),
+        (("show", "--from", "last"), "'first'"),
+        (("show", "-n", "0"), "Invalid value"),
+        (("show", "q_x"), "neither a verb nor"),
+        (("show", "-o", "xml"), "Invalid value"),
+        (("shwo",), "Did you mean show?"),
+        (("-n", "3", "show"), "Write the verb first"),
+        (("show", "--home", "/nonexistent/home"), "There is no folder"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(home: Constellation, arguments: tuple[str, ...], says: str) -> None:
+    """Each message says what is wrong and what is right."""
+    found = run("signal_tap", home.home, *arguments)
+    assert (found.code, found.out) == (2, b"")
+    assert says in found.err
+    assert "Traceback" not in found.err
+
+
+def test_a_home_where_no_bus_ever_ran(tmp_path) -> None:
+    """A mistyped home is told as such."""
+    found = run("signal_tap", tmp_path, "show")
+    assert found.code == 2
+    assert "no journal" in found.err
+
+
+def test_hostile_facts_do_not_reach_the_terminal(home: Constellation) -> None:
+    """A fact from the web must not rename the window, clear the screen or flood it."""
+    emit(home, HOSTILE, "y" * 60_000)
+    on_pipe = run("signal_tap", home.home, "show", "Q_ITEM_*")
+    assert not {"\x1b", "\x07", "\x9b", "\u202e", "\u2028", "\r", "\x00"} & set(on_pipe.text)
+    assert [len(line) < 400 for line in on_pipe.lines] == [True, True]
+    assert "\\x1b]0;owned\\x07" in on_pipe.text
+    shown = run_on_terminal("signal_tap", home.home, "show", "Q_ITEM_*", "-n", "1", "--from", "first", "-o", "json")
+    assert not {"\x1b", "\x9b", "\u202e", "\u2028"} & set(shown.text)
+    assert orjson.loads(shown.text.strip())["facts"]["pad"] == HOSTILE
+
+
+def test_colours_are_for_terminals(home: Constellation) -> None:
+    """Escape codes in a file or a pipe break what reads it."""
+    show = ("show", "Q_DAEMON_READY")
+    assert "\x1b[" not in run("signal_tap", home.home, *show).text
+    assert "\x1b[" in run("signal_tap", home.home, *show, "--color", "always").text
+    assert "\x1b[" in run_on_terminal("signal_tap", home.home, *show).text
+    assert "\x1b[" not in run_on_terminal("signal_tap", home.home, *show, env={"NO_COLOR": "1"}).text
+    assert "\x1b[" not in run_on_terminal("signal_tap", home.home, *show, env={"TERM": "dumb"}).text
+    assert "\x1b[" not in run_on_terminal("signal_tap", home.home, *show, "--color", "never").text
+
+
+def test_pretty_json_is_the_same_json(home: Constellation) -> None:
+    """For reading one envelope whole."""
+    found = run("signal_tap", home.home, "show", "-n", "1", "-o", "json-pretty")
+    assert orjson.loads(found.out) == orjson.loads(journaled(home)[-1])
+    assert found.text.startswith('{\n  "seq"')
+
+
+def test_a_reader_that_leaves_ends_it_quietly(home: Constellation) -> None:
+    """`signal-tap show … | head -1` must not end in a traceback."""
+    emit(home, *("x" * 2000 for _ in range(900)))
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        command("signal_tap", "show", "-o", "json", "--from", "first"),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=environment(home.home),
+        cwd=ROOT,
+    ) as process:
+        os.close(writing)
+        assert os.read(reading, 10)
+        os.close(reading)
+        _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (0, b"")
+
+
+def test_a_full_disk_is_told(home: Constellation) -> None:
+    """An archive that was cut short must not look whole."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command("signal_tap", "show"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(home.home),
+            cwd=ROOT,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, b"Error: Cannot write to standard output: No space left on device.\n")
+
+
+def test_secrets_are_masked_in_every_output(home: Constellation) -> None:
+    """A token marked secret in its contract must not end up on a screen or in an archive."""
+    with home.emitter() as emitter:
+        seq = emitter.emit(emitter.signal("Q_KEY_ADDED", {"token": "hunter2", "who": "me"}))[0]
+    for arguments in (
+        ("show",),
+        ("show", "-o", "json"),
+        ("show", "-o", "json-pretty"),
+        ("trace", str(seq)),
+        ("trace", str(seq), "-o", "json"),
+        ("emit", "Q_KEY_ADDED", "token=hunter2", "who=me", "--dry-run"),
+        ("emit", "Q_KEY_ADDED", "token=hunter2", "who=me", "--dry-run", "-o", "json"),
+        ("emit", "Q_KEY_ADDED", "token=hunter2", "who:=7"),
+    ):
+        found = run("signal_tap", home.home, *arguments)
+        assert "hunter2" not in found.text + found.err
+        assert found.code == 2 or "***" in found.text

@@ -1,0 +1,107 @@
+"""Tracing a story, who reads, and what failed."""
+
+from __future__ import annotations
+
+import orjson
+
+from tests.live.signal_tap.conftest import emit, link
+from tests.support.commands import run
+from tests.support.constellation import Constellation
+
+
+def story(home: Constellation) -> tuple[int, int]:
+    """A story that went well and one that ended as a dead letter: the sequence numbers of their roots."""
+    good, bad = emit(home, "good", "bad \x1b[2J")
+    link(home)
+    home.wait_for("Q_ITEM_DONE")
+    home.wait_for("Q_DEAD_LETTER_ADDED")
+    return good, bad
+
+
+def test_a_story_is_drawn_from_any_of_its_signals(home: Constellation) -> None:
+    """Why did it do that? Who did it, how long it took, and what came of it."""
+    good, bad = story(home)
+    whole = run("signal_tap", home.home, "trace", str(good))
+    assert whole.code == 0
+    assert f"▶ Q_ITEM_START  #{good} person@" in whole.text
+    done = home.signals("Q_ITEM_DONE")[0]
+    assert f"└── Q_ITEM_DONE  #{done.seq} link  +" in whole.text
+    for key in (done.id, done.id[:18], str(done.seq)):
+        found = run("signal_tap", home.home, "trace", key)
+        assert f"▶ Q_ITEM_DONE  #{done.seq}" in found.text
+    home.running[0].stop()
+    failed = run("signal_tap", home.home, "trace", str(bad), "--color", "always")
+    assert "dead letter 1: rejected at link" in failed.text
+    assert "\x1b[31mdead letter" in failed.text
+    assert "\\x1b[2J" in failed.text
+    assert "\x1b[2J" not in failed.text
+
+
+def test_a_story_as_json(home: Constellation) -> None:
+    """Envelopes as journaled, then the dead letters."""
+    _, bad = story(home)
+    found = run("signal_tap", home.home, "trace", str(bad), "-o", "json").objects
+    assert [each.get("signal") for each in found[:-1]] == ["Q_ITEM_START", "Q_DEAD_LETTER_ADDED"]
+    assert found[-1]["dead_letter_id"] == 1
+
+
+def test_what_is_not_one_story_is_told(home: Constellation) -> None:
+    """A beginning that fits several stories lists them."""
+    seqs = emit(home, "a", "b")
+    prefix = home.signals("Q_ITEM_START")[0].id[:8]
+    several = run("signal_tap", home.home, "trace", prefix)
+    assert several.code == 2
+    assert f"{seqs[1]}  Q_ITEM_START" in several.err
+    assert run("signal_tap", home.home, "trace", "99999").code == 1
+    assert run("signal_tap", home.home, "trace", "0" * 32).code == 1
+    odd = run("signal_tap", home.home, "trace", "xyz")
+    assert (odd.code, "is no id" in odd.err) == (2, True)
+
+
+def test_consumers_with_the_bus_up_and_down(home: Constellation) -> None:
+    """Who is behind is asked most when something is down."""
+    emit(home, "a", "b")
+    up = run("signal_tap", home.home, "consumers", "-o", "json")
+    mine = next(each for each in up.objects if each["consumer"] == "link")
+    assert (mine["lag"], mine["attached"], up.err) == (2, False, "")
+    assert "link" in run("signal_tap", home.home, "consumers").text
+    home.running[0].stop()
+    down = run("signal_tap", home.home, "consumers", "-o", "json")
+    mine = next(each for each in down.objects if each["consumer"] == "link")
+    assert (down.code, mine["lag"], mine["behind"] >= 2) == (0, None, True)
+    assert "journal" in down.err
+    assert "≤" in run("signal_tap", home.home, "consumers").text
+
+
+def test_dead_letters_are_listed_shown_replayed_and_dropped(home: Constellation) -> None:
+    """What failed can be read with the bus down, and given another chance with it up."""
+    emit(home, "bad one", "bad two \x1b[31m")
+    link(home)
+    home.wait_for("Q_DEAD_LETTER_ADDED", 2)
+
+    def dead(*arguments: str):
+        return run("signal_tap", home.home, "dead", *arguments)
+
+    assert [each["dead_letter_id"] for each in dead("list", "-o", "json").objects] == [1, 2]
+    listed = dead("list", "Q_ITEM_*", "--reason", "rejected")
+    assert len(listed.lines) == 2
+    assert "\x1b" not in listed.text
+    assert "the pad is bad: bad one" in listed.text
+    assert dead("list", "--reason", "poison").code == 1
+    assert "the pad is bad: bad two \\x1b[31m" in dead("show", "2").text
+    assert orjson.loads(dead("show", "2", "-o", "json").out)["signal"]["facts"]["pad"] == "bad two \x1b[31m"
+    assert dead("show", "77").code == 1
+    replayed = dead("replay", "1", "77")
+    assert (replayed.code, replayed.text) == (1, "replayed 1\n")
+    assert replayed.err.startswith("77: ")
+    home.wait_for("Q_DEAD_LETTER_ADDED", 3)  # it failed again
+    assert dead("drop", "2", "3").text == "dropped 2\ndropped 3\n"
+    assert dead("list").code == 1
+    assert [each["status"] for each in dead("list", "--all", "-o", "json").objects] == [
+        "replayed",
+        "dropped",
+        "dropped",
+    ]
+    home.running[0].stop()
+    assert dead("list", "--all").code == 0
+    assert dead("replay", "1").code == 3

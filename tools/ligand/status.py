@@ -1,0 +1,157 @@
+"""`ligand status`: who is ready."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from signals.errors import BusUnreachableError
+from signals.paths import Paths
+from tools.cli import NOTHING, OK, UNREACHABLE, ask_bus, coloured, home_option, paths_of, told
+from tools.drawing import drawn
+from tools.text import clean, seconds_text, shorten
+
+_COLOURS = {"ready": "green", "paused": "yellow", "degraded": "yellow", "waiting": "yellow", "starting": "yellow"}
+Unit = Mapping[str, Any]
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@home_option
+@told
+def status(*, as_json: bool, home: Path | None) -> None:
+    """Tell which daemons are ready, how far behind they are, and why one is not.
+
+    Exit code 0: every enabled daemon is ready; 1: one is not; 3: the bus is unreachable.
+    """
+    paths = paths_of(home)
+    found, code = gather(paths)
+    if as_json:
+        click.echo(orjson.dumps(found))
+    else:
+        _print(found)
+    if found["error"]:
+        click.echo(f"Error: {clean(found['error'])}", err=True)
+    sys.exit(code)
+
+
+def gather(paths: Paths) -> tuple[dict[str, Any], int]:
+    """What the bus and `ligand up` say, and the exit code that it means."""
+    up, error, bus = units_of(paths), None, None
+    try:
+        bus = ask_bus(paths, "status")
+    except BusUnreachableError as unreachable:
+        error = unreachable.message
+    daemons = _with_units(bus.pop("daemons") if bus else [], up)
+    ready = bus is not None and all(daemon["ready"] for daemon in daemons)
+    code = UNREACHABLE if bus is None else OK if ready else NOTHING
+    return {"ready": ready, "error": error, "bus": bus, "daemons": daemons, "up": up}, code
+
+
+def units_of(paths: Paths) -> dict[str, Any] | None:
+    """What `ligand up` wrote of its units; None when it does not run here."""
+    try:
+        found: dict[str, Any] = orjson.loads((paths.run / "units.json").read_bytes())
+        holder = (paths.run / "up.lock").read_text().strip()  # emptied when `ligand up` ends
+        os.kill(found["pid"], 0)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    except PermissionError:  # another user's, and so alive; or not ours to read
+        return None
+    return found if holder == str(found["pid"]) else None
+
+
+def _with_units(daemons: list[dict[str, Any]], up: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Each daemon of the bus with its unit's state, if `ligand up` runs it."""
+    units = {unit["daemon"]: unit for unit in up["units"]} if up else {}
+    return [{**daemon, "unit": units.get(daemon["daemon"])} for daemon in daemons]
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else 200
+    for part in parts(found, time.time()):
+        click.echo(drawn(part, colour=coloured("auto", is_terminal), width=width), color=True)
+
+
+def parts(found: Mapping[str, Any], now_s: float) -> Iterator[RenderableType]:
+    """What is shown, from top to bottom."""
+    if found["bus"]:
+        yield Text(bus_line(found["bus"], now_s))
+        yield from (Text(line, style="yellow") for line in warnings(found["bus"]))
+        yield daemon_table(found["daemons"])
+    elif found["up"]:
+        yield Text(f"`ligand up` runs here (pid {found['up']['pid']}):")
+        yield unit_table(found["up"]["units"])
+
+
+def bus_line(bus: Mapping[str, Any], now_s: float) -> str:
+    """The bus in one line."""
+    up = seconds_text(max(0.0, now_s - bus["started_at"]))
+    used, budget = bus["journal_bytes"] / 1e6, bus["budget_bytes"] / 1e6
+    return f"bus: pid {bus['pid']}, up {up}, head {bus['head']}, journal {used:.1f} of {budget:.0f} MB"
+
+
+def warnings(bus: Mapping[str, Any]) -> list[str]:
+    """What a person should know before the daemons."""
+    dead = sum(bus["dead_letters"].values())
+    found = [f"new stories are refused: {clean(bus['refusing_roots'])}"] if bus["refusing_roots"] else []
+    if "*" in bus["paused"]:
+        found.append("everything is paused: `ligand resume`")
+    if dead:
+        found.append(f"{dead} dead letter{'s' * (dead != 1)}: `signal-tap dead list`")
+    return found
+
+
+def daemon_table(daemons: list[dict[str, Any]]) -> Table:
+    """The daemons, and why one is not ready."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("DAEMON", "STATE", "PID", "LAG", "RESTARTS"):
+        shown.add_column(name, justify="left" if name in ("DAEMON", "STATE") else "right", no_wrap=True)
+    shown.add_column("MESSAGE", overflow="fold")
+    for daemon in daemons:
+        unit = daemon["unit"] or {}
+        shown.add_row(
+            clean(daemon["daemon"]),
+            Text(clean(daemon["state"]), style=_COLOURS.get(daemon["state"], "red")),
+            str(daemon["pid"] or "-"),
+            str(daemon["lag"]),
+            str(unit.get("restarts", "-")),
+            shorten(clean(daemon["message"] or _why(daemon, unit)), 300),
+        )
+    return shown
+
+
+def _why(daemon: Mapping[str, Any], unit: Unit) -> str:
+    if daemon["ready"]:
+        return ""
+    if unit.get("failure"):
+        return str(unit["failure"])
+    name = str(daemon["daemon"])
+    if unit:
+        return f"{unit['state']}; last end: {unit.get('last_end') or 'none'}"
+    return f"not attached; start it: systemctl start ligand-{name.replace('_', '-')}"
+
+
+def unit_table(units: list[dict[str, Any]]) -> Table:
+    """The units of `ligand up`."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("DAEMON", "STATE", "PID", "RESTARTS"):
+        shown.add_column(name, no_wrap=True)
+    shown.add_column("MESSAGE", overflow="fold")
+    for unit in units:
+        told = unit["failure"] or unit["last_end"] or unit["status"] or ""
+        row = (unit["daemon"], unit["state"], str(unit["pid"] or "-"), str(unit["restarts"]), shorten(str(told), 300))
+        shown.add_row(*map(clean, row))
+    return shown

@@ -1,0 +1,1 @@
+"""The command `signal-tap`: watch the bus, look back, trace a story, emit, and see to dead letters."""

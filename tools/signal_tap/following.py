@@ -1,0 +1,88 @@
+"""Keeping up with the bus: durable signals from the journal, woken by the mirror; live ones from the mirror alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+import orjson
+
+from signals.journal import Journal
+from signals.live import Seen, Subscription
+from signals.paths import Paths
+from tools.signal_tap.reading import between
+from tools.signal_tap.selection import Selection
+
+BURST = 1000
+
+
+class Tail:
+    """Reads on from a sequence number for as long as it is asked to. Nothing durable is passed over.
+
+    `is_live` says of a signal's name whether it is never journaled; such are only taken when `live` is set.
+    """
+
+    def __init__(
+        self,
+        paths: Paths,
+        selection: Selection,
+        after: int,
+        *,
+        is_live: Callable[[str], bool] = lambda name: False,
+        live: bool = False,
+    ) -> None:
+        self._journal = Journal(paths.journal)
+        self._mirror = Subscription(paths.mirror_socket, selection.names or ("*",))
+        self._selection = selection
+        self._is_live = is_live
+        self._live = live
+        self._told: dict[str, int] = {}
+        self.after = after
+
+    def __enter__(self) -> Tail:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._mirror.close()
+        self._journal.close()
+
+    def wait(self, timeout_s: float) -> list[bytes] | None:
+        """Wait until the mirror says something; the live signals in it. None when it was silent.
+
+        The bus shows that it lives once a second, so a silence of more means that it is down.
+        """
+        if not self._mirror.socket.poll(int(timeout_s * 1000)):
+            return None
+        seen: list[bytes] = []
+        for _ in range(BURST):
+            one = self._mirror.next(0)
+            if one is None:
+                break
+            if self._wanted(one):
+                seen.append(one.raw)
+        return seen
+
+    def _wanted(self, one: Seen) -> bool:
+        return self._live and self._is_live(one.name) and self._selection.takes(orjson.loads(one.raw))
+
+    def rows(self) -> Iterator[tuple[int, bytes]]:
+        """The durable signals since the last time."""
+        head = self._journal.head()
+        for seq, raw in between(self._journal, self._selection, self.after, head):
+            self.after = seq
+            yield seq, raw
+        self.after = max(self.after, head)
+
+    def pruned(self) -> int:
+        """How many signals retention took away before they were read."""
+        return max(0, self._journal.first() - self.after - 1)
+
+    def missed(self) -> dict[str, int]:
+        """How many live signals of each name were missed since the last time."""
+        new = {
+            name: count - self._told.get(name, 0)
+            for name, count in self._mirror.missed.items()
+            if self._live and self._is_live(name) and count > self._told.get(name, 0)
+        }
+        self._told |= {name: self._mirror.missed[name] for name in new}
+        return new

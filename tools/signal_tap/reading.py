@@ -1,0 +1,110 @@
+"""Applies a selection to the journal. Only reads, in short pages; works with the bus up or down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+
+from signals.errors import LigandError, UsageError
+from signals.ids import is_id
+from signals.journal import Journal
+from tools.signal_tap.selection import Selection, Start
+
+PAGE = 500
+CANDIDATES = 200
+SHORTEST = 8
+Row = tuple[int, bytes]
+
+
+class NotFoundError(LigandError):
+    """Nothing in the journal fits."""
+
+    code = "not_found"
+
+
+def between(journal: Journal, selection: Selection, after: int, upto: int) -> Iterator[Row]:
+    """The selected signals with `after` < seq <= `upto`, in order.
+
+    `upto` must have been the head before this is called: then no name among them is still unknown here.
+    """
+    names = selection.among(journal.known())
+    while rows := journal.page(after, PAGE, names):
+        for seq, raw in rows:
+            if seq > upto:
+                return
+            if selection.by_name_alone or selection.takes(orjson.loads(raw)):
+                yield seq, raw
+        after = rows[-1][0]
+
+
+def last(journal: Journal, selection: Selection, count: int, upto: int) -> list[Row]:
+    """The last `count` selected signals up to `upto`, oldest first."""
+    names, before, found = selection.among(journal.known()), upto + 1, list[Row]()
+    while len(found) < count and (rows := journal.page_before(before, PAGE, names)):
+        fitting = [row for row in rows if selection.by_name_alone or selection.takes(orjson.loads(row[1]))]
+        found += fitting[: count - len(found)]
+        before = rows[-1][0]
+    return found[::-1]
+
+
+def first_seq(journal: Journal, selection: Selection, start: Start, head: int) -> int:
+    """The sequence number at which to begin; the strictest of what was said."""
+    bounds = [1]
+    if start.seq is not None:
+        bounds.append(start.seq)
+    if start.since_us is not None:
+        bounds.append(journal.seq_at(start.since_us))
+    if start.back is not None:
+        rows = last(journal, selection, start.back, head)
+        bounds.append(rows[0][0] if rows else head + 1)
+    return max(bounds)
+
+
+def resolve(journal: Journal, key: str) -> tuple[str, bytes]:
+    """The story (its id) and the envelope that a sequence number, an id or the beginning of one means.
+
+    A beginning may fit several signals of one story; the first stands for them. Raises `NotFoundError`, and
+    `UsageError` when it fits several stories.
+    """
+    key = key.strip().lower()
+    if key.isdecimal() and len(key) < 19 and (found := journal.get(int(key))):
+        return _story(found[0]), found[0]
+    if is_id(key):
+        return _one(key, journal.get(key))
+    digits = key.replace("-", "")
+    if len(digits) < SHORTEST or len(digits) > 32 or not set(digits) <= set("0123456789abcdef"):
+        if key.isdecimal():
+            raise NotFoundError(f"The journal has no signal {key}. It holds {journal.first()} to {journal.head()}.")
+        raise UsageError(
+            f"{key[:80]!r} is no id: give a sequence number, an id, or its first {SHORTEST} digits or more."
+        )
+    ids = journal.with_prefix(digits, CANDIDATES)
+    return _one(key, [raw for each in ids for raw in journal.get(each)])
+
+
+def _one(key: str, found: list[bytes]) -> tuple[str, bytes]:
+    stories = {_story(raw): raw for raw in reversed(found)}
+    if not stories:
+        raise NotFoundError(
+            f"The journal has no signal {key}. It may be past its retention, or refused: `signal-tap dead list`."
+        )
+    if len(stories) > 1:
+        lines = "\n".join(f"  {_told(raw)}" for raw in sorted(stories.values(), key=_seq)[:10])
+        raise UsageError(
+            f"{key} is the beginning of {len(stories)} stories. Give a sequence number or more digits:\n{lines}"
+        )
+    return next(iter(stories.items()))
+
+
+def _story(raw: bytes) -> str:
+    return str(orjson.loads(raw)["correlation_id"])
+
+
+def _seq(raw: bytes) -> int:
+    return int(orjson.loads(raw)["seq"])
+
+
+def _told(raw: bytes) -> str:
+    envelope = orjson.loads(raw)
+    return f"{envelope['seq']:>8}  {envelope['signal']}  {envelope['id']}"

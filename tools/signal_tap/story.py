@@ -1,0 +1,107 @@
+"""A story as a tree of causes: what followed from what, and how long each step took. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rich.text import Text
+from rich.tree import Tree
+
+from tools.signal_tap.rendering import Painter, short_time
+from tools.text import clean, key_facts, seconds_text, shorten
+
+Envelope = Mapping[str, Any]
+GUIDE = 4  # columns a level of the tree takes
+NARROWEST = 50
+
+
+@dataclass(slots=True)
+class Step:
+    """One signal of a story. `latency_s` counts from the arrival of its cause to its own; None at a root."""
+
+    envelope: Envelope
+    latency_s: float | None = None
+    next: list[Step] = field(default_factory=list)
+    dead: list[Envelope] = field(default_factory=list)
+
+
+def steps(story: Iterable[Envelope], dead: Iterable[Envelope] = ()) -> list[Step]:
+    """The roots of a story whose signals come in order; one whose cause is not among them stands as a root."""
+    by_id: dict[str, Step] = {}
+    roots: list[Step] = []
+    for envelope in story:
+        cause = by_id.get(str(envelope.get("causation_id")))
+        step = Step(envelope, _seconds_between(cause.envelope, envelope) if cause else None)
+        (cause.next if cause else roots).append(step)
+        by_id.setdefault(str(envelope["id"]), step)
+    for letter in dead:
+        found = by_id.get(str((letter.get("signal") or {}).get("id")))
+        if found:
+            found.dead.append(letter)
+    return roots
+
+
+def _seconds_between(cause: Envelope, effect: Envelope) -> float:
+    return max(0.0, _arrived(effect) - _arrived(cause))
+
+
+def _arrived(envelope: Envelope) -> float:
+    return datetime.fromisoformat(str(envelope.get("received_at") or envelope["timestamp"])).timestamp()
+
+
+def took_s(story: Iterable[Envelope]) -> float:
+    """Seconds from the first to the last arrival of a story."""
+    times = [_arrived(envelope) for envelope in story]
+    return max(times) - min(times) if times else 0.0
+
+
+def draw(roots: Sequence[Step], painter: Painter, marked: str | None = None) -> str:
+    """The tree as text; `marked` is the id of the signal that was asked for."""
+    tree = Tree(_headline(roots), guide_style="bright_black", highlight=False)
+    todo = [(tree, step, 1) for step in reversed(roots)]
+    deepest = 1
+    while todo:
+        parent, step, depth = todo.pop()
+        deepest = max(deepest, depth)
+        room = max(painter.width - GUIDE * depth, NARROWEST)
+        branch = parent.add(_label(step, painter, step.envelope["id"] == marked, room))
+        for letter in step.dead:
+            branch.add(_dead_label(letter, room - GUIDE))
+        todo += [(branch, following, depth + 1) for following in reversed(step.next)]
+    return painter.draw(tree, GUIDE * deepest + NARROWEST)
+
+
+def _headline(roots: Sequence[Step]) -> Text:
+    if not roots:
+        return Text("nothing of this story is kept", style="bright_black")
+    first = roots[0].envelope
+    text = Text(f"story {first.get('correlation_id')}", style="bold")
+    return text.append(f"  {short_time(str(first.get('received_at')))}", style="bright_black")
+
+
+def _label(step: Step, painter: Painter, marked: bool, room: int) -> Text:
+    envelope = painter.masker.envelope(step.envelope)
+    name = clean(envelope["signal"])
+    text = (
+        Text(overflow="fold").append("▶ " if marked else "", style="bold").append(name, style=painter.style(name) or "")
+    )
+    text.append(f"  #{envelope.get('seq')} {clean(envelope['source'])}", style="bright_black")
+    if step.latency_s is not None:
+        text.append(f"  +{seconds_text(step.latency_s)}", style="yellow")
+    if envelope.get("also_caused_by"):
+        text.append(f"  also from {len(envelope['also_caused_by'])} more", style="bright_black")
+    text.append(f"\n{key_facts(envelope.get('facts'), max(painter.width - 30, 40))}")
+    return text
+
+
+def _dead_label(letter: Envelope, room: int) -> Text:
+    who = clean(letter.get("consumer") or letter.get("daemon"))
+    what = f"dead letter {letter.get('dead_letter_id')}: {clean(letter.get('reason'))} at {who}"
+    attempts = letter.get("attempts") or 0
+    what += f" after {attempts} attempt{'s' * (attempts != 1)}" if attempts else ""
+    what += "" if letter.get("status") == "dead" else f" ({clean(letter.get('status'))})"
+    error = shorten(clean(str(letter.get("error"))[:2000]), room)
+    return Text(f"{what}\n{error}", style="red", overflow="fold")
