@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from signals.envelope import unix_seconds
 from signals.live import Subscription
 from tests.support.constellation import Constellation, Running, constellation
 from tests.support.raw import Raw, attached
@@ -216,6 +217,35 @@ def test_an_asker_killed_after_its_answer_resumes_with_it_and_asks_once(home, pe
         assert done.facts["text"] == "because"
         assert answerer.nothing()
     assert len(home.signals("Q_ANSWER_WANTED")) == 1
+
+
+def test_a_request_expires_with_the_handler_that_waits_for_it(home, person):
+    """An answer that nobody hears any more is not worked on, nor paid for."""
+    start(home).ready()
+    person.emit(person.make("Q_WORK_WANTED", {"act": "ask", "text": "why"}))
+    [request] = home.wait_for("Q_ANSWER_WANTED")
+    left = unix_seconds(request.expires_at) - unix_seconds(request.timestamp)
+    assert 299 < left < 301  # max_handling_s, 300 by default
+
+
+def test_a_loop_met_while_asking_ends_there_and_the_signal_is_settled(tmp_path):
+    """Trying again cannot end a loop: the request alone is a dead letter, and nothing is attempted five times."""
+    with constellation(tmp_path) as home:
+        contracts(home)
+        home.contract("Q_WORK_WANTED", WORK, example={"act": "x", "text": "x"}, story_limit=1)
+        home.manifest("worker", **MANIFEST)
+        home.bus()
+        start(home).ready()
+        with Raw(home.paths) as person:
+            person.emit(person.make("Q_WORK_WANTED", {"act": "ask", "text": "why"}))
+            home.wait_for("Q_DEAD_LETTER_ADDED", reason="loop")
+            person.emit(person.make("Q_WORK_WANTED", {"act": "reject", "text": "next"}))
+            home.wait_for("Q_DEAD_LETTER_ADDED", reason="rejected")
+        assert [(letter["reason"], letter["signal"]["signal"]) for letter in home.dead()] == [
+            ("loop", "Q_ANSWER_WANTED"),
+            ("rejected", "Q_WORK_WANTED"),
+        ]
+        assert did(home).count("began ask why") == 1
 
 
 def test_a_recorded_failure_is_not_returned_for_ever(home, person):
