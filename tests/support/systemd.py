@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,7 @@ def visible() -> Sequence[Path]:
 @contextlib.contextmanager
 def machine(folder: Path) -> Iterator[Machine]:
     """A booted systemd with journald and dbus; `folder` takes its console's log. All of it is gone at the end."""
-    group = cgroup_root() / f"ligand-tests-{os.getpid()}"
+    group = cgroup_root() / f"ligand-tests-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     group.mkdir()
     log = folder / "console.log"
     spaces = ("--pid", "--fork", "--mount", "--cgroup", "--ipc", "--uts", "--kill-child")

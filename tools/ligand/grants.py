@@ -105,7 +105,8 @@ class Grants:
             self.steps.remove(drop_in)
             self.steps.remove_folder(drop_in.parent)
         self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
-        self.steps.do(f"restart {unit} if it runs", lambda: self.manager.systemctl("try-restart", unit))
+        if unit in self.manager.running():
+            self.steps.do(f"restart {unit}", lambda: self.manager.systemctl("restart", unit))
 
 
 def drop_in_for(grants: Sequence[Grant]) -> str:

@@ -244,8 +244,14 @@ class Installer:
 
     def uninstall(self, *, purge: bool) -> None:
         """Stop and remove everything; what the daemons know and how they are set stays unless purged."""
-        if not self.record.current:
-            raise InstallError(f"Ligand is not installed in {self.layout.prefix}.")
+        if not self.record.current and not purge:
+            raise InstallError(f"Ligand is not installed in {self.layout.prefix}. --purge removes what it left.")
+        if self.record.current:
+            self._remove_program()
+        if purge:
+            self._purge()
+
+    def _remove_program(self) -> None:
         self._tell_stopped()
         self._remove_files(list(self.record.files))
         self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
@@ -253,8 +259,6 @@ class Installer:
         self.steps.remove(self.layout.link)
         self.steps.remove(self.layout.record)
         self.steps.remove_folder(self.layout.prefix)
-        if purge:
-            self._purge()
 
     def _tell_stopped(self) -> None:
         units = sorted({*self.manager.running(), *self.manager.failed(), *self.record.services})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,15 @@ def test_the_facts_of_a_failure_are_what_systemd_says() -> None:
         "exit_status": "ABRT",
     }
     assert facts(unit, shown, {})["exit_status"] == "78"
+
+
+def test_a_wheel_brings_the_locks_it_was_tested_with(tmp_path: Path) -> None:
+    """An upgrade from a wheel installs what that version was tested with, not what this one was."""
+    wheel = tmp_path / "ligand-9-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as made:
+        made.writestr("tools/locks/requirements.lock", "pinned==1\n")
+    source = Source.of(wheel)
+    assert source.lock("requirements.lock") == "pinned==1\n"
+    with pytest.raises(InstallError, match=r"has no requirements-build\.lock"):
+        source.lock("requirements-build.lock")
+    assert source.digest(Path("/usr/bin/python3")) == Source.of(wheel).digest(Path("/usr/bin/python3"))
