@@ -28,18 +28,23 @@ _NOBODY = 0xFFFFFFFF
 _NONE, _READ_WRITE = 0, 6
 
 
-def close_to_others(path: Path, door: Door, mode: Mode) -> None:
-    """Set who may connect to the socket at `path`. Raises `ConfigError` when a group or the list cannot be had."""
+def close_to_others(path: Path, door: Door, mode: Mode) -> tuple[str, ...]:
+    """Set who may connect to the socket at `path`; which groups could not be let in because there is none such.
+
+    Raises `ConfigError` when the file system takes no access control list.
+    """
     path.chmod(0o600)
     if mode == "user":
-        return
+        return ()
+    gids = {name: _gid(name) for name in MAY_OPEN[door]}
     try:
-        os.setxattr(path, _ATTRIBUTE, access_list(_gid(name) for name in MAY_OPEN[door]))
+        os.setxattr(path, _ATTRIBUTE, access_list(gid for gid in gids.values() if gid is not None))
     except OSError as error:
         raise ConfigError(
             f"Cannot let {' and '.join(MAY_OPEN[door])} connect to {path}: {error.strerror}. "
             "Its file system must support access control lists; /run does on every usual system."
         ) from error
+    return tuple(name for name, gid in gids.items() if gid is None)
 
 
 def access_list(gids: Iterable[int]) -> bytes:
@@ -55,10 +60,8 @@ def access_list(gids: Iterable[int]) -> bytes:
     return struct.pack("<I", _VERSION) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
 
 
-def _gid(name: str) -> int:
+def _gid(name: str) -> int | None:
     try:
         return grp.getgrnam(name).gr_gid
-    except KeyError as error:
-        raise ConfigError(
-            f"There is no group {name}, which `access: system` needs. `ligand install --system` makes it."
-        ) from error
+    except KeyError:
+        return None

@@ -73,7 +73,7 @@ class Server:
         self.store = Store(paths.journal)
         epoch = uuid7()
         self.context = zmq.Context()
-        self.router, publisher = _bind(self.context, paths, config["access"])
+        self.router, publisher = _bind(self.context, paths, config["access"], self.log)
         self.mirror = Mirror(publisher, epoch)
         self.dead = DeadLetters(self.store, paths.dead_letters)
         head = self.store.head()
@@ -293,7 +293,7 @@ def _take_address(paths: Paths) -> Any:
     return lock
 
 
-def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode, log: Any) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
     router, mirror = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
     router.setsockopt(zmq.ROUTER_MANDATORY, 1)
     router.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
@@ -309,7 +309,8 @@ def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode) -> tuple[zmq.Sock
         address = endpoint(path)
         path.unlink(missing_ok=True)
         sock.bind(address)
-        close_to_others(path, door, mode)
+        for group in close_to_others(path, door, mode):
+            log.warning("group_missing", group=group, socket=str(path), mend="ligand install --system makes it")
     return router, mirror
 
 
