@@ -126,7 +126,7 @@ class Client:
         self._close()
 
     def _close(self) -> None:
-        self._over = True
+        self._over, self._attached = True, False
         if self._link is not None:
             self._link.close()
         for future in self._answers.values():

@@ -7,6 +7,7 @@ flags anew for each frame, and ask the socket after each whether more follow.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from errno import EINVAL
 from typing import Any
 
 import zmq
@@ -30,10 +31,19 @@ def receive(socket: zmq.Socket[Any]) -> list[bytes]:
     return _rest(socket, _receive(socket, _NOW, False))
 
 
-def receive_from(socket: zmq.Socket[Any]) -> tuple[list[bytes], str]:
-    """The next message and the `Peer-Address` of its sender. Raises `zmq.Again` when there is none."""
+def receive_from(socket: zmq.Socket[Any]) -> tuple[list[bytes], str | None]:
+    """The next message and the `Peer-Address` of its sender. Raises `zmq.Again` when there is none.
+
+    A peer that speaks a ZMTP older than 3.0 has no address: None.
+    """
     first = _receive(socket, _NOW, False)
-    return _rest(socket, first), str(first.get("Peer-Address"))
+    frames = _rest(socket, first)
+    try:
+        return frames, str(first.get("Peer-Address"))
+    except zmq.ZMQError as error:
+        if error.errno != EINVAL:
+            raise
+        return frames, None
 
 
 def _rest(socket: zmq.Socket[Any], frame: zmq.Frame) -> list[bytes]:

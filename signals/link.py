@@ -62,7 +62,14 @@ class Link:
                 frames = receive(self._socket)
             except zmq.Again:
                 return
+            self._hand_on(frames)
+
+    def _hand_on(self, frames: list[bytes]) -> None:
+        try:
             self._on_message(frames)
+        except BaseException:
+            self._loop.call_soon(self._drain)  # what came behind it does not wait for the next event
+            raise
 
     def _look(self) -> None:
         while not self.closed:

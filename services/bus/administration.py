@@ -35,7 +35,7 @@ class Administration:
         names = set(self._state.registry.daemons)
         known = {name.split("@")[0] for name in names} | names
         if daemon != ALL and daemon not in known:
-            raise UsageError(f"There is no daemon {daemon!r} here; known are {', '.join(sorted(known))}.")
+            raise UsageError(f"There is no daemon {daemon[:64]!r} here; known are {', '.join(sorted(known))}.")
         self._state.paused.setdefault(daemon, self._state.clock.now())
         self._keep_paused()
 
@@ -88,6 +88,7 @@ class Administration:
             raise UsageError(f"The consumer {consumer} is not listed any more.")
         if not lane.is_settled(seq):
             raise UsageError(f"{consumer} has not settled {seq}; there is nothing to replay.")
+        state.deadlines.reopen(envelope["id"], envelope["source"])
         kept = None if state.store.envelope(seq) else orjson.dumps(envelope)
         lane.put_off(Aside(seq, generation=generation + 1, due=state.clock.now(), replayed=1, envelope=kept))
 

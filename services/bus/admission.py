@@ -61,11 +61,12 @@ class Admission:
         """A signal of the bus's own; checked against its contract, exempt from limits."""
         contract = self.catalogue[envelope["signal"]]
         contract.check(envelope["facts"])
-        return self._build(envelope, contract, list(causes), 0)
+        return self._build(envelope, contract, list(causes), 0, [cause.id for cause in causes])
 
     def _compute(self, envelope: dict[str, Any], contract: Contract, batch: Batch) -> Admitted:
         causes = self._causes(envelope, batch)
-        admitted = self._build(envelope, contract, causes, batch.peer.uid)
+        stated = named_causes(envelope) or [cause.id for cause in causes[:1]]
+        admitted = self._build(envelope, contract, causes, batch.peer.uid, stated)
         known = self._store.find(admitted.id, admitted.source) or _again(admitted, batch)
         if known is not None:
             return _repeated(admitted, known)
@@ -73,9 +74,11 @@ class Admission:
             self._limit(admitted, causes, batch)
         return admitted
 
-    def _build(self, envelope: dict[str, Any], contract: Contract, causes: list[Cause], uid: int) -> Admitted:
+    def _build(
+        self, envelope: dict[str, Any], contract: Contract, causes: list[Cause], uid: int, stated: list[str]
+    ) -> Admitted:
         first = causes[0] if causes else None
-        digest = _digest(envelope, causes)
+        digest = _digest(envelope, stated)
         own = envelope.get("taint", ())
         inherited = [label for cause in causes for label in cause.taint]
         taint = tuple(sorted({*own, *inherited})) if own or inherited else ()
@@ -99,7 +102,7 @@ class Admission:
     # -- causes --------------------------------------------------------------------------------------
 
     def _causes(self, envelope: dict[str, Any], batch: Batch) -> list[Cause]:
-        named = [name for name in (envelope.get("causation_id"), *envelope.get("also_caused_by", ())) if name]
+        named = named_causes(envelope)
         handled = batch.handled
         if handled is None:
             return [self._cause(name, batch) for name in named] if named else []
@@ -194,11 +197,17 @@ def cause_of(envelope: dict[str, Any], seq: int) -> Cause:
     )
 
 
-def _digest(envelope: dict[str, Any], causes: list[Cause]) -> bytes:
+def named_causes(envelope: dict[str, Any]) -> list[str]:
+    """The causes that the emitter itself names."""
+    return [name for name in (envelope.get("causation_id"), *envelope.get("also_caused_by", ())) if name]
+
+
+def _digest(envelope: dict[str, Any], stated: list[str]) -> bytes:
+    """What makes two emits of one id the same signal: what their emitter says, not what the bus adds to it."""
     content = [
         envelope["signal"],
         envelope["version"],
-        [cause.id for cause in causes],
+        stated,
         sorted(set(envelope.get("taint", ()))),
         envelope["facts"],
     ]

@@ -10,8 +10,10 @@ import orjson
 
 from services.bus import headers
 from services.bus.access import Peer
+from services.bus.admission import cause_of
 from services.bus.burying import Burying
 from services.bus.lanes import Hand, Lane
+from services.bus.records import Cause
 from services.bus.sessions import Session, has_ended, open_pidfd
 from services.bus.state import State
 from signals import wire
@@ -80,9 +82,26 @@ class Attaching:
         if raw is None or not state.belongs(lane, orjson.loads(raw)["signal"], raw):
             return False
         now = state.clock.now()
-        lane.adopt(seq, raw, now)
+        hand = lane.adopt(seq, raw, now)
+        hand.answers = self._answered(session.daemon, hand)
         state.deadlines.delivered(seq, lane.key, now)
         return True
+
+    def _answered(self, daemon: str, hand: Hand) -> list[Cause]:
+        """The answers on record to what `daemon` asked while it had a signal in hand."""
+        store, catalogue = self._state.store, self._state.catalogue
+        handled, found = cause_of(orjson.loads(hand.raw), hand.seq), []
+        for _, raw in store.caused_by(handled.correlation_id, handled.id):
+            asked = orjson.loads(raw)
+            contract = catalogue.get(asked["signal"])
+            if asked["source"] != daemon or contract is None or contract.expects is None:
+                continue
+            answers = (*contract.expects.answers, contract.expects.timeout)
+            for seq, answer in store.caused_by(handled.correlation_id, asked["id"]):
+                envelope = orjson.loads(answer)
+                if envelope["signal"] in answers:
+                    found.append(cause_of(envelope, seq))
+        return found
 
     def beat(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], _: list[bytes]) -> None:
         """`beat`: the session is alive, or about to stop."""

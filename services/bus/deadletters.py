@@ -175,6 +175,10 @@ class DeadLetters:
             self._store.put_dead_offset(number, offset, keep_line=keep)
         self._offsets.clear()
 
+    def file_bytes(self) -> int:
+        """The size of the file."""
+        return os.fstat(self._file).st_size
+
     def prune(self, before_us: int, budget_bytes: int) -> None:
         """Forget what is older than a time or over the budget, in the table and in the file."""
         upto = max(self._store.dead_to_prune(before_us) or 0, self._over_budget(budget_bytes))
@@ -187,7 +191,7 @@ class DeadLetters:
 
     def _over_budget(self, budget_bytes: int) -> int:
         """The highest number to forget, oldest first, for the file to fit its budget; 0 when it does."""
-        over = os.fstat(self._file).st_size - budget_bytes
+        over = self.file_bytes() - budget_bytes
         upto = 0
         with self._path.open("rb") as lines:
             while over > 0 and (line := lines.readline()):

@@ -100,6 +100,17 @@ class Deadlines:
         del self._by_seq[deadline.seq]
         self._store.put_deadline(deadline)
 
+    def reopen(self, signal_id: str, source: str) -> None:
+        """A request that had timed out is replayed: its answer is awaited once more, from its next delivery on."""
+        deadline = self._store.deadline(signal_id, source)
+        if deadline is None or deadline.status != TIMED_OUT:
+            return
+        deadline.status, deadline.queued_until = OPEN, None
+        deadline.delivered = deadline.due = deadline.consumer = None
+        self._over.discard(deadline.seq)
+        self._open[deadline.id, deadline.source] = self._by_seq[deadline.seq] = deadline
+        self._store.put_deadline(deadline)
+
     def is_over(self, seq: int) -> bool:
         """Whether the request at `seq` has timed out."""
         return seq in self._over

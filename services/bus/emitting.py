@@ -77,6 +77,7 @@ class Emitting:
         for raw in raws:
             try:
                 admitted = self._admit_live(raw, batch)
+                self._state.quota.take(f"live {admitted.source}", 1)
             except LigandError as error:
                 self._burying.refused(raw, batch, error)
                 continue

@@ -51,6 +51,7 @@ class Housekeeping:
         self._lagging: set[str] = set()
         self._pressed: str | None = None
         self._buried = False
+        self._pruned_at = core.state.head
         self._next = {"prune": 0.0, "lag": 0.0, "time": 0.0, "sessions": 0.0, "dead": 0.0}
 
     def step(self) -> None:
@@ -62,9 +63,10 @@ class Housekeeping:
             self._core.keep_time()
         if self._due("lag", now, 5.0):
             self._watch_lag()
-        if self._due("dead", now, 600.0):
+        if self._due("dead", now, 600.0) or self._state.dead.file_bytes() > self.limits.dead_budget_bytes * 1.1:
             self._prune_dead()
-        if self._due("prune", now, 1.0) and self._prune():
+        grown = self._state.head - self._pruned_at >= PRUNE_STEP
+        if (self._due("prune", now, 1.0) or grown) and self._prune():
             self._next["prune"] = now  # more waits: go on in the next turn
 
     def due_now(self, what: str) -> None:
@@ -82,6 +84,7 @@ class Housekeeping:
     def _prune(self) -> bool:
         """Prune one step by age and size; at pressure, make room. True when there may be more to do."""
         core, state, budget = self._core, self._state, self.limits.budget_bytes
+        self._pruned_at = state.head
         more = self._forget() >= PRUNE_STEP
         used = state.used_bytes()
         if used >= budget * BURY_AT and self._bury_oldest(int(used - budget * CALM_AT)):

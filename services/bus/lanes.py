@@ -137,12 +137,13 @@ class Lane:
             return aside if due <= now else None
         return None
 
-    def adopt(self, seq: int, raw: bytes, now: float) -> None:
+    def adopt(self, seq: int, raw: bytes, now: float) -> Hand:
         """A session that outlived the bus still has `seq` in hand."""
         aside = self.asides.get(seq)
         if aside is None:
             heapq.heappush(self._outstanding, seq)
-        self.in_hand[seq] = Hand(seq, raw, now, aside)
+        hand = self.in_hand[seq] = Hand(seq, raw, now, aside)
+        return hand
 
     def close_gaps(self, belongs: Belongs, now: float) -> None:
         """Set aside what lies between adopted signals and is not among them, so that settling these loses none."""

@@ -38,7 +38,9 @@ class Queries:
             raise UnauthorisedError(f"uid {peer.uid} may not ask this of the bus.")
         handler = self._asked.get(str(header.get("what")))
         if handler is None:
-            raise UsageError(f"The bus can be asked for {', '.join(self._asked)}; not for {header.get('what')!r}.")
+            raise UsageError(
+                f"The bus can be asked for {', '.join(self._asked)}; not for {str(header.get('what'))[:64]!r}."
+            )
         return handler(header, peer)
 
     def status(self) -> dict[str, Any]:

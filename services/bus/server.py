@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import apsw
 import orjson
 import zmq
 
@@ -33,6 +34,7 @@ from services.bus.state import State
 from services.bus.store import Store
 from services.runtime import config as configuration
 from services.runtime import logs
+from services.runtime.exits import refuse
 from services.runtime.manifest import Manifest, load_all
 from services.runtime.notify import Notifier
 from signals import __version__
@@ -44,7 +46,6 @@ from signals.ids import uuid7
 from signals.paths import Paths, endpoint
 from signals.wire import LIVE, MAX_FRAME_BYTES
 
-EXIT_CONFIG = 78
 EXIT_JOURNAL = 1
 MESSAGES_A_TURN = 1000
 TURN_S = 0.02
@@ -164,7 +165,10 @@ class Server:
             except zmq.Again:
                 break
             count += 1
-            self.core.receive(frames[0], Peer.parse(address), frames[1:])
+            if address is None:  # nobody can tell who that was
+                self.dead.not_kept += 1
+            else:
+                self.core.receive(frames[0], Peer.parse(address), frames[1:])
         return count
 
     def _send(self, identity: bytes, frames: list[bytes]) -> None:
@@ -299,8 +303,8 @@ def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode, log: Any) -> tupl
     router.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
     mirror.setsockopt(zmq.MAXMSGSIZE, 4096)
     router.setsockopt(zmq.RCVHWM, 4000)
-    router.setsockopt(zmq.SNDHWM, 50_000)
-    mirror.setsockopt(zmq.SNDHWM, 20_000)
+    router.setsockopt(zmq.SNDHWM, 10_000)
+    mirror.setsockopt(zmq.SNDHWM, 5_000)
     doors: tuple[tuple[zmq.Socket[bytes], Path, Door], ...] = (
         (router, paths.bus_socket, "bus"),
         (mirror, paths.mirror_socket, "mirror"),
@@ -319,6 +323,13 @@ def _rss_bytes() -> int:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def _write_failed(journal: Path, error: Exception) -> str:
+    return (
+        f"The journal {journal} cannot be written ({type(error).__name__}: {error}). What was acknowledged is on disk, "
+        "the rest was not answered and is sent again. Make room on the disk; the bus starts again by itself."
+    )
+
+
 def main() -> None:
     """Run the bus of this environment; exit 78 when configuration or manifests must be mended first."""
     paths = Paths.resolve()
@@ -328,9 +339,12 @@ def main() -> None:
         config = configuration.load(paths.config_of("bus"), manifest.config, daemon="bus")
         server = Server(paths, config, manifest)
     except LigandError as error:
-        print(f"bus: {error.message}", file=sys.stderr)
-        sys.exit(EXIT_CONFIG)
+        refuse("bus", error)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
-    server.run()
+    try:
+        server.run()
+    except apsw.Error as error:
+        print(f"bus: {_write_failed(paths.journal, error)}", file=sys.stderr, flush=True)
+        os._exit(EXIT_JOURNAL)  # nothing more is written, and nobody is answered

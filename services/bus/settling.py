@@ -9,7 +9,7 @@ import orjson
 
 from services.bus import headers
 from services.bus.access import Peer
-from services.bus.admission import Batch, cause_of
+from services.bus.admission import Batch, cause_of, named_causes
 from services.bus.burying import Burying
 from services.bus.emitting import Emitting, state_to_put
 from services.bus.journaling import Journaling
@@ -65,8 +65,9 @@ class Settling:
     def _acknowledge(self, session: Session, lane: Lane, hand: Hand, header: dict[str, Any], raws: list[bytes]) -> None:
         puts = state_to_put(session, header)
         batch = self.batch(session, hand)
-        for raw in raws:
-            self._admit(raw, batch)
+        looped = self._admit_all(raws, batch)
+        for raw, error in looped:
+            self._burying.refused(raw, batch, error)
         self._journaling.write(batch, puts)
         lane.settle(hand.seq)
 
@@ -75,14 +76,21 @@ class Settling:
         handled = cause_of(orjson.loads(hand.raw), hand.seq)
         return Batch(session.peer, session.daemon, self._emitting.was_delivered_to(session), handled, hand.answers)
 
-    def _admit(self, raw: bytes, batch: Batch) -> None:
-        """A loop ends here: its emit is buried, and what was handled is settled all the same."""
-        try:
-            batch.admitted.append(self._emitting.admit(raw, batch))
-        except LoopError as error:
-            self._burying.refused(raw, batch, error)
-        except LateError as error:
-            raise LateError(error.message, of="emit") from error  # what was handled is still in hand
+    def _admit_all(self, raws: list[bytes], batch: Batch) -> list[tuple[bytes, LoopError]]:
+        """Admit what a handler emits. Loops end here: they, and what follows from them, are left out and returned."""
+        looped: list[tuple[bytes, LoopError]] = []
+        ids: set[str] = set()
+        for raw in raws:
+            try:
+                if ids:
+                    _follows_not(raw, ids)
+                batch.admitted.append(self._emitting.admit(raw, batch))
+            except LoopError as error:
+                looped.append((raw, error))
+                ids.add(orjson.loads(raw)["id"])
+            except LateError as error:
+                raise LateError(error.message, of="emit") from error  # what was handled is still in hand
+        return looped
 
     def _failed(self, lane: Lane, hand: Hand, header: dict[str, Any]) -> None:
         known = lane.aside_of(hand)
@@ -113,3 +121,13 @@ class Settling:
 
     def _returned(self, lane: Lane, hand: Hand, header: dict[str, Any]) -> None:
         lane.put_off(lane.aside_of(hand).but(due=self._state.clock.now()))
+
+
+def _follows_not(raw: bytes, ids: set[str]) -> None:
+    """Raise `LoopError` when an emit names a looped one as its cause."""
+    try:
+        envelope = orjson.loads(raw)
+    except ValueError:
+        return  # admission says what is wrong
+    if isinstance(envelope, dict) and ids & set(named_causes(envelope)):
+        raise LoopError("It follows from a signal that was refused as a loop.")

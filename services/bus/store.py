@@ -33,6 +33,11 @@ class Store:
                 f"The journal {path} is damaged ({error}). Move it away with its -wal file, "
                 "and start again from a backup."
             ) from error
+        except apsw.Error as error:
+            raise ConfigError(
+                f"The journal {path} cannot be opened for writing ({error}). Check that it is a file, that its folder "
+                "can be written, and that the disk has room."
+            ) from error
         self.path = path
         self.dirty = False
         self._words: dict[str, int] = {

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 from services.runtime import config as configuration
 from services.runtime import credentials, logs
+from services.runtime.exits import EXIT_CONFIG, refuse
 from services.runtime.handlers import Function, Handlers
 from services.runtime.manifest import Manifest, find, with_overlays
 from services.runtime.notify import Notifier
@@ -29,7 +30,6 @@ from signals.errors import LigandError, PressureError
 from signals.ids import uuid7
 from signals.paths import Paths
 
-EXIT_CONFIG = 78
 EXIT_STUCK = 75
 HEARTBEAT_S = 5.0
 DRAIN_S = 10.0
@@ -84,7 +84,7 @@ class Daemon:
         """Hear a live signal: `def heard(signal)`; it may be missed."""
 
         def register(function: F) -> F:
-            self._handlers.live[signal] = function
+            self._handlers.add_live(signal, function)
             return function
 
         return register
@@ -166,8 +166,7 @@ class Daemon:
         try:
             self._prepare()
         except LigandError as error:
-            print(f"{self.name}: {error.message}", file=sys.stderr)
-            sys.exit(EXIT_CONFIG)
+            refuse(self.name, error)
         asyncio.run(self._main())
         sys.stderr.flush()
         if self._stuck:
@@ -222,8 +221,8 @@ class Daemon:
                 tasks += [asyncio.create_task(self._repeat(*entry)) for entry in self._periodic]
                 gc.collect()
                 gc.freeze()  # contracts and modules stay for good: not to be walked again
-                self._work.open()
                 await self._announce()
+                self._work.open()
                 await self._until_stopped(tasks)
         finally:
             await self._end(tasks)
@@ -410,8 +409,12 @@ class Daemon:
         """A live signal came."""
         found = decode(raw)
         handler = self._handlers.live.get(found.signal)
-        if handler is not None:
+        if handler is None:
+            return
+        try:
             handler(found)
+        except Exception as error:
+            self.log.error("live_handler_failed", signal_name=found.signal, error=repr(error), exc_info=error)
 
     def attached(self) -> None:
         """The bus is there (again)."""

@@ -48,6 +48,12 @@ class Handlers:
             raise ManifestError(f"{where} is the second one.")
         self._found.append(Handler(pattern, lane, function, takes, in_thread))
 
+    def add_live(self, name: str, function: Function) -> None:
+        """Register a plain function for a live signal. Raises `ManifestError` for a coroutine, which nobody awaits."""
+        if inspect.iscoroutinefunction(function):
+            raise ManifestError(f"The live handler {function.__name__} for {name} is `async def`; make it `def`.")
+        self.live[name] = function
+
     def check(self, manifest: Manifest) -> None:
         """Raise `ManifestError` where code and manifest disagree."""
         consumed = {line.signal for line in manifest.consumes}

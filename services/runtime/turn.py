@@ -6,10 +6,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+import orjson
+
 from signals.catalogue import Catalogue
 from signals.client import Delivery
 from signals.envelope import Signal, rfc3339
-from signals.errors import ConflictError, LigandError, ManifestError
+from signals.errors import ConflictError, LigandError, ManifestError, SchemaError
 from signals.ids import derive, keyed, uuid7
 
 MAX_GENERATIONS = 100
@@ -122,7 +124,14 @@ class Turn:
         return found
 
     def put(self, key: str, value: Any) -> None:
-        """Keep a small value (JSON, up to 1 MiB) in the same step; None forgets it. Read it in `daemon.state`."""
+        """Keep a small value (JSON, up to 1 MiB) in the same step; None forgets it. Read it in `daemon.state`.
+
+        Raises `SchemaError` for what JSON cannot hold.
+        """
+        try:
+            orjson.dumps(value)
+        except TypeError as error:
+            raise SchemaError(f"{key!r} cannot be kept as JSON: {error}", path=key, expected="JSON") from error
         self.puts[key] = value
 
     async def ask(
@@ -146,7 +155,7 @@ class Turn:
         for generation in range(self.delivery.generation, self.delivery.generation + MAX_GENERATIONS):
             request_id = derive(self.signal.id, self._maker.source, generation, name, nth)
             request = self._maker.make(
-                name, facts, named, request_id, because=[self.signal], taint=taint, expires_at=expires_at
+                name, facts, named, request_id, because=[self.signal, *self.answers], taint=taint, expires_at=expires_at
             )
             try:
                 answer = await self._send_ask(self.delivery, request)

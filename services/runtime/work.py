@@ -105,7 +105,12 @@ class Work:
             lane.starting = True
             task = asyncio.get_running_loop().create_task(self._drain(lane))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("worker_failed", error=repr(error), exc_info=error)
 
     async def _drain(self, lane: LaneWork) -> None:
         lane.starting = False
@@ -144,7 +149,7 @@ class Work:
             self._settle(delivery, wire.ACK)
         except Reject as error:
             self._log.warning("rejected", error=error.message)
-            self._settle(delivery, wire.REJECT, error=error.message[:ERROR_CHARS])
+            self._settle(delivery, wire.REJECT, error=_writable(error.message)[:ERROR_CHARS])
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt, reported to the bus
             self._fail(delivery, error)
         else:
@@ -198,7 +203,7 @@ class Work:
     def _fail(self, delivery: Delivery, error: Exception) -> None:
         self.failed += 1
         self._log.error("attempt_failed", error=repr(error), attempt=delivery.attempt, exc_info=error)
-        text = "".join(traceback.format_exception(error))
+        text = _writable("".join(traceback.format_exception(error)))
         self._settle(delivery, wire.NAK, error=_words(error), traceback=text[-TRACE_CHARS:])
 
     def _cancelled(self, running: Running, task: asyncio.Task[None]) -> None:
@@ -297,7 +302,12 @@ class Work:
 
 
 def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:ERROR_CHARS]
+    return _writable(f"{type(error).__name__}: {error}")[:ERROR_CHARS]
+
+
+def _writable(text: str) -> str:
+    """Without lone surrogates, such as an undecodable file name leaves in a message: JSON cannot hold them."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _with_signal(signal: Signal, function: Callable[..., Any], arguments: list[Any]) -> None:

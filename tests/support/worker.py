@@ -47,6 +47,10 @@ async def work(signal, emit, put, ask):
         raise RuntimeError(text * 1000)
     elif act == "reject":
         raise Reject(text)
+    elif act == "put a set":
+        put("set", {1, 2})
+    elif act == "fail unwritably":
+        raise RuntimeError("no such file: \udcff")
     elif act == "big":
         put("big", "x" * (2 << 20))
     put("count", daemon.state.get("count", 0) + 1)

@@ -101,7 +101,7 @@ class Manager:
         return [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in blocks]
 
     def _why(self, state: Mapping[str, str]) -> str:
-        words = {"78": "its configuration or manifest must be mended", "0": "it ended"}
+        words = {"78": "a person has to look first: its last lines say why", "0": "it ended"}
         said = words.get(state["ExecMainStatus"], f"exit status {state['ExecMainStatus']}")
         if state["ActiveState"] == "activating" and state["SubState"] == "start":
             said = f"not ready in time ({state['StatusText'] or 'it said nothing'})"

@@ -12,7 +12,7 @@ from tools.ligand.units import Unit
 
 _CLEAN = {0, -signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM, -signal.SIGPIPE}
 _MEANINGS = {
-    78: "its configuration or manifest must be mended",
+    78: "a person has to look first: its last lines say why",
     203: "its program could not be executed",
 }
 

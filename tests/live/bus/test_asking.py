@@ -253,3 +253,50 @@ def test_two_sources_with_the_same_request_id_have_two_deadlines(home):
         for given in (answerer.given(), answerer.given()):
             answerer.settle(given, answerer.make("Q_ANSWER_GIVEN", {"text": given.signal.facts["text"]}))
         assert person.query("status")["open_deadlines"] == 0
+
+
+def test_a_second_request_survives_a_restart_of_the_bus_with_its_cause_and_taint(tmp_path):
+    """The bus forgets who holds which answer; the taint and the recognition of a paid request must not depend on it."""
+    with constellation(tmp_path) as home:
+        contracts(home)
+        bus = home.bus()
+        with Raw(home.paths) as person, Raw(home.paths) as asker, Raw(home.paths) as answerer:
+            asker.attach("asker")
+            answerer.attach("answerer")
+            cast = Cast(home, person, asker, answerer)
+            asker.ask(cast.task, cast.request())
+            cast.reply(answerer.given(), taint=("web",))
+            first = asker.answer()
+            bus.kill()
+            home.bus()
+            second = asker.make(
+                "Q_ANSWER_WANTED",
+                {"text": "and then"},
+                id=derive(cast.task.signal.id, "asker", 0, "Q_ANSWER_WANTED", 1),
+                causation_id=cast.task.signal.id,
+            )
+            asker.attach("asker", in_hand=[["", cast.task.seq]])
+            asker.ask(cast.task, second)
+            [journaled] = [s for s in home.signals("Q_ANSWER_WANTED") if s.id == second.id]
+            assert journaled.also_caused_by == (first.id,)
+            assert journaled.taint == ("web",)
+            asker.attach("asker")  # the asker was killed: its handler runs again
+            again = asker.given()
+            asker.ask(again, cast.request())
+            assert asker.answer().id == first.id
+            assert asker.ask(again, second)["id"] == second.id  # recognised, not a conflict
+            assert len(cast.requests()) == 2
+
+
+def test_a_timed_out_request_can_be_replayed_and_answered(cast):
+    """People replay after mending a daemon, which is after the time has passed."""
+    cast.asker.ask(cast.task, cast.request(name="Q_ANSWER_SOON"))
+    given = cast.answerer.given()
+    cast.answerer.settle(given, verdict="reject", error="no key")
+    cast.home.wait_for("Q_ANSWER_TIMEOUT", text="why")
+    [number] = [dead["dead_letter_id"] for dead in cast.home.dead() if dead.get("seq") == given.seq]
+    cast.person.query("dead.replay", dead_letter_id=number)
+    again = cast.answerer.given()
+    assert again.signal.replayed
+    cast.reply(again, text="at last")
+    cast.home.wait_for("Q_ANSWER_GIVEN", text="at last")

@@ -237,3 +237,25 @@ def test_facts_that_do_not_fit_are_refused_with_their_place(home, person):
         person.emit(person.make("Q_NOBODY_KNOWS", {"n": 1}))
     with pytest.raises(SchemaError):
         person.emit(person.make("Q_BALL_THROWN", {"n": 1}, version=2))
+
+
+def test_what_follows_from_a_looped_emit_ends_with_it_and_the_rest_is_kept(tmp_path):
+    """One loop in a settle must not fail the settle, nor leave a dead letter for each attempt."""
+    with constellation(tmp_path) as home:
+        home.config("bus", {"max_hops": 1})
+        for name in ("Q_LOOP_ROOT", "Q_LOOP_NEXT", "Q_LOOP_LAST"):
+            home.contract(name, {"n": {"type": "integer"}}, example={"n": 1})
+        home.manifest("looper", consumes=["Q_LOOP_ROOT", "Q_LOOP_NEXT"], emits=["Q_LOOP_NEXT", "Q_LOOP_LAST"])
+        home.bus()
+        with Raw(home.paths) as person, attached(home.paths, "looper") as looper:
+            person.emit(person.make("Q_LOOP_ROOT", {"n": 1}))
+            looper.settle(looper.given(), looper.make("Q_LOOP_NEXT", {"n": 2}))
+            given = looper.given()
+            first = looper.make("Q_LOOP_LAST", {"n": 3}, causation_id=given.signal.id)
+            follows = looper.make("Q_LOOP_LAST", {"n": 4}, causation_id=first.id)
+            with pytest.raises(SchemaError):
+                looper.settle(given, first, looper.make("Q_LOOP_LAST", {"wrong": 1}))
+            assert home.dead() == []
+            looper.settle(given, first, follows)
+            assert [letter["signal"]["facts"]["n"] for letter in home.dead()] == [3, 4]
+            assert looper.nothing()

@@ -2,6 +2,7 @@
 
 import os
 import random
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -218,3 +219,27 @@ def test_who_never_reads_its_answers_is_given_no_more_memory(home, raw):
             deaf.send(wire.QUERY, b"1", b'{"what":"status"}')
         assert raw.query("status")
         assert rss(bus.pid) - before < 150 << 20
+
+
+OLD_PEERS = (b"\x01\x00\x02\x00x", b"\x01\x00", b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x01\x05\x00\x00\x00")
+
+
+@pytest.mark.parametrize("door", ["bus_socket", "mirror_socket"])
+def test_bytes_that_are_no_zeromq_do_not_stop_the_bus(home, door):
+    """Anybody who may connect could otherwise end the bus with five bytes: libzmq takes them for a peer of old."""
+    chance = random.Random(5)
+    with Raw(home.paths) as person:
+        for junk in (*OLD_PEERS, *(chance.randbytes(200) for _ in range(40))):
+            with socket.socket(socket.AF_UNIX) as raw:
+                raw.connect(str(getattr(home.paths, door)))
+                raw.sendall(junk)
+            assert person.query("status")["pid"] == home.running[0].pid
+
+
+def test_a_refusal_does_not_repeat_what_it_was_sent(home):
+    """Answers that nobody reads would otherwise hold as much memory as their questions."""
+    with Raw(home.paths) as person:
+        for what, fields in (("x" * 500_000, {}), ("pause", {"daemon": "y" * 500_000})):
+            with pytest.raises(UsageError) as refused:
+                person.query(what, **fields)
+            assert len(str(refused.value)) < 1000

@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from signals.envelope import unix_seconds
+from signals import wire
+from signals.envelope import encode, unix_seconds
 from signals.live import Subscription
 from tests.support.constellation import Constellation, Running, constellation
 from tests.support.raw import Raw, attached
@@ -327,6 +328,48 @@ def test_failures_of_any_size_are_reported_and_state_too_large_is_one(home, pers
     with home.journal() as journal:
         errors = sorted(error.split(":")[0] for _, _, error in journal.asides("worker"))
     assert errors == ["OversizeError", "RuntimeError"]
+
+
+def test_a_failure_that_json_cannot_hold_is_a_failed_attempt_and_the_lane_goes_on(home, person):
+    """State or an error text that cannot be written once held the lane for ever, without a word."""
+    start(home).ready()
+    want(person, "put a set")
+    want(person, "fail unwritably")
+    want(person, "done")
+    home.wait_for("Q_WORK_DONE")
+    with home.journal() as journal:
+        errors = sorted(error for _, _, error in journal.asides("worker"))
+    assert errors[0] == "RuntimeError: no such file: \\udcff"
+    assert errors[1].startswith("SchemaError: 'set' cannot be kept as JSON")
+
+
+def test_a_live_handler_that_raises_keeps_nobody_waiting(tmp_path):
+    """What comes behind a live signal, deliveries among them, is not held up by its handler's mistake."""
+    with constellation(tmp_path) as home:
+        home.contract("Q_SOUND_HEARD", {"n": {"type": "integer"}}, example={"n": 1}, delivery="live")
+        home.contract("Q_SOUND_TOLD", {"n": {"type": "integer"}}, example={"n": 1})
+        home.manifest("ear", listens=["Q_SOUND_HEARD"], emits=[])
+        home.manifest("mouth", emits=["Q_SOUND_HEARD"])
+        home.bus()
+        ear = home.script("ear", EAR).ready()
+        with attached(home.paths, "mouth") as mouth:
+            mouth.send(wire.LIVE, b"", *(encode(mouth.make("Q_SOUND_HEARD", {"n": n})) for n in range(3)))
+            deadline = time.monotonic() + 4  # well under the heartbeat that would have woken it
+            while "heard 2" not in ear.tail():
+                assert time.monotonic() < deadline, ear.tail()
+        assert "live_handler_failed" in ear.tail()
+
+
+EAR = """
+from services.runtime import Daemon
+daemon = Daemon("ear")
+@daemon.on_live("Q_SOUND_HEARD")
+def hear(signal):
+    if signal.facts["n"] == 0:
+        raise ValueError("boom")
+    print("heard", signal.facts["n"], flush=True)
+daemon.run()
+"""
 
 
 def test_a_signal_that_kills_its_daemon_five_times_is_put_away_as_poison(home, person):

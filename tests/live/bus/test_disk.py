@@ -1,0 +1,77 @@
+"""A disk that is full or odd. If this fails, a person is left with a traceback, or with a disk that fills up."""
+
+import os
+import subprocess
+
+import pytest
+
+from signals.errors import BusUnreachableError
+from tests.support.constellation import Constellation, constellation
+from tests.support.raw import Raw
+
+TEXT = {"text": {"type": "string"}}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 4 MiB."""
+    if os.getuid() != 0:
+        pytest.skip("mounting needs root")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip("mounting is not allowed here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def fill(home: Constellation) -> int:
+    """Emit until the bus is gone; how many were acknowledged."""
+    taken = 0
+    with home.emitter(timeout_s=2.0) as emitter:
+        while True:
+            try:
+                emitter.emit(emitter.signal("Q_NOTE_TAKEN", {"text": "x" * 20_000}))
+            except BusUnreachableError:
+                return taken
+            taken += 1
+
+
+def test_a_full_disk_ends_the_bus_in_words_and_loses_nothing_that_was_acknowledged(small_disk):
+    """The person reads what is wrong and what to do; when there is room again, everything acknowledged is there."""
+    with constellation(small_disk) as home:
+        home.contract("Q_NOTE_TAKEN", TEXT, example={"text": "x"})
+        bus = home.bus()
+        taken = fill(home)
+        assert bus.process.wait(20) == 1
+        assert "Make room on the disk" in bus.tail()
+        assert "Traceback" not in bus.tail()
+        subprocess.run(["mount", "-o", "remount,size=32m", small_disk], check=True)
+        home.bus()
+        assert len(home.signals("Q_NOTE_TAKEN")) in (taken, taken + 1)  # the last one was not answered
+
+
+def test_a_journal_that_cannot_be_opened_is_told_in_words(tmp_path):
+    """A folder in the journal's place is no reason for a traceback."""
+    with constellation(tmp_path) as home:
+        home.paths.journal.mkdir(parents=True)
+        bus = home.start("bus", "-m", "services.bus")
+        assert bus.process.wait(20) == 78
+        assert "cannot be opened for writing" in bus.tail()
+        assert "Traceback" not in bus.tail()
+
+
+def test_the_dead_letter_file_keeps_to_its_budget(tmp_path):
+    """Refused emits cannot fill the disk between two cleanings."""
+    with constellation(tmp_path) as home:
+        home.config("bus", {"retention": {"dead_letter_bytes": 65_536}})
+        home.contract("Q_NOTE_TAKEN", TEXT, example={"text": "x"})
+        home.bus()
+        with Raw(home.paths) as person:
+            for _ in range(60):
+                person.refusal_of(b"emit", {}, b'{"signal":"' + b"x" * 10_000)
+            person.query("status")
+            home.wait_for("Q_DEAD_LETTER_ADDED", 60)
+            person.query("status")
+        assert home.paths.dead_letters.stat().st_size < 2 * 65_536
