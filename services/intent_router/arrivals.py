@@ -8,7 +8,8 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Any, NamedTuple
 
 import orjson
@@ -31,19 +32,30 @@ class Item(NamedTuple):
     claimed: bool = False
 
 
-@dataclass(slots=True)
+class Hint(Enum):
+    """What the kernel told last of a name: closed or moved in, there since now, or being written."""
+
+    CLOSED = auto()
+    CREATED = auto()
+    WRITTEN = auto()
+
+
+@dataclass(frozen=True, slots=True)
 class _Settling:
-    """A file that nobody closed yet, as far as is known: last seen state, and since when it is so."""
+    """A file that nobody closed yet, as far as is known: the state last seen, when it was looked at, and from
+    when patience counts. `open` when somebody is known to write it."""
 
     state: tuple[int, int]
     since: float
     first: float
+    open: bool = False
 
 
 class Arrivals:
     """Keeps the files that wait. Everything here runs on the event loop's thread.
 
-    `settle_s` is how long a file that was not closed must be unchanged; `warn` hears of what is left alone.
+    `settle_s` is how long a file that was not closed must be unchanged, `PATIENCE` times that when its writer
+    was seen; `warn` hears of what is left alone and of what is taken from a writer that did not close it.
     """
 
     def __init__(
@@ -77,26 +89,34 @@ class Arrivals:
         """Take up what stands in `working/`; goes before everything else."""
         self._push(Item(RESUMED, 0, name, claimed=True))
 
-    def examine(self, name: str, *, closed: bool = False, created: bool = False) -> None:
-        """Look at a name in the drop folder that was seen by a scan (no flag) or by a hint."""
+    def examine(self, name: str, hint: Hint | None = None) -> None:
+        """Look at a name in the drop folder that was seen by a scan (no hint) or told of by the kernel."""
         found = None if self.folder.is_own(name) else self._stat(name, claimed=False)
         if found is None:
             return
         if stat.S_ISDIR(found.st_mode):
             self._leave_alone(name)
-        elif not stat.S_ISREG(found.st_mode) or self._is_finished(found, closed, created):
+        elif not stat.S_ISREG(found.st_mode) or self._is_finished(found, hint):
             self._take_up(name, found)
         else:
-            self.settle(name)
+            # A link arrives with its content; what is empty when it is created was opened to be written.
+            empty = hint is Hint.CREATED and found.st_size == 0
+            self.settle(name, opened=hint is Hint.WRITTEN or empty)
 
-    def settle(self, name: str, *, claimed: bool = False) -> None:
-        """Wait until a file is unchanged."""
+    def settle(self, name: str, *, claimed: bool = False, opened: bool = False) -> None:
+        """Wait until a file is unchanged; `opened` when a writer was seen that has not closed it."""
         found = self._stat(name, claimed)
         if found is not None:
             now = self._clock()
+            self._known.pop((claimed, name), None)
             self._settling.pop((claimed, name), None)
-            self._settling[claimed, name] = _Settling(_state(found), now, now)
+            self._settling[claimed, name] = _Settling(_state(found), now, now, opened)
             self.on_settling()
+
+    def forget_writers(self) -> None:
+        """Hints were lost, a writer's close perhaps among them: what settles needs only be unchanged."""
+        for key, seen in self._settling.items():
+            self._settling[key] = replace(seen, open=False)
 
     def settled(self, most: int) -> bool:
         """Pass on what has been unchanged for long enough, up to `most` files; says whether there is more.
@@ -138,12 +158,12 @@ class Arrivals:
         heapq.heappush(self._heap, item)
         self._some.set()
 
-    def _is_finished(self, found: os.stat_result, closed: bool, created: bool) -> bool:
-        if closed and found.st_size > 0:  # an empty one may be a touch that is written to next
-            return True
-        if created and found.st_nlink > 1:  # a hard link has its content at once
-            return True
-        return not closed and not created and self._wall() - found.st_ctime >= self.settle_s
+    def _is_finished(self, found: os.stat_result, hint: Hint | None) -> bool:
+        if hint is Hint.CLOSED:  # an empty one may be a touch that is written to next
+            return found.st_size > 0
+        if hint is Hint.CREATED:  # a hard link has its content at once
+            return found.st_nlink > 1
+        return hint is None and self._wall() - found.st_ctime >= self.settle_s
 
     def _take_up(self, name: str, found: os.stat_result) -> None:
         rank = rank_of(peek(self.folder.root / name, PEEK_BYTES)) if found.st_size else NORMAL
@@ -156,12 +176,14 @@ class Arrivals:
         if found is None:
             return
         if _state(found) != seen.state:
-            self._settling[key] = _Settling(_state(found), now, seen.first)
+            self._settling[key] = _Settling(_state(found), now, now if seen.open else seen.first, seen.open)
         elif claimed:
             self.resume(name)
-        elif self._looks_cut_off(name, found) and now - seen.first < PATIENCE * self.settle_s:
-            self._settling[key] = _Settling(seen.state, now, seen.first)
+        elif now - seen.first < PATIENCE * self.settle_s and (seen.open or self._looks_cut_off(name, found)):
+            self._settling[key] = replace(seen, since=now)
         else:
+            if seen.open:
+                self._warn("taken_while_open", shown(name))
             self._take_up(name, found)
 
     def _looks_cut_off(self, name: str, found: os.stat_result) -> bool:

@@ -25,6 +25,10 @@ DAY_S = 86400
 DRAIN_S = 5.0
 PRUNE_EVERY_S = 3600
 STATUS_EVERY_S = 5
+HINTS = {
+    "folder_left_alone": "only files are intents; move the folder away",
+    "taken_while_open": "its writer paused too long and never closed it; write elsewhere and move it in",
+}
 
 daemon = Daemon(NAME)
 
@@ -102,7 +106,7 @@ class Router:
         return report
 
     def _warn(self, action: str, name: str) -> None:
-        daemon.log.warning(action, file=name, hint="only files are intents; move the folder away")
+        daemon.log.warning(action, file=name, hint=HINTS[action])
 
 
 def load_routes() -> tuple[Route, ...]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from inotify_simple import Event, INotify, flags
 
-from services.intent_router.arrivals import Arrivals
+from services.intent_router.arrivals import Arrivals, Hint
 from services.intent_router.folder import Folder
 from signals.errors import LigandError
 
@@ -18,7 +18,13 @@ PAGE = 256
 SWEEP_WITHOUT_WATCH_S = 2.0
 
 _MASK: Final[int] = (
-    flags.CLOSE_WRITE | flags.MOVED_TO | flags.CREATE | flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR
+    flags.CLOSE_WRITE
+    | flags.MOVED_TO
+    | flags.CREATE
+    | flags.MODIFY
+    | flags.DELETE_SELF
+    | flags.MOVE_SELF
+    | flags.ONLYDIR
 )
 _GONE: Final[int] = flags.DELETE_SELF | flags.MOVE_SELF | flags.IGNORED | flags.UNMOUNT
 
@@ -37,7 +43,7 @@ class Watcher:
         self._fault: str | None = None
         self._wake = asyncio.Event()
         arrivals.on_settling = self._wake.set
-        self._hints: dict[str, bool] = {}
+        self._hints: dict[str, Hint] = {}
         self._rescan = True
         self._inotify: INotify | None = None
         self._identity: tuple[int, int] | None = None
@@ -59,11 +65,17 @@ class Watcher:
         for event in events:
             if event.mask & (flags.Q_OVERFLOW | _GONE):
                 self._rescan = True
+                self._doubt()
             if event.mask & _GONE:
                 self._identity = None
             if event.name:
-                self._hints[event.name] = bool(event.mask & (flags.CLOSE_WRITE | flags.MOVED_TO))
+                self._hints[event.name] = _hint(event)
         self._wake.set()
+
+    def _doubt(self) -> None:
+        """Hints were lost: who is said to write may have closed meanwhile. The scan looks at all of them."""
+        self._hints = {name: hint for name, hint in self._hints.items() if hint is Hint.CLOSED}
+        self.arrivals.forget_writers()
 
     async def _look(self) -> None:
         try:
@@ -133,14 +145,14 @@ class Watcher:
         if self._inotify is not None:
             asyncio.get_running_loop().remove_reader(self._inotify.fileno())
             self._inotify.close()
+            self._doubt()
         self._inotify = None
         self._identity = None
 
     async def _examine_hints(self) -> None:
         while self._hints:
             for name in list(self._hints)[:PAGE]:
-                closed = self._hints.pop(name)
-                self.arrivals.examine(name, closed=closed, created=not closed)
+                self.arrivals.examine(name, self._hints.pop(name))
             await asyncio.sleep(0)
 
     async def _scan(self) -> None:
@@ -155,6 +167,12 @@ class Watcher:
         if fault != self._fault:
             self._fault = fault
             self._report(fault)
+
+
+def _hint(event: Event) -> Hint:
+    if event.mask & (flags.CLOSE_WRITE | flags.MOVED_TO):
+        return Hint.CLOSED
+    return Hint.CREATED if event.mask & flags.CREATE else Hint.WRITTEN
 
 
 def _advice(error: OSError) -> str:

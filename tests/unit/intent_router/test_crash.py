@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.intent_router.arrivals import Hint
 from services.intent_router.logic import Outgoing
 from signals.errors import BusUnreachableError, OversizeError, PressureError, QuotaError
 from tests.unit.intent_router.rig import Recorder, Rig, intent
@@ -58,7 +59,7 @@ REFUSING = [step for step in STEPS if "error" in step or "refusal" in step]
 
 def run_into_the_crash(rig: Rig, name: str) -> None:
     """One file by hand: the loop's own machinery would take a crash for an ordinary failure."""
-    rig.arrivals.examine(name, closed=True)
+    rig.arrivals.examine(name, Hint.CLOSED)
 
     async def scenario() -> None:
         await rig.work.handle(await rig.arrivals.take(1))

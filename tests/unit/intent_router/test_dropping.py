@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,6 +149,49 @@ def test_a_file_that_its_writer_keeps_open_is_taken_when_it_is_unchanged(tmp_pat
 
     asyncio.run(scenario())
     assert rig.bus.questions() == ["Why?"]
+
+
+SLOW_WRITER = """
+import sys
+with open(sys.argv[1], "w") as file:
+    for part in ("Which of my modules ", "read the camera?"):
+        file.write(part)
+        file.flush()
+        print(flush=True)
+        sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["new", "there before the start"])
+def test_text_that_a_slow_program_still_writes(tmp_path: Path, before: bool) -> None:
+    """Half a question would be answered while its writer thinks, and done/ would show the whole one."""
+    rig = Rig(tmp_path / "intents", settle_s=0.3)  # text would be taken after 0.3 s, patience is 4.5 s
+    path = rig.root / "slow.txt"
+    if before:
+        path.write_text("An old draft")
+
+    async def scenario() -> None:
+        async with rig.running():
+            writer = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", SLOW_WRITER, path, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            assert writer.stdin is not None
+            assert writer.stdout is not None
+            await writer.stdout.readline()
+            for number in (1, 2, 3):  # found without a hint, each is taken after settle_s: time goes by
+                unseen = tmp_path / f"{number}.txt"
+                unseen.write_text("marker")
+                (rig.root / unseen.name).hardlink_to(unseen)
+                unseen.unlink()
+                rig.arrivals.settle(unseen.name)
+                await rig.routed(number)
+            writer.stdin.write(b"\n")
+            await writer.stdout.readline()
+            assert await writer.communicate(b"\n")
+            await rig.routed(4)
+
+    asyncio.run(scenario())
+    assert rig.bus.questions() == ["marker"] * 3 + ["Which of my modules read the camera?"]
 
 
 def test_an_empty_file_is_given_time_to_be_filled(tmp_path: Path) -> None:

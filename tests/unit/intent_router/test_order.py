@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from services.intent_router.arrivals import Arrivals
+from services.intent_router.arrivals import Arrivals, Hint
 from services.intent_router.folder import Folder
 from signals.ids import uuid7
 from tests.unit.intent_router.rig import Rig, intent
@@ -70,7 +70,7 @@ def test_higher_priority_goes_first_and_the_oldest_within_one(tmp_path: Path) ->
     for name, (text, at) in files.items():
         (tmp_path / name).write_text(text)
         os.utime(tmp_path / name, (at, at))
-        arrivals.examine(name, closed=True)
+        arrivals.examine(name, Hint.CLOSED)
     arrivals.resume("of an earlier run")
     order = [
         "of an earlier run",

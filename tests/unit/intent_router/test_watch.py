@@ -12,7 +12,7 @@ import pytest
 from inotify_simple import Event, INotify, flags
 
 from services.intent_router import watch
-from services.intent_router.arrivals import Arrivals
+from services.intent_router.arrivals import Arrivals, Hint
 from services.intent_router.folder import Folder
 from signals.ids import uuid7
 from tests.unit.intent_router.rig import Rig, intent
@@ -149,7 +149,7 @@ def test_a_file_that_grows_waits_until_it_is_unchanged(tmp_path: Path) -> None:
     """A slow writer's file would be taken in the middle of a line."""
     arrivals, clock, root = still(tmp_path)
     (root / "a.txt").write_text("What is")
-    arrivals.examine("a.txt", created=True)
+    arrivals.examine("a.txt", Hint.CREATED)
     clock.now += 1.5
     assert taken(arrivals) == []
     (root / "a.txt").write_text("What is this?")
@@ -165,12 +165,46 @@ def test_half_an_object_in_an_open_file_is_waited_for_but_not_for_ever(tmp_path:
     """A program that pauses for five seconds while writing would have its intent refused."""
     arrivals, clock, root = still(tmp_path)
     (root / "a.json").write_text('{"type": ')
-    arrivals.examine("a.json", created=True)
+    arrivals.examine("a.json", Hint.CREATED)
     for _ in range(5):
         clock.now += 2.1
         assert taken(arrivals) == []
     clock.now += 30
     assert taken(arrivals) == ["a.json"]
+
+
+def test_a_writer_that_was_seen_is_waited_for_but_not_for_ever(tmp_path: Path) -> None:
+    """Half a question would be answered because its writer thought for five seconds."""
+    arrivals, clock, root = still(tmp_path)
+    (root / "a.txt").write_text("Which of my")
+    arrivals.examine("a.txt", Hint.WRITTEN)
+    for _ in range(13):
+        clock.now += 2.1
+        assert taken(arrivals) == []
+    clock.now += 3
+    assert taken(arrivals) == ["a.txt"]
+
+
+def test_a_file_that_is_opened_again_is_not_taken_before_it_is_closed(tmp_path: Path) -> None:
+    """A waiting question that somebody goes on writing would be taken in the middle."""
+    arrivals, clock, root = still(tmp_path)
+    (root / "a.txt").write_text("Which of my")
+    arrivals.examine("a.txt", Hint.CLOSED)
+    arrivals.examine("a.txt", Hint.WRITTEN)
+    clock.now += 5
+    assert taken(arrivals) == []
+    arrivals.examine("a.txt", Hint.CLOSED)
+    assert taken(arrivals) == ["a.txt"]
+
+
+def test_after_lost_hints_no_close_is_waited_for(tmp_path: Path) -> None:
+    """The close may be what was lost; each overflow would hold files up for half a minute."""
+    arrivals, clock, root = still(tmp_path)
+    (root / "a.txt").write_text("Why?")
+    arrivals.examine("a.txt", Hint.WRITTEN)
+    arrivals.forget_writers()
+    clock.now += 2.1
+    assert taken(arrivals) == ["a.txt"]
 
 
 def test_a_file_found_long_after_its_last_change_is_finished(tmp_path: Path) -> None:
