@@ -13,6 +13,7 @@ from services.runtime.manifest import load_all
 from tools.cli import NOTHING, OK, home_option, paths_of, told
 from tools.ligand import settings
 from tools.ligand.listing import Form, output_option, say, say_json
+from tools.ligand.names import daemons
 from tools.text import clean
 
 
@@ -45,7 +46,7 @@ def check(*, form: Form, home: Path | None) -> int:
 
 
 @config.command()
-@click.argument("daemon", required=False)
+@click.argument("daemon", required=False, shell_complete=daemons)
 @output_option
 @home_option
 @told
@@ -73,7 +74,7 @@ def _as_yaml(name: str, file: Path, found: dict[str, Any], changed: frozenset[st
 
 
 @config.command()
-@click.argument("daemon", required=False)
+@click.argument("daemon", required=False, shell_complete=daemons)
 @output_option
 @home_option
 @told

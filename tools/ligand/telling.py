@@ -103,7 +103,7 @@ def _about(facts: Any) -> str:
 
 
 def _is_of(letter: Mapping[str, Any], envelope: Envelope) -> bool:
-    return (letter.get("signal") or {}).get("id") == envelope["id"]
+    return bool((letter.get("signal") or {}).get("id") == envelope["id"])
 
 
 def _given_up(letter: Mapping[str, Any]) -> str:
