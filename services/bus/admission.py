@@ -77,7 +77,8 @@ class Admission:
         first = causes[0] if causes else None
         digest = _digest(envelope, causes)
         own = envelope.get("taint", ())
-        taint = tuple(sorted({*own, *(label for cause in causes for label in cause.taint)})) if own or causes else ()
+        inherited = [label for cause in causes for label in cause.taint]
+        taint = tuple(sorted({*own, *inherited})) if own or inherited else ()
         admitted = Admitted(
             name=contract.name,
             id=envelope["id"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ import orjson
 from services.bus.admission import Batch, cause_of
 from services.bus.journaling import SOURCE, Journaling
 from services.bus.lanes import Lane
-from services.bus.records import Aside, Cause
+from services.bus.records import Aside, Cause, DeadLetter
 from services.bus.state import State
 from signals.errors import LigandError
 
@@ -37,6 +38,10 @@ class Burying:
 
     def given_up(self, reason: str, error: str, consumer: str, raw: bytes, aside: Aside) -> None:
         """Keep what a consumer will not get, or will not get again."""
+        letter = self._add(reason, error, consumer, raw, aside)
+        self._tell(letter.number, letter.signal, letter.daemon, reason, [cause_of(orjson.loads(raw), aside.seq)])
+
+    def _add(self, reason: str, error: str, consumer: str, raw: bytes, aside: Aside) -> DeadLetter:
         daemon = consumer.split(".", maxsplit=1)[0]
         letter = self._state.dead.add(
             reason,
@@ -49,23 +54,33 @@ class Burying:
             first_failed_at=aside.first_failed_at,
             traceback=aside.traceback,
         )
-        self._tell(letter.number, letter.signal, daemon, reason, [cause_of(orjson.loads(raw), aside.seq)])
         # were it a request that nobody else gets, its deadline would never begin: silence must be heard
         self._state.deadlines.delivered(aside.seq, consumer, self._state.clock.now())
+        return letter
 
     def timeout_lost(self, request: dict[str, Any], raw: bytes, error: LigandError) -> None:
         """A time-out that the contracts of today do not allow: said where failures are kept."""
         letter = self._state.dead.add("schema", f"Its time-out cannot be emitted: {error.message}", SOURCE, raw)
         self._tell(letter.number, letter.signal, SOURCE, "schema", [cause_of(request, request["seq"])])
 
-    def for_pressure(self, lane: Lane, seq: int, raw: bytes, aside: Aside) -> None:
-        """Make room: a waiting signal of a consumer becomes a dead letter, whole."""
+    def for_pressure(self, lane: Lane, seq: int, raw: bytes, aside: Aside) -> DeadLetter:
+        """Make room: a waiting signal of a consumer becomes a dead letter, whole. Tell of them all at once."""
         error = f"The journal was nearly full and {lane.key} was furthest behind."
-        self.given_up("pressure", error, lane.key, raw, aside)
+        letter = self._add("pressure", error, lane.key, raw, aside)
         lane.skip(seq)
         self._state.touched.add(lane)
+        return letter
 
-    def _tell(self, number: int, signal: str | None, daemon: str, reason: str, causes: list[Cause]) -> None:
+    def tell_pressure(self, lane: Lane, letters: Sequence[DeadLetter]) -> None:
+        """One signal for all letters of a step: one each would take more room than small signals give back."""
+        told = [letter for letter in letters if letter.signal != ADDED]
+        if told:
+            words = f"{len(letters)} signals for {lane.key}, to number {letters[-1].number}, made room in the journal."
+            self._tell(told[0].number, told[0].signal, told[0].daemon, "pressure", [], error=words)
+
+    def _tell(
+        self, number: int, signal: str | None, daemon: str, reason: str, causes: list[Cause], **more: str
+    ) -> None:
         if signal != ADDED:
-            facts = {"dead_letter_id": number, "signal": signal, "daemon": daemon, "reason": reason}
+            facts = {"dead_letter_id": number, "signal": signal, "daemon": daemon, "reason": reason, **more}
             self._journaling.own(ADDED, facts, causes)

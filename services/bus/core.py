@@ -92,6 +92,7 @@ class Core:
         state.touched.clear()
         if state.store.dirty:
             state.dead.note_offsets()
+            state.dead.write_ahead()
             state.store.put_meta("running_s", state.clock.now())
             state.store.commit()
             state.dead.flush()

@@ -22,6 +22,8 @@ REFUSED_LEAST = 1024
 RAW_KEPT = 64 * 1024
 TEXT_KEPT = 16 * 1024
 TEXT_NAMED = 128
+ROW_BYTES = 200
+LINE_MOST = 1 << 20
 PRESSURE = "pressure"
 _NUMBER = re.compile(rb'\{"dead_letter_id":(\d+),')
 
@@ -33,6 +35,7 @@ class DeadLetters:
         self._store = store
         self._path = path
         self._waiting: list[tuple[int, str, bytes]] = []
+        self._ahead: list[DeadLetter] = []
         self._next = store.last_dead() + 1
         self._offsets: list[tuple[int, int, bool]] = []
         self._refused: dict[tuple[int, str], tuple[float, int]] = {}
@@ -50,6 +53,7 @@ class DeadLetters:
         """Cut a torn last line off, and add the lines that the table has and the file lacks."""
         missing = self._store.dead_not_in_file()
         _cut_torn_line(self._file)
+        self._cut_uncommitted()
         found = _offsets_by_id(self._path, {number for number, _, _ in missing}) if missing else {}
         for number, reason, line in missing:
             if number in found:
@@ -57,6 +61,22 @@ class DeadLetters:
             else:
                 self._waiting.append((number, reason, line))
         self.flush()
+
+    def _cut_uncommitted(self) -> None:
+        """Lines written ahead of a commit that never came: their signals still wait."""
+        last, size = self._store.last_dead(), os.fstat(self._file).st_size
+        number = _NUMBER.match(_last_line(self._file, size))
+        if number is None or int(number[1]) <= last:
+            return
+        offset = 0
+        with self._path.open("rb") as lines:
+            for line in lines:
+                number = _NUMBER.match(line)
+                if number is not None and int(number[1]) > last:
+                    break
+                offset += len(line)
+        os.ftruncate(self._file, offset)
+        os.fsync(self._file)
 
     def may_keep_refused(self, uid: int, reason: str, size: int) -> bool:
         """Whether one more refused emit is kept: bounded in bytes an hour for each uid and reason."""
@@ -115,10 +135,26 @@ class DeadLetters:
             generation=generation,
             line=orjson.dumps(line),
         )
+        if reason == PRESSURE:
+            self._ahead.append(letter)
+            return letter
         self._store.insert_dead(letter)
         self._waiting.append((number, reason, letter.line))
-        self.table_bytes += len(letter.line)
+        self.table_bytes += len(letter.line) + ROW_BYTES
         return letter
+
+    def write_ahead(self) -> None:
+        """Before the commit: letters that make room go to the file at once, the table gets only their places."""
+        if not self._ahead:
+            return
+        ahead, self._ahead = self._ahead, []
+        offset = os.fstat(self._file).st_size
+        _write_all(self._file, b"".join(letter.line + b"\n" for letter in ahead))
+        os.fsync(self._file)
+        for letter in ahead:
+            self._store.insert_dead(letter, offset)
+            offset += len(letter.line) + 1
+        self.table_bytes += ROW_BYTES * len(ahead)
 
     def flush(self) -> None:
         """Write and sync the lines of what was committed."""
@@ -135,16 +171,9 @@ class DeadLetters:
 
     def note_offsets(self) -> None:
         """Say in the table what is in the file by now; goes with the next transaction."""
-        moved = not all(keep for _, _, keep in self._offsets)
         for number, offset, keep in self._offsets:
             self._store.put_dead_offset(number, offset, keep_line=keep)
         self._offsets.clear()
-        if moved:
-            self.table_bytes = self._store.dead_bytes()
-
-    def has_offsets(self) -> bool:
-        """Whether `note_offsets` has something to write."""
-        return bool(self._offsets)
 
     def prune(self, before_us: int, budget_bytes: int) -> None:
         """Forget what is older than a time or over the budget, in the table and in the file."""
@@ -194,6 +223,11 @@ class DeadLetters:
                 lines.seek(found.get(number, offset or 0))
                 row_line = lines.readline()
         return dict(orjson.loads(row_line))
+
+
+def _last_line(file: int, size: int) -> bytes:
+    tail = os.pread(file, min(size, LINE_MOST), max(0, size - LINE_MOST))
+    return tail[tail.rfind(b"\n", 0, -1) + 1 :]
 
 
 def _cut_torn_line(file: int) -> None:

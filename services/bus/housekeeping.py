@@ -15,6 +15,7 @@ DAY_S = 86_400.0
 GONE_AFTER_S = 14 * DAY_S
 PRUNE_STEP = 500
 PRESSURE_STEP = 200
+CALM_AT, BURY_AT, REFUSE_AT = 0.85, 0.90, 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Housekeeping:
         self.limits = limits
         self._lagging: set[str] = set()
         self._pressed: str | None = None
+        self._buried = False
         self._asked_before_us = 0
         self._next = {"prune": 0.0, "lag": 0.0, "time": 0.0, "sessions": 0.0, "dead": 0.0}
 
@@ -65,6 +67,10 @@ class Housekeeping:
             self._prune_dead()
         if self._due("prune", now, 1.0) and self._prune():
             self._next["prune"] = now  # more waits: go on in the next turn
+
+    def due_now(self, what: str) -> None:
+        """Do `what` (prune, lag, time, sessions, dead) with the next step, whenever it would have been due."""
+        self._next[what] = 0.0
 
     def _due(self, what: str, now: float, every: float) -> bool:
         if now < self._next[what]:
@@ -85,21 +91,31 @@ class Housekeeping:
 
     def _prune(self) -> bool:
         """Prune one step by age and size; at pressure, make room. True when there may be more to do."""
-        state, limits = self._state, self.limits
+        core, state, budget = self._core, self._state, self.limits.budget_bytes
+        more = self._forget() >= PRUNE_STEP
         used = state.used_bytes()
-        free_to = self._needed_from() - 1
-        oldest = state.store.oldest()
+        if used >= budget * BURY_AT and self._bury_oldest(int(used - budget * CALM_AT)):
+            core.commit()
+            self._forget()
+            used, more = state.used_bytes(), True
+        self._press(used)
+        state.store.give_back_pages()
+        return more
+
+    def _forget(self) -> int:
+        """Delete a step of the oldest signals, if they are too old or too many; how many that were."""
+        state, limits = self._state, self.limits
+        free_to, oldest = self._needed_from() - 1, state.store.oldest()
         gone = 0
         if oldest is not None and oldest[0] <= free_to:
             before = max(int((time.time() - limits.keep_s) * 1e6), self._asked_before_us)
             if oldest[1] < before:
                 gone = state.store.prune(free_to, before, PRUNE_STEP)
-            elif used > limits.budget_bytes * 0.85:
+            elif state.used_bytes() > limits.budget_bytes * CALM_AT:
                 gone = state.store.prune(free_to, None, PRUNE_STEP)
         if gone:
             state.deadlines.forget(int(state.store.meta("pruned_to", 0)))
-        state.store.give_back_pages()
-        return bool(self._press(used)) or gone >= PRUNE_STEP
+        return gone
 
     def _needed_from(self) -> int:
         """The lowest `seq` that a living consumer still needs."""
@@ -118,43 +134,52 @@ class Housekeeping:
 
     # -- pressure ------------------------------------------------------------------------------------
 
-    def _press(self, used: int) -> bool:
-        """At 90 % bury the furthest laggard's oldest signals; at 95 % refuse roots. True when it made room."""
+    def _press(self, used: int) -> None:
+        """At 95 % refuse roots; speak when that, or the burying at 90 %, begins and ends."""
         state, budget = self._state, self.limits.budget_bytes
-        full, pressed = used >= budget * 0.95, used >= budget * 0.90
+        full = used >= budget * REFUSE_AT
         state.refusing_roots = _full_words(used, budget) if full else None
-        action = "refusing_roots" if full else "burying" if pressed else None
+        if full:
+            action: str | None = "refusing_roots"
+        elif self._buried or used >= budget * BURY_AT:
+            action = "burying"
+        else:
+            action = None if used < budget * CALM_AT + 1 or self._pressed is None else "burying"
+        self._buried = False
         if action != self._pressed:
             self._pressed = action
             self._tell_pressure(used, action)
-        return pressed and self._bury_oldest()
 
     def _tell_pressure(self, used: int, action: str | None) -> None:
         words = {"refusing_roots": "refusing_roots", "burying": "dead_lettering", None: "relieved"}
         facts = {"used_bytes": used, "budget_bytes": self.limits.budget_bytes, "action": words[action]}
         self._core.journaling.own("Q_JOURNAL_PRESSURE", facts, [])
 
-    def _bury_oldest(self) -> bool:
-        """Dead-letter the oldest signals of the consumer that is furthest behind."""
+    def _bury_oldest(self, wanted_bytes: int) -> bool:
+        """Dead-letter the oldest signals of the consumer that is furthest behind, until that frees enough."""
         state = self._state
         lanes = [lane for lane in state.lanes.values() if state.lag_of(lane)]
         if not lanes:
             return False
         lane = min(lanes, key=Lane.needs_from)
-        count = 0
+        letters, freed = [], 0
         for seq, raw, aside in self._oldest_of(lane):
-            self._core.burying.for_pressure(lane, seq, raw, aside)
-            count += 1
-        return count > 0
+            if freed >= wanted_bytes:
+                break
+            letters.append(self._core.burying.for_pressure(lane, seq, raw, aside))
+            freed += len(raw)
+        self._core.burying.tell_pressure(lane, letters)
+        self._buried = self._buried or freed > 0
+        return freed > 0
 
     def _oldest_of(self, lane: Lane) -> Iterator[tuple[int, bytes, Aside]]:
         state = self._state
-        for seq in sorted(lane.asides)[:PRESSURE_STEP]:
+        lane.keep_copies()
+        state.touched.add(lane)
+        for seq in sorted(lane.asides.keys() - lane.in_hand.keys())[:PRESSURE_STEP]:
             raw = lane.asides[seq].envelope or state.store.envelope(seq)
-            if raw is not None and seq not in lane.in_hand:
+            if raw is not None:
                 yield seq, raw, lane.asides[seq]
-        if lane.asides or lane.in_hand:
-            return
         rows, _ = state.store.page(lane.cursor, lane.spec.names, PRESSURE_STEP, 1 << 60)
         for seq, name, raw in rows:
             if state.belongs(lane, name, raw):

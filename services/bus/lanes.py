@@ -81,6 +81,7 @@ class Lane:
 
     def read_page(self, head: int, belongs: Belongs) -> None:
         """Read the next page of the journal. `belongs(name, raw)` says whether a signal is this lane's."""
+        self.read = max(self.read, self.cursor)  # what a session that outlived the bus has settled meanwhile
         rows, seen = self._store.page(self.read, self.spec.names, PAGE, SPAN)
         for seq, name, raw in rows:
             if seq <= head and seq not in self.in_hand and belongs(name, raw):
@@ -142,6 +143,16 @@ class Lane:
         if aside is None:
             heapq.heappush(self._outstanding, seq)
         self.in_hand[seq] = Hand(seq, raw, now, aside)
+
+    def close_gaps(self, belongs: Belongs, now: float) -> None:
+        """Set aside what lies between adopted signals and is not among them, so that settling these loses none."""
+        top, after = max(self.in_hand, default=0), self.cursor
+        missing: list[int] = []
+        while after < top:
+            rows, after = self._store.page(after, self.spec.names, PAGE, min(SPAN, top - after))
+            missing += [seq for seq, name, raw in rows if seq not in self.in_hand and belongs(name, raw)]
+        for seq in missing:
+            self.put_off(Aside(seq, due=now))
 
     def next_due(self) -> float | None:
         """When, in running time, something that stands aside can be delivered again."""
@@ -227,7 +238,16 @@ class Lane:
 
     def needs_from(self) -> int:
         """The lowest `seq` that this lane may still have to read."""
-        return min(self.cursor + 1, *self.asides) if self.asides else self.cursor + 1
+        return min([self.cursor + 1, *(seq for seq, aside in self.asides.items() if aside.envelope is None)])
+
+    def keep_copies(self) -> None:
+        """Of what is in hand, so that the journal may forget it while its handler is at work."""
+        for hand in self.in_hand.values():
+            aside = self.aside_of(hand)
+            if aside.envelope is None:
+                hand.aside = aside.but(envelope=hand.raw)
+                self._keep_aside(hand.aside)
+        self._advance(max(self._outstanding, default=self.cursor))
 
     def waiting(self) -> int:
         """How many unsettled signals it knows of; what it has not read yet comes on top."""

@@ -306,10 +306,10 @@ class Store:
         found = self._all("SELECT seq FROM sqlite_sequence WHERE name = 'dead'")
         return int(found[0][0]) if found else 0
 
-    def insert_dead(self, letter: DeadLetter) -> None:
-        """Keep a dead letter."""
+    def insert_dead(self, letter: DeadLetter, offset: int | None = None) -> None:
+        """Keep a dead letter: whole, or, when it is in the file already, only its place there."""
         self._write(
-            "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'dead', NULL, ?)",
+            "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'dead', ?, ?)",
             [
                 letter.number,
                 letter.at_us,
@@ -320,7 +320,8 @@ class Store:
                 letter.seq,
                 pack(letter.correlation_id) if letter.correlation_id else None,
                 letter.generation,
-                letter.line,
+                offset,
+                letter.line if offset is None else None,
             ],
         )
 
@@ -351,7 +352,7 @@ class Store:
 
     def dead_bytes(self) -> int:
         """Bytes that dead letters take in the table."""
-        return int(self._all("SELECT coalesce(sum(length(line)), 0) FROM dead")[0][0])
+        return int(self._all("SELECT coalesce(sum(coalesce(length(line), 0) + 200), 0) FROM dead")[0][0])
 
     def dead_to_prune(self, before_us: int) -> int | None:
         """The highest number of a dead letter from before a time; None when there is none."""

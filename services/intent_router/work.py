@@ -41,7 +41,7 @@ class Send(Protocol):
 class Log(Protocol):
     """What is used of a structured logger."""
 
-    def info(self, event: str, **fields: Any) -> Any: ...
+    def debug(self, event: str, **fields: Any) -> Any: ...
 
     def warning(self, event: str, **fields: Any) -> Any: ...
 
@@ -202,7 +202,7 @@ class Work:
             return
         self.folder.finish(claim)
         self.counts.routed += 1
-        self._log.info("routed", file=claim.file, intent_id=claim.claim_id, to=[out.signal for out in signals[1:]])
+        self._log.debug("routed", file=claim.file, intent_id=claim.claim_id, to=[out.signal for out in signals[1:]])
 
     async def _refuse(self, claim: Claim, refusal: IntentRefused) -> None:
         self.answers.forget(claim)

@@ -46,7 +46,7 @@ def main(quick: bool, json_file: Path | None, rounds: int | None, within: Path, 
     except LigandError as error:
         print(f"bench: {error.message}", file=sys.stderr)
         sys.exit(1)
-    where = f"{file_system(within)}; no quota of roots"
+    where = f"{file_system(within)}; the bus with quota.roots_per_s 0"
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(table(figures, skipped, where))
     if json_file is not None:

@@ -1,8 +1,9 @@
-"""Intent files that waited before the router was started: how many a second it routes."""
+"""Intent files that waited before the router was started: how many a second it routes, and what an urgent one waits."""
 
 from __future__ import annotations
 
 import json
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,7 @@ TARGET = 2_000
 FILES = 44_638
 ROUTER = "intent_router"
 ROUTED = "Q_INTENT_READY"
+URGENT = "urgent"
 
 
 def measure(within: Path, quick: bool) -> list[Measured] | Skipped:
@@ -26,24 +28,50 @@ def measure(within: Path, quick: bool) -> list[Measured] | Skipped:
         drop(home.paths.intents, files)
         home.bus()
         home.start(ROUTER, "-m", f"services.{ROUTER}")
-        home.wait(lambda journal: journal.names().get(ROUTED, 0) >= files, files / 50)
-        seconds = _duration(home, files)
-    return [Measured("backlog", files / seconds, "files/s", TARGET, f"{files:,} files before the start, no quota")]
+        home.wait(lambda journal: journal.names().get(ROUTED, 0) >= files // 10, files / 50)
+        dropped = time.time()
+        drop_one(home.paths.intents, URGENT, "critical")
+        home.wait(lambda journal: journal.names().get(ROUTED, 0) > files, files / 50)
+        bus, router = (1e6 * seconds / files for seconds in home.cpu_s())
+        first, urgent, last = _times(home, files)
+        rate = files / (last - first)
+    how = f"{files:,} files before the start"
+    return [
+        Measured("backlog", rate, "files/s", TARGET, how),
+        Measured(
+            "a critical file dropped meanwhile",
+            1e3 * (urgent - dropped),
+            "ms",
+            None,
+            f"the rest took {last - dropped:.1f} s",
+        ),
+        Measured("backlog, CPU of the bus", bus, "µs/file", None, how),
+        Measured("backlog, CPU of the router", router, "µs/file", None, how),
+    ]
 
 
 def drop(folder: Path, files: int) -> None:
     """Intents as people's programs drop them, each about a module of its own."""
     for n in range(files):
-        data = {"question": f"What does module {n} do?", "priority": "normal", "evidence": [f"path:bench/m{n}.py"]}
-        intent = {"type": "discover.module", "id": f"discover.module.m{n}", "data": data}
-        (folder / f"intent_{n:06}.json").write_text(json.dumps(intent))
+        drop_one(folder, f"m{n}", "normal")
 
 
-def _duration(home: Home, files: int) -> float:
+def drop_one(folder: Path, module: str, priority: str) -> None:
+    """One intent."""
+    data = {"question": f"What does {module} do?", "priority": priority, "evidence": [f"path:bench/{module}.py"]}
+    intent = {"type": "discover.module", "id": f"discover.module.{module}", "data": data}
+    (folder / f"intent_{module}.json").write_text(json.dumps(intent))
+
+
+def _times(home: Home, files: int) -> tuple[float, float, float]:
+    """When the first, the urgent and the last file were journaled (Unix seconds); each must be there just once."""
+    seen: dict[str, float] = {}
     with Journal(home.paths.journal) as journal:
-        routed = journal.names()[ROUTED]
-        if routed != files:
-            raise BenchError(f"{routed:,} signals for {files:,} files.")
-        (_, first), *_ = journal.page(0, 1, [ROUTED])
-        (_, last), *_ = journal.page_before(journal.head() + 1, 1, [ROUTED])
-    return unix_seconds(decode(last).received_at or "") - unix_seconds(decode(first).received_at or "")
+        for _, raw in journal.walk(0, [ROUTED]):
+            signal = decode(raw)
+            if signal.facts["question_id"] in seen:
+                raise BenchError(f"{signal.facts['question_id']} was routed twice.")
+            seen[signal.facts["question_id"]] = unix_seconds(signal.received_at or "")
+    if len(seen) != files + 1:
+        raise BenchError(f"{len(seen):,} signals for {files + 1:,} files.")
+    return min(seen.values()), seen[f"discover.module.{URGENT}"], max(seen.values())

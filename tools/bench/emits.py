@@ -33,7 +33,7 @@ def measure(within: Path, quick: bool) -> list[Measured]:
         plain = emit_many(home.paths.bus_socket, NAME, count, WINDOW)
         (after,) = home.cpu_s()
         client = asyncio.run(_by_client(home.paths.bus_socket, count // 2))
-    how = f"one signal a request, {WINDOW} on their way, no quota"
+    how = f"one signal a request, {WINDOW} on their way"
     return [
         Measured("emits, synchronous client", (count - 1) / plain, "signals/s", TARGET, how),
         Measured(

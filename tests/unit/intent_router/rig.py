@@ -98,7 +98,7 @@ class Diary:
         self.lines.append({"event": event, **fields})
         self.changes.happened()
 
-    warning = info
+    debug = warning = info
 
     def all(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self.lines if line["event"] == event]

@@ -93,9 +93,10 @@ def _tick(plan: Plan, through: str) -> str:
 
 def daemon(plan: Plan) -> str:
     """`daemon.py` of a room."""
-    imports = [f"from services.{plan.name} import logic"] if plan.emits else []
-    imports += ["from services.runtime import Daemon"]
+    imports = ["from services.runtime import Daemon"]
+    imports += [f"from services.{plan.name} import logic"] if plan.emits else []
     imports += ["from signals.envelope import Signal"] if plan.consumes else []
+    imports.sort()
     typing = "from typing import Any\n\n" if plan.emits and plan.consumes else ""
     return (
         f'"""{plan.description}."""\n\nfrom __future__ import annotations\n\n{typing}'

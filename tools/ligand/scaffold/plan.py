@@ -12,7 +12,7 @@ from signals.catalogue import Catalogue
 from signals.errors import UsageError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_SIGNAL = re.compile(r"Q_[A-Z0-9]+(_[A-Z0-9]+)+")
+_SIGNAL = re.compile(r"Q_[A-Z0-9]+(_[A-Z0-9]+)*")
 _TAKEN = frozenset({"runtime", "any", "intents", "test", "ligand"})
 
 
