@@ -30,6 +30,8 @@ class Teller:
         """The whole story."""
         by_id = {str(each["id"]): each for each in self.signals}
         for nth, envelope in enumerate(self.signals):
+            if self._is_word_of_a_letter(envelope):
+                continue
             cause = by_id.get(str(envelope.get("causation_id")))
             told = self._root(envelope) if cause is None else self._step(envelope, cause, self.signals[nth - 1])
             yield told + (ASKED if self.asked == envelope["id"] and len(self.signals) > 1 else "")
@@ -63,6 +65,8 @@ class Teller:
         if contract is not None and contract.expects and contract.expects.timeout == envelope["signal"]:
             return f"Nobody answered {name} in time, so after {later} the bus emitted {_named(envelope)}{about}."
         to = "that" if cause is before else f"{name} (#{cause.get('seq')})"
+        if cause["signal"] == READY:
+            return f"{source} passed it on as {_named(envelope)}{about}."
         if cause["source"] == envelope["source"]:
             return f"{later} after {to}, {source} also emitted {_named(envelope)}{about}."
         return f"{later} after {to}, {source} answered it with {_named(envelope)}{about}."
@@ -80,8 +84,16 @@ class Teller:
         elif ends:
             took = seconds_text(max(0.0, (_local(self.signals[-1]) - _local(self.signals[0])).total_seconds()))
             yield f"So it ended after {took}: {', '.join(dict.fromkeys(outcome(end['signal']) for end in ends))}."
-        elif not any(letter.get("status") == "dead" for letter in self.dead):
+        elif any(letter.get("status") == "dead" for letter in self.dead):
+            yield "There it stopped."
+        else:
             yield "Everyone who was to hear of it has; nothing more is expected."
+
+    def _is_word_of_a_letter(self, envelope: Envelope) -> bool:
+        """Whether it only says what the dead letter itself, which is told, says better."""
+        number = envelope["facts"].get("dead_letter_id")
+        told = {letter.get("dead_letter_id") for letter in self.dead}
+        return envelope["signal"] == "Q_DEAD_LETTER_ADDED" and number in told
 
     def _is_end(self, envelope: Envelope) -> bool:
         contract = self.catalogue.get(envelope["signal"])
