@@ -19,9 +19,9 @@ def completion(*, shell: str) -> None:
     """Print what makes SHELL complete commands and options of `ligand` and `signal-tap`.
 
     \b
-      bash   eval "$(ligand completion bash)"           in ~/.bashrc
-      zsh    eval "$(ligand completion zsh)"            in ~/.zshrc, after compinit
-      fish   ligand completion fish | source            in ~/.config/fish/config.fish
+      ~/.bashrc                    eval "$(ligand completion bash)"
+      ~/.zshrc, after compinit     eval "$(ligand completion zsh)"
+      ~/.config/fish/config.fish   ligand completion fish | source
     """
     for program, (module, name) in PROGRAMS.items():
         command: click.Command = getattr(import_module(module), name)
