@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from tools.ligand.telling import Teller, words_for
 from tools.ligand.waiting import Waiting
 from tools.signal_tap.reading import NotFoundError, resolve
 
+_NAME = re.compile(r"Q_[A-Z0-9_]+")
+
 
 @click.command()
-@click.argument("what", metavar="ID|FILE")
+@click.argument("what", metavar="ID|FILE|Q_NAME")
 @click.argument("entry", required=False)
 @output_option
 @home_option
@@ -34,10 +37,12 @@ def why(*, what: str, entry: str | None, form: Form, home: Path | None) -> None:
     """Tell in sentences why something happened: the story behind a signal, or behind a file that Ligand wrote.
 
     ID is a signal's id, its first 8 digits or more, or its sequence number. FILE is an answer, a dropped file (also
-    by the name it had), or any file that a signal speaks of; ENTRY names one entry of it. Needs no running bus.
+    by the name it had), or any file that a signal speaks of; ENTRY names one entry of it. Q_NAME is the newest signal
+    of that name. Needs no running bus.
 
     \b
       ligand why 42
+      ligand why Q_INVESTIGATION_FAILED
       ligand why intents/done/….answer.json
       ligand why state/capability_integrator/capabilities.yaml json
     """
@@ -62,7 +67,7 @@ def why(*, what: str, entry: str | None, form: Form, home: Path | None) -> None:
 
 def _find(journal: Journal, paths: Paths, what: str, entry: str | None) -> tuple[str, str | None]:
     """The story, and the id of the signal that was asked about."""
-    key = what
+    key = _newest(journal, what) if _NAME.fullmatch(what) and entry is None else what
     if _is_file(what) or entry is not None:
         path = Path(what).expanduser()
         _not_waiting(path, paths)
@@ -80,6 +85,13 @@ def _find(journal: Journal, paths: Paths, what: str, entry: str | None) -> tuple
             raise
         raise NotFoundError(f"{what} goes back to the signal {key}, which is no longer kept (retention).") from error
     return story, str(orjson.loads(raw)["id"])
+
+
+def _newest(journal: Journal, name: str) -> str:
+    rows = journal.page_before(journal.head() + 1, 1, (name,))
+    if not rows:
+        raise NotFoundError(f"The journal has no {name}. `signal-tap show 'Q_*'` shows what it has.")
+    return str(orjson.loads(rows[0][1])["id"])
 
 
 def _is_file(what: str) -> bool:

@@ -112,6 +112,13 @@ class TestWhy:
             seq = json.loads(journal.story(story["id"])[2])["seq"]
         assert "<- the signal you asked about" in " ".join(run("ligand", whole.home, "why", str(seq)).text.split())
 
+    def test_by_name(self, whole: Constellation, story: dict[str, str]) -> None:
+        """The newest signal of a name is what a person has just seen go by."""
+        (told,) = run("ligand", whole.home, "why", "Q_MODULE_INTEGRATED", "-o", "json").objects
+        assert told["story"] == story["id"]
+        assert told["asked"] == told["signals"][-1]["id"]
+        assert run("ligand", whole.home, "why", "Q_NOT_THERE").code == 1
+
     @pytest.mark.parametrize("which", ["answer", "file", "printed"])
     def test_by_the_files_of_the_drop_folder(self, whole: Constellation, story: dict[str, str], which: str) -> None:
         """The answer, the file itself, and the name it had when it was dropped all lead there."""
