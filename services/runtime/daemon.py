@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from services.runtime import config as configuration
-from services.runtime import logs
+from services.runtime import credentials, logs
 from services.runtime.handlers import Function, Handlers
 from services.runtime.manifest import Manifest, find, with_overlays
 from services.runtime.notify import Notifier
@@ -149,6 +149,10 @@ class Daemon:
     def state_dir(self) -> Path:
         """The folder that is this daemon's alone."""
         return self.paths.state_of(self.name)
+
+    def credential(self, name: str) -> str:
+        """A secret that the unit was given by `LoadCredential=`. Raises `ConfigError` when there is none."""
+        return credentials.read(name, self.name, self.paths)
 
     def status(self, message: str, *, degraded: bool = False) -> None:
         """Say in one line how it fares: for `systemctl status`, `ligand status` and the heartbeat."""

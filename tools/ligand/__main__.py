@@ -12,6 +12,12 @@ import click
 from tools.cli import run
 
 COMMANDS: dict[str, str] = {
+    "grant": "tools.ligand.grants:grant",
+    "grants": "tools.ligand.grants:grants_list",
+    "install": "tools.ligand.install:install",
+    "revoke": "tools.ligand.grants:revoke",
+    "rollback": "tools.ligand.install:rollback",
+    "uninstall": "tools.ligand.install:uninstall",
     "up": "tools.ligand.up:up",
     "down": "tools.ligand.down:down",
     "intent": "tools.ligand.intent:intent",

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from services.runtime.manifest import load_all
 from tools.cli import NOTHING, OK, home_option, paths_of, told
-from tools.ligand import settings
+from tools.ligand import configuring
 from tools.ligand.listing import Form, output_option, say, say_json
 from tools.ligand.names import daemons
 from tools.text import clean
@@ -32,7 +32,7 @@ def check(*, form: Form, home: Path | None) -> int:
     Exit code 0: all of it can be used; 1: something must be mended.
     """
     paths = paths_of(home)
-    problems = settings.check(paths)
+    problems = configuring.check(paths)
     if form == "json":
         say_json(problem.as_json() for problem in problems)
     else:
@@ -55,7 +55,7 @@ def show(*, daemon: str | None, form: Form, home: Path | None) -> None:
     paths = paths_of(home)
     names = [daemon] if daemon else sorted(n for n, m in load_all(paths.manifests).items() if not m.instances)
     for name in names:
-        found, changed = settings.effective(paths, name)
+        found, changed = configuring.effective(paths, name)
         if form == "json":
             file = paths.config_of(name)
             told = {"daemon": name, "file": str(file), "exists": file.exists(), "changed": sorted(changed)}
@@ -82,11 +82,11 @@ def path(*, daemon: str | None, form: Form, home: Path | None) -> None:
     """Say where DAEMON's file is, or where everything is."""
     paths = paths_of(home)
     if daemon:
-        settings.manifest_of(paths, daemon)
+        configuring.manifest_of(paths, daemon)
         file = paths.config_of(daemon)
         click.echo(file) if form == "short" else say_json([{"daemon": daemon, "path": str(file)}])
         return
-    found = settings.places(paths)
+    found = configuring.places(paths)
     if form == "json":
         say_json({"what": what, "path": str(place), "exists": place.exists()} for what, place in found.items())
         return

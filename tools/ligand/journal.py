@@ -22,7 +22,7 @@ from signals.masking import Masker
 from signals.paths import Paths
 from tools.cli import NOTHING, OK, TIMED_OUT, ask_bus, home_option, paths_of, told
 from tools.ligand import backup as backups
-from tools.ligand import settings
+from tools.ligand import configuring
 from tools.ligand.listing import Form, notice, output_option, say, say_json
 from tools.progress import progress
 from tools.signal_tap.reading import between
@@ -67,7 +67,7 @@ def _stats(paths: Paths) -> dict[str, Any]:
             "journal": str(paths.journal),
             "bytes": paths.journal.stat().st_size,
             "wal_bytes": _size(paths.journal.with_name("journal.db-wal")),
-            "budget_bytes": settings.effective(paths, "bus")[0]["retention"]["bytes"],
+            "budget_bytes": configuring.effective(paths, "bus")[0]["retention"]["bytes"],
             "dead_letters_bytes": _size(paths.dead_letters),
             "signals": sum(names.values()),
             "first": {"seq": first, "received_at": _received(kept, first)},

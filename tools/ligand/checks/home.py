@@ -16,7 +16,7 @@ from signals.errors import LigandError
 from signals.journal import Journal
 from signals.paths import SOCKET_PATH_MAX, Paths
 from tools.cli import Failure, bus_listens
-from tools.ligand import settings
+from tools.ligand import configuring
 from tools.ligand.backup import check_integrity
 from tools.ligand.checks.finding import Finding, mend, note, ok
 from tools.text import clean, shorten
@@ -95,7 +95,7 @@ def disk(paths: Paths) -> Iterator[Finding]:
 
 def _budget(paths: Paths) -> int:
     try:
-        return int(settings.effective(paths, "bus")[0]["retention"]["bytes"])
+        return int(configuring.effective(paths, "bus")[0]["retention"]["bytes"])
     except LigandError:
         return 0  # told under "configuration"
 
@@ -180,7 +180,7 @@ def _lock_holder(path: Path) -> str | None:
 
 def configuration(paths: Paths) -> Iterator[Finding]:
     """What `ligand config check` finds."""
-    problems = settings.check(paths)
+    problems = configuring.check(paths)
     for problem in problems:
         kind = mend if problem.is_error else note
         yield kind("configuration", clean(problem.message), f"Mend {problem.file}, then `ligand config check`.")
