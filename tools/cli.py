@@ -26,7 +26,7 @@ from signals.errors import (
 from signals.paths import Paths
 from tools.text import clean_lines
 
-OK, NOTHING, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
+OK, NOTHING, USAGE, UNREACHABLE, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 27, 130
 _IS_USAGE = (ConfigError, ContractError, ManifestError, SchemaError, UsageError)
 P = ParamSpec("P")
 R = TypeVar("R")

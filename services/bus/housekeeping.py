@@ -52,6 +52,7 @@ class Housekeeping:
         self._pressed: str | None = None
         self._buried = False
         self._pruned_at = core.state.head
+        self._asked_before_us = 0
         self._next = {"prune": 0.0, "lag": 0.0, "time": 0.0, "sessions": 0.0, "dead": 0.0}
 
     def step(self) -> None:
@@ -81,6 +82,15 @@ class Housekeeping:
 
     # -- retention -----------------------------------------------------------------------------------
 
+    def prune_before(self, before_us: int) -> int:
+        """From the next step on, prune what was received before a time (Unix microseconds) and nobody needs.
+
+        Returns the highest `seq` that nobody needs any more.
+        """
+        self._asked_before_us = max(self._asked_before_us, before_us)
+        self._next["prune"] = 0.0
+        return self._needed_from() - 1
+
     def _prune(self) -> bool:
         """Prune one step by age and size; at pressure, make room. True when there may be more to do."""
         core, state, budget = self._core, self._state, self.limits.budget_bytes
@@ -101,7 +111,7 @@ class Housekeeping:
         free_to, oldest = self._needed_from() - 1, state.store.oldest()
         gone = 0
         if oldest is not None and oldest[0] <= free_to:
-            before = int((time.time() - limits.keep_s) * 1e6)
+            before = max(int((time.time() - limits.keep_s) * 1e6), self._asked_before_us)
             if oldest[1] < before:
                 gone = state.store.prune(free_to, before, PRUNE_STEP)
             elif state.used_bytes() > limits.budget_bytes * CALM_AT:

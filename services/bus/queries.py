@@ -18,10 +18,17 @@ from signals.errors import UnauthorisedError, UsageError
 class Queries:
     """Answers `query` requests. Watching is for people; changing too."""
 
-    def __init__(self, state: State, administration: Administration, budget_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        state: State,
+        administration: Administration,
+        budget_bytes: Callable[[], int],
+        prune_before: Callable[[int], int],
+    ) -> None:
         self._state = state
         self._administration = administration
         self._budget = budget_bytes
+        self._prune_before = prune_before
         self._started = time.time()
         self._asked: dict[str, Callable[[dict[str, Any], Peer], Any]] = {
             "status": lambda *_: self.status(),
@@ -30,6 +37,7 @@ class Queries:
             "resume": self._resume,
             "dead.replay": self._replay,
             "dead.drop": self._drop,
+            "prune": self._prune,
         }
 
     def __call__(self, peer: Peer, header: dict[str, Any]) -> Any:
@@ -113,6 +121,12 @@ class Queries:
     def _drop(self, header: dict[str, Any], _: Peer) -> Any:
         self._administration.drop(_number(header))
         return {"dropped": _number(header)}
+
+    def _prune(self, header: dict[str, Any], _: Peer) -> Any:
+        before_us = headers.whole_number(header.get("before_us"), "before_us")
+        if before_us > time.time() * 1e6:
+            raise UsageError("before_us lies in the future; only what was received by now can be pruned.")
+        return {"not_needed_upto": self._prune_before(before_us)}
 
 
 def _number(header: dict[str, Any]) -> int:

@@ -97,7 +97,12 @@ class Server:
         )
         self.core = Core(self.state)
         self.housekeeping = Housekeeping(self.core, Limits.of(config))
-        self.core.query = Queries(self.state, self.core.administration, lambda: self.housekeeping.limits.budget_bytes)
+        self.core.query = Queries(
+            self.state,
+            self.core.administration,
+            lambda: self.housekeeping.limits.budget_bytes,
+            self.housekeeping.prune_before,
+        )
         self._poll = select.poll()
         self._pidfds: set[int] = set()
         self._next_beat = 0.0

@@ -170,9 +170,11 @@ def unheard(tree: Tree) -> Iterator[str]:
 
 
 def unspoken(tree: Tree) -> Iterator[str]:
+    """What nobody emits; intents are emitted by people, whom no manifest describes."""
+    intents = {name for name, said in tree.contracts.items() if said.get("kind") == "intent"}
     for room in tree.rooms:
         for hearing in room.hears:
-            if not any(hearing.hears(name, tree.contracts.get(name, {})) for name in tree.spoken):
+            if not any(hearing.hears(name, tree.contracts.get(name, {})) for name in {*tree.spoken, *intents}):
                 yield f"services/{room.name}/manifest.yaml: nobody emits {hearing.pattern}"
 
 

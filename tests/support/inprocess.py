@@ -90,7 +90,9 @@ class InProcess:
         kept = {"bytes": 2 << 30, "days": 30, "dead_letter_bytes": 1 << 28, **config}
         self.limits = Limits.of({"retention": kept, "lag": {"signals": 10_000, "age_s": 600}})
         self.housekeeping = Housekeeping(self.core, self.limits)
-        self.core.query = Queries(self.state, self.core.administration, lambda: self.limits.budget_bytes)
+        self.core.query = Queries(
+            self.state, self.core.administration, lambda: self.limits.budget_bytes, self.housekeeping.prune_before
+        )
         self.turn()
 
     def close(self) -> None:

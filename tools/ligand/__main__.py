@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast
 
 import click
+
+from tools.cli import run
 
 COMMANDS: dict[str, str] = {
     "grant": "tools.ligand.grants:grant",
@@ -16,10 +19,18 @@ COMMANDS: dict[str, str] = {
     "rollback": "tools.ligand.install:rollback",
     "uninstall": "tools.ligand.install:uninstall",
     "up": "tools.ligand.up:up",
+    "down": "tools.ligand.down:down",
     "intent": "tools.ligand.intent:intent",
     "status": "tools.ligand.status:status",
     "pause": "tools.ligand.pausing:pause",
     "resume": "tools.ligand.pausing:resume",
+    "why": "tools.ligand.why:why",
+    "doctor": "tools.ligand.doctor:doctor",
+    "config": "tools.ligand.config:config",
+    "journal": "tools.ligand.journal:journal",
+    "map": "tools.ligand.map:map_",
+    "new-daemon": "tools.ligand.new_daemon:new_daemon",
+    "completion": "tools.ligand.completion:completion",
 }
 """Each subcommand of Ligand itself: its name and where it is."""
 
@@ -45,11 +56,21 @@ def _extensions() -> dict[str, EntryPoint]:
     return {found.name: found for found in entry_points(group=EXTENSIONS)}
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog="Exit codes: 0 well, 1 something is not, 2 usage, 3 the bus is unreachable, 27 timed out, 130 Ctrl-C. "
+    "What `signal-tap` is for: watching signals, tracing stories, dead letters.",
+)
 @click.version_option(package_name="ligand")
-def main() -> None:
+def ligand() -> None:
     """Run Ligand's constellation of daemons, ask it for work, and see how it is."""
 
 
+def main() -> None:
+    """Run the command and exit."""
+    sys.exit(run(ligand, "ligand"))
+
+
 if __name__ == "__main__":
-    main(prog_name="ligand")
+    main()

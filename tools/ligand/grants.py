@@ -187,7 +187,9 @@ def revoke(daemon: str, path: Path, dry_run: bool) -> None:
 
 
 @click.command("grants")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to show."
+)
 def grants_list(output: str) -> None:
     """List what each daemon was granted."""
     try:

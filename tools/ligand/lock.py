@@ -39,3 +39,20 @@ class Lock:
         """Give the lock back. The file stays: removing it would let two hold it."""
         self._file.truncate(0)
         self._file.close()
+
+
+def holder(path: Path) -> int | None:
+    """The process that holds the lock; None when nobody does. Raises `LigandError` when that cannot be told."""
+    try:
+        file = path.open(encoding="ascii")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LigandError(f"Cannot read {path}: {error.strerror}. It may belong to another user.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            found = file.read().strip()
+            return int(found) if found.isdecimal() else None
+    return None

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from tools.cli import ask_bus, home_option, paths_of, told
+from tools.ligand.names import daemons
 from tools.text import clean
 
 ALL = "*"
 
 
 @click.command()
-@click.argument("daemon", default=ALL, required=False)
+@click.argument("daemon", default=ALL, required=False, shell_complete=daemons)
 @home_option
 @told
 def pause(daemon: str, home: Path | None) -> None:
@@ -22,7 +23,7 @@ def pause(daemon: str, home: Path | None) -> None:
 
 
 @click.command()
-@click.argument("daemon", default=ALL, required=False)
+@click.argument("daemon", default=ALL, required=False, shell_complete=daemons)
 @home_option
 @told
 def resume(daemon: str, home: Path | None) -> None:

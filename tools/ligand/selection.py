@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -11,15 +11,16 @@ from tools.ligand.unit_syntax import UnitError
 from tools.ligand.units import Unit, load
 
 
-def select(folder: Path, only: Iterable[str] = ()) -> list[Unit]:
-    """The units in `folder` in start order: all, or those named and what they want.
+def select(folders: Path | Sequence[Path], only: Iterable[str] = ()) -> list[Unit]:
+    """The units in the folders in start order: all, or those named and what they want.
 
     Names are those of daemons (`intent_router`, `model_worker@primary`) or units. A template runs only
     when an instance is named. Raises `UnitError` for an unknown name, a broken unit or a circle.
     """
-    files = {file.name: file for file in sorted(folder.glob("ligand-*.service"))}
+    folders = [folders] if isinstance(folders, Path) else list(folders)
+    files = _files(folders)
     if not files:
-        raise UnitError(f"{folder}: no units (ligand-*.service) here")
+        raise UnitError(f"{folders[0]}: no units (ligand-*.service) here")
     wanted = [_file_name(name) for name in only] or [name for name in files if "@." not in name]
     chosen: dict[str, Unit] = {}
     while wanted:
@@ -28,6 +29,16 @@ def select(folder: Path, only: Iterable[str] = ()) -> list[Unit]:
             chosen[name] = _load(name, files)
             wanted += [other for other in chosen[name].wants if _template(other) in files or other in files]
     return in_order(chosen)
+
+
+def _files(folders: Iterable[Path]) -> dict[str, Path]:
+    """The unit files by name. Raises `UnitError` for a name that stands in two folders."""
+    files: dict[str, Path] = {}
+    for file in (file for folder in folders for file in sorted(folder.glob("ligand-*.service"))):
+        if file.name in files:
+            raise UnitError(f"{file}: {files[file.name]} has that name already; choose another")
+        files[file.name] = file
+    return files
 
 
 def in_order(units: Mapping[str, Unit]) -> list[Unit]:

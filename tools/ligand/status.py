@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -12,14 +11,15 @@ from typing import Any
 
 import click
 import orjson
-from rich.console import RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from signals.errors import BusUnreachableError
 from signals.paths import Paths
 from tools.cli import NOTHING, OK, UNREACHABLE, ask_bus, coloured, home_option, paths_of, told
-from tools.drawing import drawn
+from tools.ligand.listing import output_option, say
 from tools.text import clean, seconds_text, shorten
 
 _COLOURS = {"ready": "green", "paused": "yellow", "degraded": "yellow", "waiting": "yellow", "starting": "yellow"}
@@ -27,23 +27,80 @@ Unit = Mapping[str, Any]
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="The same as -o json.")
+@click.option("-w", "--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option(
+    "--every", "every_s", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between two looks."
+)
+@click.option("-c", "--count", type=click.IntRange(1), help="With --watch: look so often, then exit.")
+@output_option
 @home_option
 @told
-def status(*, as_json: bool, home: Path | None) -> None:
+def status(*, as_json: bool, watch: bool, every_s: float, count: int | None, form: str, home: Path | None) -> int:
     """Tell which daemons are ready, how far behind they are, and why one is not.
 
     Exit code 0: every enabled daemon is ready; 1: one is not; 3: the bus is unreachable.
     """
     paths = paths_of(home)
+    wants_json = as_json or form == "json"
+    if watch:
+        if sys.stdout.isatty() and not wants_json:
+            return _watch_on_terminal(paths, every_s, count)
+        return _watch(paths, every_s, count, wants_json)
     found, code = gather(paths)
-    if as_json:
+    _show(found, wants_json)
+    return code
+
+
+def _show(found: Mapping[str, Any], wants_json: bool) -> None:
+    if wants_json:
         click.echo(orjson.dumps(found))
     else:
-        _print(found)
+        say(*parts(found, time.time()))
     if found["error"]:
         click.echo(f"Error: {clean(found['error'])}", err=True)
-    sys.exit(code)
+
+
+def _looks(paths: Paths, every_s: float, count: int | None) -> Iterator[tuple[dict[str, Any], int]]:
+    """What is found at each look, and its exit code."""
+    nth = 0
+    while True:
+        yield gather(paths)
+        nth += 1
+        if nth == count:
+            return
+        time.sleep(every_s)
+
+
+def _watch(paths: Paths, every_s: float, count: int | None, wants_json: bool) -> int:
+    code = OK
+    for found, now in _looks(paths, every_s, count):
+        code = now
+        if not wants_json:
+            click.echo(time.strftime("-- %H:%M:%S --"))
+        _show(found, wants_json)
+    return code
+
+
+def _watch_on_terminal(paths: Paths, every_s: float, count: int | None) -> int:
+    """One screen, drawn anew at each look; the terminal is as before at the end, the last look left on it."""
+    code, last = OK, Group()
+    console = Console(no_color=not coloured("auto", True), highlight=False, markup=False, emoji=False)
+    try:
+        with Live(console=console, screen=True, auto_refresh=False) as live:
+            for found, now in _looks(paths, every_s, count):
+                code = now
+                last = Group(Text(time.strftime("%H:%M:%S  (Ctrl-C ends)"), style="bright_black"), *_all(found))
+                live.update(last, refresh=True)
+    finally:
+        console.print(last)
+    return code
+
+
+def _all(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    yield from parts(found, time.time())
+    if found["error"]:
+        yield Text(f"Error: {clean(found['error'])}", style="red")
 
 
 def gather(paths: Paths) -> tuple[dict[str, Any], int]:
@@ -76,13 +133,6 @@ def _with_units(daemons: list[dict[str, Any]], up: Mapping[str, Any] | None) -> 
     """Each daemon of the bus with its unit's state, if `ligand up` runs it."""
     units = {unit["daemon"]: unit for unit in up["units"]} if up else {}
     return [{**daemon, "unit": units.get(daemon["daemon"])} for daemon in daemons]
-
-
-def _print(found: Mapping[str, Any]) -> None:
-    is_terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if is_terminal else 200
-    for part in parts(found, time.time()):
-        click.echo(drawn(part, colour=coloured("auto", is_terminal), width=width), color=True)
 
 
 def parts(found: Mapping[str, Any], now_s: float) -> Iterator[RenderableType]:

@@ -35,6 +35,11 @@ def packaged_units() -> Path:
     return tree if tree.is_dir() else wheel
 
 
+def users_units(paths: Paths) -> Path:
+    """The folder of units for a person's own daemons; it need not be there."""
+    return paths.config / "units.d"
+
+
 def here(unit: Unit) -> Unit:
     """The unit with the programs of the installed environment replaced by those of this one."""
     program = unit.argv[0]
@@ -74,7 +79,8 @@ def up(home: Path | None, only: tuple[str, ...], units: Path | None) -> None:
     """
     try:
         paths = Paths.resolve(home, inherited(os.environ))
-        chosen = [here(unit) for unit in select(units or packaged_units(), only)]
+        folders = [units] if units else [packaged_units(), users_units(paths)]
+        chosen = [here(unit) for unit in select(folders, only)]
         sys.exit(_up(paths, chosen))
     except LigandError as error:
         raise click.ClickException(str(error)) from error

@@ -1,0 +1,204 @@
+"""What the doctor finds, and what the configuration is, against real homes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from signals.errors import SchemaError
+from tests.support.commands import run, run_on_terminal
+from tests.support.constellation import Constellation
+from tools.ligand.checks.home import addresses, file_system
+from tools.ligand.checks.machine import clock, python, sqlite
+
+
+def findings(home: Path, *arguments: str) -> tuple[int, list[dict[str, str]]]:
+    done = run("ligand", home, "doctor", "-o", "json", *arguments)
+    assert "Traceback" not in done.err
+    return done.code, done.objects
+
+
+def mends(home: Path) -> list[dict[str, str]]:
+    code, found = findings(home)
+    assert code == 1
+    return [each for each in found if each["state"] == "mend"]
+
+
+def test_a_well_home_has_nothing_to_mend(own: Constellation) -> None:
+    """A doctor that cries wolf is not listened to."""
+    code, found = findings(own.home)
+    assert code == 0, [each for each in found if each["state"] == "mend"]
+    checks = {each["check"] for each in found}
+    assert {
+        "python", "sqlite", "clock", "inotify", "microphone", "camera", "addresses", "permissions", "disk", "disk sync",
+        "lock", "configuration", "journal", "bus", "units",
+    } <= checks  # fmt: skip
+    assert all(each["todo"] for each in found if each["state"] != "ok")
+
+
+def test_on_a_terminal_and_in_a_pipe(own: Constellation) -> None:
+    """Colours where they can be seen, none elsewhere; what to do stands below what was found."""
+    assert "\x1b[32mok" in run_on_terminal("ligand", own.home, "doctor").text
+    plain = run("ligand", own.home, "doctor", "-q")
+    assert "\x1b" not in plain.text
+    assert "-> " in plain.text
+    assert not any(line.startswith("ok ") for line in plain.lines)
+
+
+def test_a_fresh_home_needs_no_mending(tmp_path: Path) -> None:
+    """Before the first start everything that is missing is a note that says what makes it."""
+    code, found = findings(tmp_path)
+    assert code == 0
+    assert any("ligand up" in each["todo"] for each in found)
+
+
+def test_a_damaged_journal_is_found(own: Constellation) -> None:
+    """The sooner a person restores, the less is lost."""
+    own.close()
+    path = own.paths.journal
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * 4096 + whole[8192:])
+    (found,) = mends(own.home)
+    assert found["check"] == "journal"
+    assert "ligand journal restore" in found["todo"]
+
+
+def test_a_slip_in_the_configuration_is_found(own: Constellation) -> None:
+    """The doctor says the same as `config check`: file, line, and what was meant."""
+    file = own.paths.config_of("investigator")
+    file.write_text("max_files: 5\nmax_second: 3\n")
+    (found,) = mends(own.home)
+    assert found["check"] == "configuration"
+    assert str(file) in found["found"] + found["todo"]
+    checked = run("ligand", own.home, "config", "check")
+    assert checked.code == 1
+    assert "max_second" in checked.text
+    (problem,) = run("ligand", own.home, "config", "check", "-o", "json").objects
+    assert (problem["daemon"], problem["line"]) == ("investigator", 2)
+
+
+def test_a_folder_open_to_all_and_a_silent_lock_are_found(own: Constellation) -> None:
+    """Somebody else's file there would be taken for a person's wish; a hung bus looks like none."""
+    own.paths.intents.chmod(0o777)
+    (found,) = mends(own.home)
+    assert found["todo"] == f"chmod o-w {own.paths.intents}"
+    own.paths.intents.chmod(0o750)
+    own.close()
+    lock = own.paths.run / "bus.lock"
+    source = (
+        f"import fcntl, time; f = open({str(lock)!r}, 'a'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True)"
+    )
+    holding = own.start("holding", "-c", f"{source}; time.sleep(60)")
+    while "held" not in holding.tail():
+        assert holding.process.poll() is None
+    (found,) = mends(own.home)
+    assert found["check"] == "lock"
+    holding.kill()
+
+
+def test_an_absent_daemon_and_dead_letters_are_told(own: Constellation) -> None:
+    """A daemon that should run and does not is to be mended; letters that wait are worth a note."""
+    own.manifest("absent", consumes=["Q_SPEAK"])
+    own.running[0].stop()
+    own.bus()
+    with own.emitter() as emitter:
+        bad = emitter.signal("Q_SPEAK", {"nonsense": 1})
+        with pytest.raises(SchemaError):
+            emitter.emit(bad)
+    code, found = findings(own.home)
+    assert code == 1
+    assert [each["found"] for each in found if each["state"] == "mend"] == ["absent is absent"]
+    assert any(each["check"] == "dead letters" and each["state"] == "note" for each in found)
+    assert any("absent has no unit" in each["found"] for each in found)
+
+
+def test_what_is_too_old_or_unset_is_told() -> None:
+    """Each names what to install or set."""
+    assert python((3, 9, 2)).state == "mend"
+    assert sqlite("3.34.1").state == "mend"
+    assert clock(0.0).state == "mend"
+
+
+def test_the_file_system_is_the_innermost_mount(tmp_path: Path) -> None:
+    """A journal on NFS would lose what was acknowledged; a local home beneath it is none."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text("a / ext4 rw 0 0\nb /home nfs4 rw 0 0\nc /home/my\\040disk xfs rw 0 0\n")
+    assert file_system(Path("/home/me"), mounts) == "nfs4"
+    assert file_system(Path("/home/my disk/x"), mounts) == "xfs"
+    assert file_system(Path("/srv"), mounts) == "ext4"
+
+
+def test_a_deep_home_still_has_an_address(tmp_path: Path) -> None:
+    """Too long a path is replaced by a short one, and the doctor says which."""
+    deep = tmp_path / ("x" * 90)
+    assert addresses(Constellation(deep).paths).state == "ok"
+    assert "too long" in addresses(Constellation(deep).paths).found
+
+
+class TestConfig:
+    def test_a_right_configuration(self, own: Constellation) -> None:
+        """Exit code 0 and nothing to read but where it is."""
+        done = run("ligand", own.home, "config", "check")
+        assert (done.code, done.text) == (0, f"{own.paths.config}: can be used\n")
+        assert run("ligand", own.home, "config", "check", "-o", "json").out == b""
+
+    def test_files_that_nobody_reads(self, own: Constellation) -> None:
+        """A file with a slip in its name is without effect, and a person would wonder."""
+        own.config("invesitgator", {"max_files": 5})
+        own.paths.config.joinpath("intent_routes.yaml").write_text("routes: []\n")
+        done = run("ligand", own.home, "config", "check")
+        assert done.code == 0
+        assert "Did you mean investigator.yaml?" in done.text
+        assert "intent_routes" not in done.text
+
+    @pytest.mark.parametrize(
+        ("file", "text", "says"),
+        [
+            ("bus.yaml", "disable: [investigatr]\n", "Did you mean investigator?"),
+            ("bus.yaml", "retention: {days: -1}\n", "days"),
+            ("contracts.d/Q_X_Y.json", "{}", "Q_X_Y.json"),
+            ("daemons.d/x.yaml", "daemon: X\n", "x.yaml"),
+            ("daemons.d/x.yaml", "daemon: x\ndescription: x\nemits: [Q_NOT_THERE]\n", "Q_NOT_THERE"),
+        ],
+    )
+    def test_each_kind_of_fault(self, tmp_path: Path, file: str, text: str, says: str) -> None:
+        """What would keep a daemon from starting is told before it is started."""
+        path = Constellation(tmp_path).paths.config / file
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        done = run("ligand", tmp_path, "config", "check")
+        assert done.code == 1
+        assert says in done.text
+
+    def test_show_is_yaml_that_could_be_the_file(self, own: Constellation) -> None:
+        """What is set stands in it, what is a default as a comment; JSON has both."""
+        own.config("investigator", {"max_files": 7})
+        shown = run("ligand", own.home, "config", "show", "investigator")
+        assert yaml.safe_load(shown.text) == {"max_files": 7}
+        assert "# max_seconds: 60" in shown.text
+        (found,) = run("ligand", own.home, "config", "show", "investigator", "-o", "json").objects
+        assert (found["changed"], found["config"]["max_seconds"]) == (["max_files"], 60)
+        assert "# bus:" in run("ligand", own.home, "config", "show").text
+        wrong = run("ligand", own.home, "config", "show", "investigatr")
+        assert (wrong.code, "did you mean investigator?" in wrong.err) == (2, True)
+
+    def test_secrets_are_masked(self, own: Constellation) -> None:
+        """What a schema marks secret is not shown on a screen that somebody else sees."""
+        schema = {"type": "object", "properties": {"token": {"type": "string", "x-secret": True, "default": ""}}}
+        own.manifest("caller", emits=["Q_SPEAK"], config=schema)
+        own.config("caller", {"token": "hunter2"})
+        shown = run("ligand", own.home, "config", "show", "caller")
+        assert "hunter2" not in shown.text
+        assert "***" in shown.text
+
+    def test_path(self, own: Constellation) -> None:
+        """A person opens the right file, also before it is there."""
+        path = run("ligand", own.home, "config", "path", "investigator").text.strip()
+        assert path == str(own.paths.config_of("investigator"))
+        found = {each["what"]: each["path"] for each in run("ligand", own.home, "config", "path", "-o", "json").objects}
+        assert found["journal"] == str(own.paths.journal)
+        assert json.dumps(found)
+        assert str(own.paths.intents) in run("ligand", own.home, "config", "path").text

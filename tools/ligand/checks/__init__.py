@@ -1,0 +1,1 @@
+"""What `ligand doctor` looks at."""

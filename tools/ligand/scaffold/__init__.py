@@ -1,0 +1,1 @@
+"""What `ligand new-daemon` writes."""
