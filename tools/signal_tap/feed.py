@@ -30,7 +30,7 @@ class Feed:
     found: Chosen
     ending: Ending
     live: bool = False
-    back: int = 0
+    back: int | None = 0
     code: int = OK
     shown: int = 0
     cursor: int = 0
@@ -39,8 +39,11 @@ class Feed:
     _last: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def of(cls, view: View, choice: Choice, ending: Ending, *, live: bool = False, back: int = 0) -> Feed:
-        """The feed for what was typed; `back`: how many earlier signals come first where nothing else was said."""
+    def of(cls, view: View, choice: Choice, ending: Ending, *, live: bool = False, back: int | None = 0) -> Feed:
+        """The feed for what was typed.
+
+        `back`: how many earlier signals come first where nothing else was said; None for all.
+        """
         if ending.at_end and ending.idle:
             raise UsageError("-T stops at the end of the journal, and so waits for nothing; leave -W out.")
         idle = span_s(ending.idle) if ending.idle is not None else None
@@ -67,8 +70,9 @@ class Feed:
         noted = file.read(journal) if file and not self.found.start else None
         if noted is not None:
             return noted
-        back = self.back or (journal.head() if self.ending.at_end else 0)
-        return position(journal, self.found, back, journal.head())
+        if self.back is None and not self.found.start:
+            return 0
+        return position(journal, self.found, self.back or 0, journal.head())
 
     # -- what was journaled --------------------------------------------------------------------------
 

@@ -40,7 +40,8 @@ def follow(choice: Choice, ending: Ending, look: Look, *, count: int | None, liv
     if live and ending.at_end:
         raise click.UsageError("--live shows what is not in the journal, and -T only what is.")
     view = View.of(home, look)
-    feed = Feed.of(view, choice, ending, live=live, back=(0 if ending.at_end else LAST) if count is None else count)
+    unless_told = None if ending.at_end else LAST
+    feed = Feed.of(view, choice, ending, live=live, back=unless_told if count is None else count)
     view.head()
     for raws in feed:
         if raws:

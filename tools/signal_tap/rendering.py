@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import orjson
 from rich.console import RenderableType
+from rich.text import Text
 
 from signals.catalogue import Catalogue
 from signals.masking import Masker
@@ -152,6 +153,10 @@ class Painter:
     def moment(self, text: object) -> str:
         """A time of RFC 3339, short."""
         return short_time(clean(text), self._zone)
+
+    def text(self, name: str) -> Text:
+        """A signal's name in the colour of its kind, for tables."""
+        return Text(clean(name), style=self.style(name) or "")
 
     def draw(self, renderable: RenderableType, least: int = 0) -> str:
         """A table or tree of rich as text, in no fewer than `least` columns."""

@@ -31,7 +31,7 @@ def moment_s(text: str, now_s: float, zone: tzinfo | None = None) -> float:
         found = _moment(said, now_s, zone)
     except (ValueError, OverflowError, OSError) as error:
         raise _no_time(text) from error
-    if found is None or not found < FARTHEST:
+    if found is None or not -FARTHEST < found < FARTHEST:
         raise _no_time(text)
     return max(0.0, found)
 
