@@ -157,3 +157,38 @@ def showing(choices: Sequence[Format] = FORMATS, default: Format = "short") -> C
 
 listing = gathered(Look, "look", (formats(LISTED), utc, color, quiet))
 """How to show what is no signal, as `look`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letters:
+    """Which dead letters, as typed."""
+
+    which: tuple[str, ...] = ()
+    daemons: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    since: str | None = None
+    until: str | None = None
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Those of the arguments that are numbers."""
+        return tuple(int(each) for each in self.which if each.isdecimal() and len(each) < 19)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that are names of signals."""
+        return tuple(each for each in self.which if not (each.isdecimal() and len(each) < 19))
+
+
+burying = gathered(
+    Letters,
+    "letters",
+    (
+        click.argument("which", nargs=-1, metavar="[NUMBER | NAME]..."),
+        click.option("--daemon", "daemons", metavar="GLOB", multiple=True, help="Only of these; repeatable."),
+        click.option("--reason", "reasons", metavar="REASON", multiple=True, help="Such as rejected; repeatable."),
+        click.option("-S", "--since", metavar="TIME", help="Not older: 10:30, yesterday, -2h …"),
+        click.option("-U", "--until", metavar="TIME", help="Not newer: -2h means at least two hours old."),
+    ),
+)
+"""Which dead letters, as `letters`; NAME is a signal's name or a glob."""
