@@ -147,7 +147,7 @@ def drop(letters: options.Letters, *, dry_run: bool, home: Path | None) -> int:
 def _each(home: Path | None, verb: str, done: str, letters: options.Letters, dry_run: bool) -> int:
     choice = wanted(letters)
     if not choice:
-        raise click.UsageError(f"Say which: numbers, or {', '.join(('a NAME', '--daemon', '--reason', '-S, -U'))}.")
+        raise click.UsageError("Say which: numbers, names of signals, --daemon, --reason, -S or -U.")
     view = View.of(home, Look())
     if not dry_run:
         need_bus(view.paths)
