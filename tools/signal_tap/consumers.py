@@ -28,9 +28,9 @@ Consumer = dict[str, Any]
 @home_option
 @told
 def consumers(look: Look, *, globs: tuple[str, ...], lagging: bool, home: Path | None) -> int:
-    """Show each consumer: how far it has read, how much waits for it, what is in hand or stands aside.
+    """Show who has read how far.
 
-    CONSUMER is a daemon, a lane such as investigator.critical, or a glob. With the bus down the journal is
+    For each consumer its cursor, how much waits for it, what is in hand or stands aside. CONSUMER is a daemon, a lane such as investigator.critical, or a glob. With the bus down the journal is
     asked instead, which knows cursors but not who is attached. Exit code 1: there is none.
     """
     view = View.of(home, look)

@@ -27,7 +27,10 @@ ALL = ("dead", "replayed", "dropped")
 
 @click.group()
 def dead() -> None:
-    """Dead letters: signals that were refused or could not be handled."""
+    """List, show, replay and drop dead letters.
+
+    Dead letters are signals that were refused or could not be handled.
+    """
 
 
 @dead.command("list")
@@ -125,11 +128,13 @@ def _signal_rows(letter: Any) -> Iterator[tuple[str, str]]:
 @home_option
 @told
 def replay(letters: options.Letters, *, dry_run: bool, home: Path | None) -> int:
-    """Give dead letters another chance: to the consumer that failed, or as a new emit after a fresh check.
+    """Give dead letters another chance.
+
+    To the consumer that failed, and to it alone; or as a new emit after a fresh check.
 
     \b
       signal-tap dead replay 7 8
-      signal-tap dead replay --daemon investigator --reason attempts_exhausted -S -1d
+      signal-tap dead replay --daemon investigator --reason poison -S -1d
     """
     return _each(home, "replay", "replayed", letters, dry_run)
 
@@ -140,7 +145,10 @@ def replay(letters: options.Letters, *, dry_run: bool, home: Path | None) -> int
 @home_option
 @told
 def drop(letters: options.Letters, *, dry_run: bool, home: Path | None) -> int:
-    """Take dead letters off the list for good. `list --all` and failed_signals.jsonl keep them for the record."""
+    """Take dead letters off the list for good.
+
+    `list --all` and failed_signals.jsonl keep them for the record.
+    """
     return _each(home, "drop", "dropped", letters, dry_run)
 
 

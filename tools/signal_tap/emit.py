@@ -32,7 +32,7 @@ _NO_TEXT = re.compile(r"(a |an )?(whole number|number|true or false|list|object)
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read the facts: one JSON object, or one a line.")
 @click.option("--taint", metavar="LABEL", multiple=True, help="Say where untrusted content came in; repeatable.")
 @click.option("-r", "--rate", type=click.FloatRange(0, min_open=True), help="Emit again and again, so many a second.")
-@click.option("-c", "--count", type=click.IntRange(1), help="So many times; once unless told, with -r until Ctrl-C.")
+@click.option("-c", "--count", type=click.IntRange(1), help="So many times; else once, with -r until Ctrl-C.")
 @click.option("--dry-run", is_flag=True, help="Check, show what would be emitted, and emit nothing.")
 @options.listing
 @home_option
@@ -49,13 +49,15 @@ def emit(
     dry_run: bool,
     home: Path | None,
 ) -> None:
-    """Emit a signal as yourself; it is on disk when this returns.
+    """Emit a signal as yourself.
+
+    It is on disk when this returns.
 
     \b
       signal-tap emit Q_SPEAK text='Good morning' urgency=when_attended
-      signal-tap emit Q_X 'limit:=5' 'place.room=kitchen'     numbers, nested facts
+      signal-tap emit Q_X 'limit:=5' place.room=kitchen    numbers, nested facts
       signal-tap emit Q_X --stdin < facts.json
-      signal-tap emit Q_X 'n:=1' -r 20 -c 100                 20 a second, 100 in all
+      signal-tap emit Q_X 'n:=1' -r 20 -c 100              20 a second, 100 in all
     """
     if from_stdin and assignments:
         raise UsageError("Give the facts as arguments or on standard input, not both.")

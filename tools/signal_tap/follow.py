@@ -28,12 +28,14 @@ LAST = 10
 @home_option
 @told
 def follow(choice: Choice, ending: Ending, look: Look, *, count: int | None, live: bool, home: Path | None) -> int:
-    """Show signals as they come, until Ctrl-C. What is journaled is never passed over, even while the bus restarts.
+    """Show signals as they come, until Ctrl-C.
+
+    What is journaled is never passed over, even while the bus restarts.
 
     \b
       signal-tap 'Q_INTENT_*' --where facts.priority=high
-      signal-tap -o json -T --cursor-file seen        what is new since the last time
-      signal-tap Q_SPOKEN -c 1 -W 30s                 wait for one, at most half a minute
+      signal-tap -o json -T --cursor-file seen     what is new since then
+      signal-tap Q_SPOKEN -c 1 -W 30s              wait for one, 30 s at most
     """
     if count is not None and (choice.start or choice.since):
         raise click.UsageError("-n says how many earlier signals to show; --from and --since say it otherwise.")

@@ -28,9 +28,9 @@ MOST = 10_000
 @home_option
 @told
 def gaps(look: Look, *, files: tuple[str, ...], home: Path | None) -> int:
-    """Tell which sequence numbers are missing in the journal, or in recordings. Needs no running bus.
+    """Tell which sequence numbers are missing.
 
-    What retention took from the beginning is no gap. A recording of chosen signals has gaps by choice.
+    In the journal, or in recordings; needs no running bus. What retention took from the beginning is no gap. A recording of chosen signals has gaps by choice.
     Exit code 0: nothing is missing; 4: signals are missing.
     """
     view = View.of(home, look)

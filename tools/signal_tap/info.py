@@ -31,7 +31,10 @@ from tools.text import clean, clean_lines
 @home_option
 @told
 def info(look: Look, *, name: str, home: Path | None) -> None:
-    """Show a signal's contract, an example, and who emits and consumes it. Needs no running bus."""
+    """Show a signal's contract, an example, and who uses it.
+
+    Needs no running bus.
+    """
     view = View.of(home, look)
     contract = view.paint.catalogue[name]
     roles = Who.of(view.paths, view.paint.catalogue).roles(contract)

@@ -49,9 +49,9 @@ def play(
     dry_run: bool,
     home: Path | None,
 ) -> int:
-    """Play a recording to a scratch bus, and show what it journals. FILE is what `record` wrote; - is standard input.
+    """Play a recording to a scratch bus.
 
-    The scratch bus has a temporary home of its own, with your contracts and no daemons: the same ids, causes, facts
+    FILE is what `record` wrote; - is standard input. What the bus journals is shown. The scratch bus has a temporary home of its own, with your contracts and no daemons: the same ids, causes, facts
     and times, said by person@SOURCE. With --to the home is kept, to look around in:
 
     \b

@@ -35,9 +35,9 @@ live = click.option("--live", is_flag=True, help="Also what is never journaled (
 @home_option
 @told
 def hz(choice: Choice, ending: Ending, look: Look, *, live: bool, every: str, home: Path | None) -> int:
-    """Measure how often signals come, by their arrival at the bus: rate, and the gaps between them.
+    """Measure how often signals come.
 
-    Of the last 1000 of each, told once a second until Ctrl-C; with -T once, of what is journaled. Needs no
+    By their arrival at the bus: rate, and the gaps between them. Of the last 1000 of each, told once a second until Ctrl-C; with -T once, of what is journaled. Needs no
     running bus then.
     """
     return _measure(View.of(home, look), choice, ending, live, span_s(every), Flow.rate, _rates)
@@ -52,7 +52,10 @@ def hz(choice: Choice, ending: Ending, look: Look, *, live: bool, every: str, ho
 @home_option
 @told
 def bw(choice: Choice, ending: Ending, look: Look, *, live: bool, every: str, home: Path | None) -> int:
-    """Measure how many bytes of envelopes come a second, and how large they are. Otherwise as `hz`."""
+    """Measure how many bytes come a second.
+
+    The rate of envelopes in bytes, and how large they are; otherwise as `hz`.
+    """
     return _measure(View.of(home, look), choice, ending, live, span_s(every), Flow.size, _sizes)
 
 

@@ -28,9 +28,9 @@ from tools.signal_tap.recordings import Recording, last_seq
 def record(
     choice: Choice, ending: Ending, *, file: Path, live: bool, append: bool, quiet: bool, home: Path | None
 ) -> int:
-    """Record signals in a file, one whole envelope a line, until Ctrl-C. What is journaled is never passed over.
+    """Record signals in a file, until Ctrl-C.
 
-    Begins now, or where --from or --since say; with -T it ends with what is journaled and needs no running bus.
+    One whole envelope a line; what is journaled is never passed over. Begins now, or where --from or --since say; with -T it ends with what is journaled and needs no running bus.
     Secret facts are masked. `show -o json` and `follow -o json` write the same form.
     """
     if live and ending.at_end:

@@ -34,14 +34,14 @@ PIECE = 500
 @home_option
 @told
 def show(choice: Choice, ending: Ending, look: Look, *, count: int | None, home: Path | None) -> int:
-    """Show journaled signals: the last 20, or all from where --from, --since or --correlation say.
+    """Show journaled signals.
 
-    Needs no running bus. NAME may be a glob such as 'Q_INTENT_*'.
+    The last 20, or all from where --from, --since or --correlation say. Needs no running bus. NAME may be a glob such as 'Q_INTENT_*'.
 
     \b
-      signal-tap show -o json --from first            every signal, one whole envelope a line
+      signal-tap show -o json --from first      every signal, one a line
       signal-tap show -S -15min 'Q_*_FAILED'
-      signal-tap show -S yesterday -U today -o csv --fields seq,received_at,facts.text
+      signal-tap show -S yesterday -U today -o csv --fields seq,facts.text
     """
     view = View.of(home, look)
     found = chosen(choice, view.paint.masker, view.paths.journal)

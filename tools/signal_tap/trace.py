@@ -30,9 +30,9 @@ Letter = dict[str, Any]
 @home_option
 @told
 def trace(look: Look, *, key: str, drawing: str | None, home: Path | None) -> None:
-    """Show the whole story of a signal as a tree of causes, with the latency of each step.
+    """Show the story of a signal as a tree of causes.
 
-    Dead letters, refused emits and what a policy held back stand in their places. ID is an id, its first 8
+    Each step with its latency. Dead letters, refused emits and what a policy held back stand in their places. ID is an id, its first 8
     digits or more, or a sequence number as `show` prints it. Needs no running bus.
     As JSON: the envelopes of the story, then its dead letters.
     """
