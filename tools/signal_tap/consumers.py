@@ -30,8 +30,9 @@ Consumer = dict[str, Any]
 def consumers(look: Look, *, globs: tuple[str, ...], lagging: bool, home: Path | None) -> int:
     """Show who has read how far.
 
-    For each consumer its cursor, how much waits for it, what is in hand or stands aside. CONSUMER is a daemon, a lane such as investigator.critical, or a glob. With the bus down the journal is
-    asked instead, which knows cursors but not who is attached. Exit code 1: there is none.
+    For each consumer its cursor, how much waits for it, what is in hand or stands aside. CONSUMER is a daemon,
+    a lane such as investigator.critical, or a glob. With the bus down the journal is asked instead, which knows
+    cursors but not who is attached. Exit code 1: there is none.
     """
     view = View.of(home, look)
     if bus_listens(view.paths):

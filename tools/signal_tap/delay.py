@@ -34,9 +34,9 @@ Envelope = dict[str, Any]
 def delay(choice: Choice, look: Look, *, count: int, home: Path | None) -> int:
     """Measure emit → bus → handled, with percentiles.
 
-    Of the last 1000 signals, or from where --from or --since say. Emit → bus is from the emitter's time stamp to the bus's. Bus → handled is for each daemon until what its
-    handler emitted was on disk, which is when it had acknowledged; a handler that emits nothing leaves no trace.
-    Needs no running bus.
+    Of the last 1000 signals, or from where --from or --since say. Emit → bus is from the emitter's time stamp
+    to the bus's. Bus → handled is for each daemon until what its handler emitted was on disk, which is when it
+    had acknowledged; a handler that emits nothing leaves no trace. Needs no running bus.
     """
     view = View.of(home, look)
     found = chosen(choice, view.paint.masker, view.paths.journal)

@@ -30,8 +30,8 @@ MOST = 10_000
 def gaps(look: Look, *, files: tuple[str, ...], home: Path | None) -> int:
     """Tell which sequence numbers are missing.
 
-    In the journal, or in recordings; needs no running bus. What retention took from the beginning is no gap. A recording of chosen signals has gaps by choice.
-    Exit code 0: nothing is missing; 4: signals are missing.
+    In the journal, or in recordings; needs no running bus. What retention took from the beginning is no gap. A
+    recording of chosen signals has gaps by choice. Exit code 0: nothing is missing; 4: signals are missing.
     """
     view = View.of(home, look)
     found = [gap for file in files for gap in _in_recording(file)] if files else list(_in_journal(view))

@@ -23,7 +23,8 @@ from tools.signal_tap.reading import resolve
 def get(look: Look, *, keys: tuple[str, ...], home: Path | None) -> None:
     """Show one signal whole.
 
-    By its sequence number or id; needs no running bus. The first 8 digits of an id or more will do. Two sources may have used one id: then both are shown.
+    By its sequence number or id; needs no running bus. The first 8 digits of an id or more will do. Two sources
+    may have used one id: then both are shown.
     """
     view = View.of(home, look)
     with Journal(view.paths.journal) as journal:

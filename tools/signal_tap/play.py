@@ -51,8 +51,9 @@ def play(
 ) -> int:
     """Play a recording to a scratch bus.
 
-    FILE is what `record` wrote; - is standard input. What the bus journals is shown. The scratch bus has a temporary home of its own, with your contracts and no daemons: the same ids, causes, facts
-    and times, said by person@SOURCE. With --to the home is kept, to look around in:
+    FILE is what `record` wrote; - is standard input. What the bus journals is shown. The scratch bus has a
+    temporary home of its own, with your contracts and no daemons: the same ids, causes, facts and times, said
+    by person@SOURCE. With --to the home is kept, to look around in:
 
     \b
       signal-tap play FILE --to /tmp/again

@@ -37,8 +37,8 @@ live = click.option("--live", is_flag=True, help="Also what is never journaled (
 def hz(choice: Choice, ending: Ending, look: Look, *, live: bool, every: str, home: Path | None) -> int:
     """Measure how often signals come.
 
-    By their arrival at the bus: rate, and the gaps between them. Of the last 1000 of each, told once a second until Ctrl-C; with -T once, of what is journaled. Needs no
-    running bus then.
+    By their arrival at the bus: rate, and the gaps between them. Of the last 1000 of each, told once a second
+    until Ctrl-C; with -T once, of what is journaled. Needs no running bus then.
     """
     return _measure(View.of(home, look), choice, ending, live, span_s(every), Flow.rate, _rates)
 

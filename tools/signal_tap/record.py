@@ -30,8 +30,9 @@ def record(
 ) -> int:
     """Record signals in a file, until Ctrl-C.
 
-    One whole envelope a line; what is journaled is never passed over. Begins now, or where --from or --since say; with -T it ends with what is journaled and needs no running bus.
-    Secret facts are masked. `show -o json` and `follow -o json` write the same form.
+    One whole envelope a line; what is journaled is never passed over. Begins now, or where --from or --since
+    say; with -T it ends with what is journaled and needs no running bus. Secret facts are masked. `show -o
+    json` and `follow -o json` write the same form.
     """
     if live and ending.at_end:
         raise click.UsageError("--live records what is not in the journal, and -T only what is.")

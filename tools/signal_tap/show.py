@@ -36,7 +36,8 @@ PIECE = 500
 def show(choice: Choice, ending: Ending, look: Look, *, count: int | None, home: Path | None) -> int:
     """Show journaled signals.
 
-    The last 20, or all from where --from, --since or --correlation say. Needs no running bus. NAME may be a glob such as 'Q_INTENT_*'.
+    The last 20, or all from where --from, --since or --correlation say. Needs no running bus. NAME may be a
+    glob such as 'Q_INTENT_*'.
 
     \b
       signal-tap show -o json --from first      every signal, one a line

@@ -32,9 +32,9 @@ Letter = dict[str, Any]
 def trace(look: Look, *, key: str, drawing: str | None, home: Path | None) -> None:
     """Show the story of a signal as a tree of causes.
 
-    Each step with its latency. Dead letters, refused emits and what a policy held back stand in their places. ID is an id, its first 8
-    digits or more, or a sequence number as `show` prints it. Needs no running bus.
-    As JSON: the envelopes of the story, then its dead letters.
+    Each step with its latency. Dead letters, refused emits and what a policy held back stand in their places.
+    ID is an id, its first 8 digits or more, or a sequence number as `show` prints it. Needs no running bus. As
+    JSON: the envelopes of the story, then its dead letters.
     """
     if drawing and look.form != "short":
         raise click.UsageError(f"--{drawing} and -o {look.form} are two ways to show it; choose one.")

@@ -32,7 +32,8 @@ from tools.text import clean, seconds_text
 def types(look: Look, *, names: tuple[str, ...], everything: bool, over: str, home: Path | None) -> int:
     """List the kinds of signals, and between whom they go.
 
-    How many are kept, rate, last one, emitters, consumers. Needs no running bus. Live signals, which are never kept, are listed with --all; `hz --live` measures them.
+    How many are kept, rate, last one, emitters, consumers. Needs no running bus. Live signals, which are never
+    kept, are listed with --all; `hz --live` measures them.
     """
     view, selection = View.of(home, look), Selection(names_of(names))
     who, span = Who.of(view.paths, view.paint.catalogue), span_s(over)

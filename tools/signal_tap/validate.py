@@ -46,7 +46,8 @@ class Fault:
 def validate(look: Look, *, files: tuple[str, ...], name: str | None, home: Path | None) -> int:
     """Check envelopes, or facts, against the contracts.
 
-    Needs no running bus; - is standard input. A FILE holds one JSON object, or one a line. Exit code 0: all fit; 1: some do not, or there are none.
+    Needs no running bus; - is standard input. A FILE holds one JSON object, or one a line. Exit code 0: all
+    fit; 1: some do not, or there are none.
     """
     view = View.of(home, look)
     catalogue = view.paint.catalogue

@@ -64,7 +64,7 @@ def test_nothing_found_is_exit_code_1(home: Constellation, arguments: tuple[str,
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("show", "-S", "yesterday"), "is no time"),
+        (("show", "-S", "last week"), "is no time"),
         (("show", "--from", "last"), "'first'"),
         (("show", "-n", "0"), "Invalid value"),
         (("show", "q_x"), "neither a verb nor"),
