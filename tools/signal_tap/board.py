@@ -94,7 +94,7 @@ class Board:
             return Text("The bus does not answer.", style="red")
         text = Text(f"#{self.status['head']:,}  {rate_text(whole)}  ", style="bold")
         text.append(f"journal {bytes_text(self.status['journal_bytes'])} of {bytes_text(self.status['budget_bytes'])}")
-        text.append(f"  {self.dead:,} dead letters", style="red" if self.dead else "")
+        text.append(f"  {self.dead:,} dead letter{'s' * (self.dead != 1)}", style="red" if self.dead else "")
         if self.status["paused"]:
             text.append(f"  paused: {clean(', '.join(self.status['paused']))}", style="yellow")
         return text

@@ -130,6 +130,8 @@ ending = gathered(
 """When to stop, as `ending`."""
 resuming = gathered(Ending, "ending", (_limit, _cursor_file))
 """The part of `ending` that looking back has."""
+limited = gathered(Ending, "ending", (_limit,))
+"""The part of it that a file has."""
 
 
 def showing(choices: Sequence[Format] = FORMATS, default: Format = "short") -> Callable[[F], F]:

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -18,7 +19,7 @@ from signals.journal import Journal
 from tools.cli import NOTHING, OK, home_option, need_bus, told
 from tools.signal_tap import options, scratch
 from tools.signal_tap.choosing import Chosen, chosen
-from tools.signal_tap.options import Choice, Look
+from tools.signal_tap.options import Choice, Ending, Look
 from tools.signal_tap.output import View
 from tools.signal_tap.playing import Anew, Envelope, Replica, batches, moment
 from tools.signal_tap.recordings import envelopes
@@ -29,6 +30,7 @@ AT_ONCE = 200
 @click.command()
 @click.argument("file", metavar="FILE")
 @options.choosing
+@options.limited
 @click.option("--to", "kept", type=click.Path(path_type=Path, file_okay=False), help="Keep the scratch home here.")
 @click.option("--live", is_flag=True, help="To the running bus: intents, advisories and sensors only, as yourself.")
 @click.option("-r", "--rate", type=click.FloatRange(0, min_open=True), help="So many a second; else all at once.")
@@ -39,6 +41,7 @@ AT_ONCE = 200
 @told
 def play(
     choice: Choice,
+    ending: Ending,
     look: Look,
     *,
     file: str,
@@ -73,14 +76,15 @@ def play(
     player = _Player(view, rate, original)
     made = Anew(view.paint.catalogue, person(), _host(), lambda: rfc3339(time.time()), uuid7) if live else Replica()
     view.head()
-    played = made.signals(_recorded(file, found))
+    played = islice(made.signals(_recorded(file, found)), ending.limit)
     if dry_run:
         for batch in batches(played, AT_ONCE):
             view.signals(encode(signal) for _, signal in batch)
             player.played += len(batch)
     elif live:
         need_bus(view.paths)
-        player.play(Emitter(view.paths.bus_socket), None, played)
+        with Journal(view.paths.journal) as journal:
+            player.play(Emitter(view.paths.bus_socket), journal, played)
     else:
         with scratch.home(kept) as paths:
             scratch.prepare(paths, view.paths)
@@ -110,7 +114,9 @@ def _recorded(file: str, found: Chosen) -> Iterator[Envelope]:
 def _sum_up(view: View, player: _Player, made: Replica | Anew, kept: Path | None, *, dry_run: bool) -> None:
     view.notice(f"{player.played:,} signals {'would be ' if dry_run else ''}played")
     if made.skipped:
-        view.notice(f"{made.skipped:,} left out: only intents, advisories and sensors are played to the running bus")
+        view.notice(
+            f"{made.skipped:,} left out: only intents, advisories and sensors without masked secrets are played live"
+        )
     if made.adrift:
         view.notice(f"{made.adrift:,} begin stories of their own: what caused them is not in the recording")
     if player.refused:
@@ -131,7 +137,7 @@ class _Player:
         self.played = 0
         self.refused = 0
 
-    def play(self, emitter: Emitter, journal: Journal | None, played: Iterator[tuple[Envelope, Signal]]) -> None:
+    def play(self, emitter: Emitter, journal: Journal, played: Iterator[tuple[Envelope, Signal]]) -> None:
         """Play it all. What the bus refuses is told and passed over. Raises `BusUnreachableError`."""
         self._began = time.monotonic()
         with contextlib.closing(emitter):
@@ -148,7 +154,7 @@ class _Player:
             due += at - self._first
         time.sleep(max(0.0, due - time.monotonic()))
 
-    def _emit(self, emitter: Emitter, journal: Journal | None, signals: list[Signal]) -> None:
+    def _emit(self, emitter: Emitter, journal: Journal, signals: list[Signal]) -> None:
         try:
             seqs = emitter.emit(*signals)
         except BusUnreachableError:
@@ -157,10 +163,10 @@ class _Player:
             self._refused(emitter, journal, signals, error)
             return
         self.played += len(signals)
-        found = [raw for seq in seqs for raw in journal.get(seq)] if journal else [encode(signal) for signal in signals]
-        self._view.signals(found)
+        for signal, seq in zip(signals, seqs, strict=True):
+            self._view.signals(journal.get(seq) if seq else [encode(signal)])  # what is live is not kept
 
-    def _refused(self, emitter: Emitter, journal: Journal | None, signals: list[Signal], error: LigandError) -> None:
+    def _refused(self, emitter: Emitter, journal: Journal, signals: list[Signal], error: LigandError) -> None:
         """A batch goes whole or not at all: find out which of it."""
         if len(signals) > 1:
             for signal in signals:

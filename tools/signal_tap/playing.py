@@ -7,8 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from signals.catalogue import Catalogue
+import orjson
+
+from signals.catalogue import Catalogue, Contract
 from signals.envelope import BUS_FIELDS, Signal, from_dict
+from signals.masking import MASK
 from tools.signal_tap.measures import unix
 
 LIVE_KINDS = frozenset({"intent", "advisory", "sensor"})
@@ -52,7 +55,7 @@ class Replica:
 class Anew:
     """For the running bus: what people may say, under new ids and times, as roots by `source`, tainted.
 
-    `skipped` counts what people may not say.
+    `skipped` counts what people may not say, and what had secrets that the recording does not hold.
     """
 
     catalogue: Catalogue
@@ -67,13 +70,17 @@ class Anew:
         """Each envelope that may be played and what is emitted for it. Raises `MalformedError`."""
         for envelope in recorded:
             contract = self.catalogue.get(str(envelope.get("signal")))
-            if contract is None or contract.kind not in LIVE_KINDS:
+            if contract is None or contract.kind not in LIVE_KINDS or _has_masks(contract, envelope):
                 self.skipped += 1
                 continue
             kept = {key: envelope[key] for key in ("signal", "version", "facts") if key in envelope}
             taint = sorted({*(envelope.get("taint") or ()), RECORDING})
             own = {"id": self.new_id(), "timestamp": self.stamp(), "source": self.source, "host": self.host}
             yield envelope, from_dict({**kept, **own, "taint": taint})
+
+
+def _has_masks(contract: Contract, envelope: Envelope) -> bool:
+    return bool(contract.secrets) and f'"{MASK}"'.encode() in orjson.dumps(envelope.get("facts"))
 
 
 def as_person(source: str) -> str:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import orjson
+import re
 
-from tests.live.signal_tap.conftest import emit, link
-from tests.support.commands import run
+import orjson
+import pytest
+
+from signals.emitter import person
+from signals.errors import SchemaError
+from tests.live.signal_tap.conftest import Told, emit, link
+from tests.support.commands import run, run_on_terminal, tap
 from tests.support.constellation import Constellation
 
 
@@ -105,3 +110,39 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(home: Constellation)
     home.running[0].stop()
     assert dead("list", "--all").code == 0
     assert dead("replay", "1").code == 3
+
+
+def test_a_story_as_a_graph_for_other_programs(told: Told) -> None:
+    """Mermaid and Graphviz show the same nodes; what a fact says cannot end a label."""
+    bad = told.items[-1]
+    mermaid = tap(told.home, "trace", "--mermaid", str(bad))
+    assert mermaid.lines[0] == "flowchart TD"
+    assert f'n1["Q_ITEM_START<br/>#35;{bad} {person()}"]' in mermaid.text
+    assert "dead letter 1: rejected at link<br/>the pad is bad: bad #92;x1b#91;31m#60;b#62;" in mermaid.text
+    assert any(line.startswith("  n1 -->") and line.endswith(" n2") for line in mermaid.lines)
+    dot = tap(told.home, "trace", "--dot", str(bad))
+    assert dot.lines[0] == "digraph story {"
+    assert dot.lines[-1] == "}"
+    assert "color=red, fontcolor=red];" in dot.text
+    assert "bad \\\\x1b[31m" in dot.text
+    assert tap(told.home, "trace", "--dot", "-o", "json", str(bad)).code == 2
+
+
+def test_a_refused_emit_stands_in_its_story(told: Told) -> None:
+    """A loop that was ended, or facts that did not fit, are part of why nothing more came."""
+    root = told.constellation.signals("Q_ITEM_START")[0]
+    with told.constellation.emitter() as emitter:
+        wrong = emitter.signal("Q_ITEM_DONE", {"n": "x"}, causation_id=root.id)
+        with pytest.raises(SchemaError):
+            emitter.emit(wrong)
+    text = tap(told.home, "trace", root.id).text
+    assert "dead letter 2: schema at uid" in text
+    assert "Q_ITEM_DONE was refused" in text
+
+
+def test_the_same_story_on_a_terminal(told: Told) -> None:
+    """Colours apart, the tree is the one a script gets."""
+    shown = run_on_terminal("signal_tap", told.home, "trace", str(told.items[-1]), columns=200)
+    assert "\x1b[31mdead letter 1" in shown.text
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.text.replace("\r\n", "\n"))
+    assert plain == tap(told.home, "trace", str(told.items[-1])).text
