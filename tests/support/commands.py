@@ -132,19 +132,23 @@ def started(program: str, home: Path, *arguments: str) -> Iterator[subprocess.Po
 
 def tap(home: Path | None, *arguments: str, given: bytes = b"") -> Done:
     """Run `signal-tap` to its end in this process, with files for its three streams: quick, and otherwise the same."""
-    chosen = ["--home", str(home)] if home else []
     with contextlib.ExitStack() as stack:
         streams = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
         streams[0].write(given)
         streams[0].seek(0)
         texts = [io.TextIOWrapper(stream, encoding="utf-8", write_through=True) for stream in streams]
         before = sys.stdin, sys.stdout, sys.stderr, sys.argv
+        environ = dict(os.environ)
         sys.stdin, sys.stdout, sys.stderr = texts
-        sys.argv = ["signal-tap", *arguments, *chosen]
+        sys.argv = ["signal-tap", *arguments]
+        os.environ.clear()
+        os.environ.update(environment(home))
         try:
             code = run_command(signal_tap, "signal-tap")
         finally:
             sys.stdin, sys.stdout, sys.stderr, sys.argv = before
+            os.environ.clear()
+            os.environ.update(environ)
         said = []
         for stream in streams[1:]:
             stream.seek(0)

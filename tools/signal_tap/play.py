@@ -74,7 +74,7 @@ def play(
     if found.start.back is not None:
         raise UsageError("A recording is read from its beginning: --from takes a sequence number here, not -N.")
     player = _Player(view, rate, original)
-    made = Anew(view.paint.catalogue, person(), _host(), lambda: rfc3339(time.time()), uuid7) if live else Replica()
+    made = _maker(view, live)
     view.head()
     played = islice(made.signals(_recorded(file, found)), ending.limit)
     if dry_run:
@@ -94,8 +94,11 @@ def play(
     return OK if player.played and not player.refused else NOTHING
 
 
-def _host() -> str:
-    return socket.gethostname() or "localhost"
+def _maker(view: View, live: bool) -> Replica | Anew:
+    if not live:
+        return Replica(view.paint.catalogue)
+    host = socket.gethostname() or "localhost"
+    return Anew(view.paint.catalogue, person(), host, lambda: rfc3339(time.time()), uuid7)
 
 
 def _recorded(file: str, found: Chosen) -> Iterator[Envelope]:

@@ -26,9 +26,10 @@ class Replica:
     """The same stories: ids, causes, facts, times and taint as recorded; sources as `person@SOURCE`.
 
     Only a daemon itself may speak as a daemon; on a bus of their own people may speak for it. A cause that is not
-    in the recording is left out, and the signal begins a story. `adrift` counts those.
+    in the recording, or does not fit its contract, is left out. `adrift` counts what then begins a story.
     """
 
+    catalogue: Catalogue
     adrift: int = 0
     skipped: int = 0
     _known: set[str] = field(default_factory=set)
@@ -37,7 +38,9 @@ class Replica:
         """Each envelope and what is emitted for it. Raises `MalformedError`."""
         for envelope in recorded:
             yield envelope, self._signal(envelope)
-            self._known.add(str(envelope.get("id")))
+            contract = self.catalogue.get(str(envelope.get("signal")))
+            if contract and contract.delivery == "durable" and contract.is_valid(envelope.get("facts")):
+                self._known.add(str(envelope.get("id")))
 
     def _signal(self, envelope: Envelope) -> Signal:
         fields = {key: value for key, value in envelope.items() if key not in BUS_FIELDS}

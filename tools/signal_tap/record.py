@@ -37,7 +37,7 @@ def record(
     if live and ending.at_end:
         raise click.UsageError("--live records what is not in the journal, and -T only what is.")
     view = View.of(home, Look(form="json", quiet=quiet))
-    if append and file.exists():
+    if append and file.is_file():
         choice = _going_on(choice, ending, file)
     feed = Feed.of(view, choice, ending, live=live, back=None if ending.at_end else 0)
     with Recording(file, append=append) as recording:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -69,7 +70,7 @@ class Recording:
         """Make `path`, which must not exist unless it is appended to. Raises `UsageError`."""
         self.path = path
         try:
-            self._file = path.open("ab" if append else "xb")
+            self._file = path.open("ab" if append else "xb", buffering=0)
         except FileExistsError as error:
             raise UsageError(f"{path} exists. Choose another name, or go on with it: --append.") from error
         except OSError as error:
@@ -80,16 +81,18 @@ class Recording:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        with self._file, self._told():
-            self._file.flush()
-            os.fsync(self._file.fileno())
+        with self._file:
+            if error is None or isinstance(error, KeyboardInterrupt):
+                with self._told():
+                    _sync(self._file.fileno())
 
     def write(self, raws: Iterable[bytes]) -> None:
         """Add envelopes. Raises `RecordingError`."""
         held = list(raws)
+        left = memoryview(b"".join(raw + b"\n" for raw in held))
         with self._told():
-            self._file.write(b"".join(raw + b"\n" for raw in held))
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) :]
         self.count += len(held)
 
     @contextlib.contextmanager
@@ -100,14 +103,20 @@ class Recording:
             raise RecordingError(f"Cannot write {self.path}: {error.strerror}.") from error
 
 
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a pipe or a device has nothing to sync
+            raise
+
+
 def last_seq(path: Path) -> int | None:
     """The highest `seq` of a recording, from its last lines; cuts a torn last line off. Raises `UsageError`."""
     found: int | None = None
     whole = 0
     with opened(str(path)) as stream:
-        for line in stream:
-            if not line.endswith(b"\n"):
-                break
+        while (line := stream.readline(LONGEST)).endswith(b"\n"):
             whole += len(line)
             try:
                 seq = orjson.loads(line).get("seq")

@@ -9,12 +9,12 @@ import pytest
 from signals.emitter import person
 from signals.envelope import unix_seconds
 from tests.live.signal_tap.conftest import Told
-from tests.support.commands import run, started, tap
+from tests.support.commands import started, tap
 from tests.support.constellation import Constellation
 
 
 def emit(home: Constellation, *arguments: str, given: bytes = b""):
-    return run("signal_tap", home.home, "emit", *arguments, given=given)
+    return tap(home.home, "emit", *arguments, given=given)
 
 
 def test_what_was_emitted_is_in_the_journal_when_it_returns(home: Constellation) -> None:
@@ -25,7 +25,7 @@ def test_what_was_emitted_is_in_the_journal_when_it_returns(home: Constellation)
     (found,) = home.signals("Q_ITEM_START")
     assert (name, found.id, str(found.seq), found.source) == ("Q_ITEM_START", signal_id, seq, person())
     assert (found.facts, found.taint) == ({"n": 5, "pad": "a b"}, ("web",))
-    assert run("signal_tap", home.home, "trace", seq).code == 0
+    assert tap(home.home, "trace", seq).code == 0
 
 
 def test_facts_from_standard_input_go_as_one_batch(home: Constellation) -> None:
