@@ -8,7 +8,7 @@ import subprocess
 import orjson
 import pytest
 
-from tests.live.signal_tap.conftest import emit
+from tests.live.signal_tap.conftest import Told, emit
 from tests.support.commands import command, environment, run_on_terminal, tap
 from tests.support.constellation import ROOT, Constellation
 
@@ -55,9 +55,9 @@ def test_what_is_asked_for_is_shown(home: Constellation) -> None:
 @pytest.mark.parametrize(
     "arguments", [("Q_NOT_THERE",), ("--source", "nobody"), ("-S", "2199-01-01"), ("--from", "999999")]
 )
-def test_nothing_found_is_exit_code_1(home: Constellation, arguments: tuple[str, ...]) -> None:
+def test_nothing_found_is_exit_code_1(told: Told, arguments: tuple[str, ...]) -> None:
     """A script asks whether something happened by the exit code."""
-    found = tap(home.home, "show", *arguments)
+    found = tap(told.home, "show", *arguments)
     assert (found.code, found.out) == (1, b"")
 
 
@@ -74,9 +74,9 @@ def test_nothing_found_is_exit_code_1(home: Constellation, arguments: tuple[str,
         (("show", "--home", "/nonexistent/home"), "There is no folder"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(home: Constellation, arguments: tuple[str, ...], says: str) -> None:
+def test_wrong_usage_is_exit_code_2(told: Told, arguments: tuple[str, ...], says: str) -> None:
     """Each message says what is wrong and what is right."""
-    found = tap(home.home, *arguments)
+    found = tap(told.home, *arguments)
     assert (found.code, found.out) == (2, b"")
     assert says in found.err
     assert "Traceback" not in found.err
@@ -101,21 +101,21 @@ def test_hostile_facts_do_not_reach_the_terminal(home: Constellation) -> None:
     assert orjson.loads(shown.text.strip())["facts"]["pad"] == HOSTILE
 
 
-def test_colours_are_for_terminals(home: Constellation) -> None:
+def test_colours_are_for_terminals(told: Told) -> None:
     """Escape codes in a file or a pipe break what reads it."""
     show = ("show", "Q_DAEMON_READY")
-    assert "\x1b[" not in tap(home.home, *show).text
-    assert "\x1b[" in tap(home.home, *show, "--color", "always").text
-    assert "\x1b[" in run_on_terminal("signal_tap", home.home, *show).text
-    assert "\x1b[" not in run_on_terminal("signal_tap", home.home, *show, env={"NO_COLOR": "1"}).text
-    assert "\x1b[" not in run_on_terminal("signal_tap", home.home, *show, env={"TERM": "dumb"}).text
-    assert "\x1b[" not in run_on_terminal("signal_tap", home.home, *show, "--color", "never").text
+    assert "\x1b[" not in tap(told.home, *show).text
+    assert "\x1b[" in tap(told.home, *show, "--color", "always").text
+    assert "\x1b[" in run_on_terminal("signal_tap", told.home, *show).text
+    assert "\x1b[" not in run_on_terminal("signal_tap", told.home, *show, env={"NO_COLOR": "1"}).text
+    assert "\x1b[" not in run_on_terminal("signal_tap", told.home, *show, env={"TERM": "dumb"}).text
+    assert "\x1b[" not in run_on_terminal("signal_tap", told.home, *show, "--color", "never").text
 
 
-def test_pretty_json_is_the_same_json(home: Constellation) -> None:
+def test_pretty_json_is_the_same_json(told: Told) -> None:
     """For reading one envelope whole."""
-    found = tap(home.home, "show", "-n", "1", "-o", "json-pretty")
-    assert orjson.loads(found.out) == orjson.loads(journaled(home)[-1])
+    found = tap(told.home, "show", "-n", "1", "-o", "json-pretty")
+    assert orjson.loads(found.out) == orjson.loads(journaled(told.constellation)[-1])
     assert found.text.startswith('{\n  "seq"')
 
 
@@ -137,14 +137,14 @@ def test_a_reader_that_leaves_ends_it_quietly(home: Constellation) -> None:
     assert (process.returncode, said) == (0, b"")
 
 
-def test_a_full_disk_is_told(home: Constellation) -> None:
+def test_a_full_disk_is_told(told: Told) -> None:
     """An archive that was cut short must not look whole."""
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             command("signal_tap", "show"),
             stdout=full,
             stderr=subprocess.PIPE,
-            env=environment(home.home),
+            env=environment(told.home),
             cwd=ROOT,
             check=False,
         )
