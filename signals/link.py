@@ -45,6 +45,7 @@ class Link:
         self._draining = False
         self.closed = False
         self._socket.connect(address)
+        self._loop.call_soon(self._look)  # a descriptor stays silent until its socket was once found empty
 
     def send(self, frames: list[bytes]) -> None:
         """Hand a message over; it waits while the bus is not there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import orjson
@@ -41,6 +42,7 @@ class Attaching:
         late = [(lane, seq) for lane, seq in over if state.deadlines.is_over(seq)]
         settled = [(lane, seq) for lane, seq in over if not state.deadlines.is_over(seq)]
         for name, lane in session.lanes.items():
+            lane.close_gaps(partial(state.belongs, lane), state.clock.now())
             lane.credit = min(credits.get(name, lane.spec.in_flight), lane.spec.in_flight)
         kept = {key: orjson.loads(value) for key, value in state.store.state(daemon).items()}
         body = {"epoch": state.epoch, "state": kept, "settled": settled, "late": late, "head": state.head}

@@ -81,6 +81,7 @@ class Lane:
 
     def read_page(self, head: int, belongs: Belongs) -> None:
         """Read the next page of the journal. `belongs(name, raw)` says whether a signal is this lane's."""
+        self.read = max(self.read, self.cursor)  # what a session that outlived the bus has settled meanwhile
         rows, seen = self._store.page(self.read, self.spec.names, PAGE, SPAN)
         for seq, name, raw in rows:
             if seq <= head and seq not in self.in_hand and belongs(name, raw):
@@ -142,6 +143,16 @@ class Lane:
         if aside is None:
             heapq.heappush(self._outstanding, seq)
         self.in_hand[seq] = Hand(seq, raw, now, aside)
+
+    def close_gaps(self, belongs: Belongs, now: float) -> None:
+        """Set aside what lies between adopted signals and is not among them, so that settling these loses none."""
+        top, after = max(self.in_hand, default=0), self.cursor
+        missing: list[int] = []
+        while after < top:
+            rows, after = self._store.page(after, self.spec.names, PAGE, min(SPAN, top - after))
+            missing += [seq for seq, name, raw in rows if seq not in self.in_hand and belongs(name, raw)]
+        for seq in missing:
+            self.put_off(Aside(seq, due=now))
 
     def next_due(self) -> float | None:
         """When, in running time, something that stands aside can be delivered again."""

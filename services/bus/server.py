@@ -17,12 +17,13 @@ from typing import Any
 import orjson
 import zmq
 
-from services.bus.access import Access, Peer
+from services.bus.access import Access, Mode, Peer
 from services.bus.admission import Admission
 from services.bus.clock import RunningClock
 from services.bus.core import Core
 from services.bus.deadletters import DeadLetters
 from services.bus.deadlines import Deadlines
+from services.bus.doors import Door, close_to_others
 from services.bus.housekeeping import Housekeeping, Limits
 from services.bus.mirror import Mirror
 from services.bus.queries import Queries
@@ -72,7 +73,7 @@ class Server:
         self.store = Store(paths.journal)
         epoch = uuid7()
         self.context = zmq.Context()
-        self.router, publisher = _bind(self.context, paths)
+        self.router, publisher = _bind(self.context, paths, config["access"], self.log)
         self.mirror = Mirror(publisher, epoch)
         self.dead = DeadLetters(self.store, paths.dead_letters)
         head = self.store.head()
@@ -292,7 +293,7 @@ def _take_address(paths: Paths) -> Any:
     return lock
 
 
-def _bind(context: zmq.Context[Any], paths: Paths) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode, log: Any) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
     router, mirror = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
     router.setsockopt(zmq.ROUTER_MANDATORY, 1)
     router.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
@@ -300,11 +301,16 @@ def _bind(context: zmq.Context[Any], paths: Paths) -> tuple[zmq.Socket[bytes], z
     router.setsockopt(zmq.RCVHWM, 4000)
     router.setsockopt(zmq.SNDHWM, 50_000)
     mirror.setsockopt(zmq.SNDHWM, 20_000)
-    for sock, path in ((router, paths.bus_socket), (mirror, paths.mirror_socket)):
+    doors: tuple[tuple[zmq.Socket[bytes], Path, Door], ...] = (
+        (router, paths.bus_socket, "bus"),
+        (mirror, paths.mirror_socket, "mirror"),
+    )
+    for sock, path, door in doors:
         address = endpoint(path)
         path.unlink(missing_ok=True)
         sock.bind(address)
-        path.chmod(0o660)
+        for group in close_to_others(path, door, mode):
+            log.warning("group_missing", group=group, socket=str(path), mend="ligand install --system makes it")
     return router, mirror
 
 

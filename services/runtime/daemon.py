@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from services.runtime import config as configuration
-from services.runtime import logs
+from services.runtime import credentials, logs
 from services.runtime.handlers import Function, Handlers
 from services.runtime.manifest import Manifest, find, with_overlays
 from services.runtime.notify import Notifier
@@ -67,6 +67,7 @@ class Daemon:
         self._notifier = Notifier({})  # tells nobody, until the daemon runs
         self._stop: asyncio.Event
         self._exit = 0
+        self._stuck = False
 
     # -- what a daemon's author uses -----------------------------------------------------------------
 
@@ -149,6 +150,10 @@ class Daemon:
         """The folder that is this daemon's alone."""
         return self.paths.state_of(self.name)
 
+    def credential(self, name: str) -> str:
+        """A secret that the unit was given by `LoadCredential=`. Raises `ConfigError` when there is none."""
+        return credentials.read(name, self.name, self.paths)
+
     def status(self, message: str, *, degraded: bool = False) -> None:
         """Say in one line how it fares: for `systemctl status`, `ligand status` and the heartbeat."""
         self._message, self._degraded = message, degraded
@@ -165,8 +170,8 @@ class Daemon:
             sys.exit(EXIT_CONFIG)
         asyncio.run(self._main())
         sys.stderr.flush()
-        if self._work.stuck_threads():
-            os._exit(self._exit or EXIT_STUCK)  # a thread cannot be ended otherwise
+        if self._stuck:
+            os._exit(self._exit)  # a thread cannot be ended otherwise, and Python would wait for it
         sys.exit(self._exit)
 
     # -- life ----------------------------------------------------------------------------------------
@@ -194,6 +199,8 @@ class Daemon:
 
     async def _main(self) -> None:
         self._stop = asyncio.Event()
+        self._one_reload = asyncio.Lock()
+        self._reloading: set[asyncio.Task[None]] = set()
         self._started = time.monotonic()
         self._client = Client(self.name, self.paths.bus_socket, self, lanes=self.manifest.lanes, version=__version__)
         self._work = Work(
@@ -277,6 +284,7 @@ class Daemon:
         if self._client.is_attached:
             await self._say_goodbye()
         tasks[0].cancel()
+        self._stuck = self._work.stuck_threads()
         self.log.info("stopped", handled=self._work.handled, failed=self._work.failed)
 
     async def _say_goodbye(self) -> None:
@@ -310,28 +318,40 @@ class Daemon:
         loop.add_signal_handler(os_signal.SIGHUP, self._want_reload)
 
     def _want_reload(self) -> None:
-        self._reloading = asyncio.create_task(self._reload())
+        task = asyncio.create_task(self._reload())
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
 
     async def _reload(self) -> None:
         """Read the configuration again; keep the old one, and say so, when the new cannot be used."""
-        self._notifier.reloading()
-        try:
-            fresh = self._load_config()
-            changed = configuration.changed_keys(self.config, fresh)
-            old, self.config = self.config, fresh
+        async with self._one_reload:
+            self._notifier.reloading()
             try:
-                for reload in self._reloads:
-                    await reload()
-            except LigandError:
-                self.config = old
-                raise
-        except LigandError as error:
-            self.log.error("reload_refused", error=error.message)
-        else:
-            self.log = logs.configure(self.name, level=self.config["log_level"])
-            self.log.info("reloaded", changed=changed)
-            await self._say("Q_CONFIGURATION_RELOADED", {"daemon": self.name, "changed": changed})
-        self._notifier.ready(self._message)
+                changed = await self._take_config()
+            except LigandError as error:
+                self.log.error("reload_refused", error=error.message)
+            except Exception as error:  # the author's own reload may raise anything; the old one holds
+                self.log.error("reload_refused", error=repr(error), exc_info=error)
+            else:
+                self._notifier.ready(self._message)
+                await self._say("Q_CONFIGURATION_RELOADED", {"daemon": self.name, "changed": changed})
+                return
+            self._notifier.ready(self._message)
+
+    async def _take_config(self) -> list[str]:
+        """Go by the configuration as it now is; the keys that changed. Goes back when somebody objects."""
+        old, fresh = self.config, self._load_config()
+        self.config = fresh
+        try:
+            for reload in self._reloads:
+                await reload()
+        except BaseException:
+            self.config = old
+            raise
+        changed = configuration.changed_keys(old, fresh)
+        self.log = logs.configure(self.name, level=fresh["log_level"])
+        self.log.info("reloaded", changed=changed)
+        return changed
 
     # -- periodic ------------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 Each line has `level`, `daemon`, `action` (a stable name) and fields; while a signal is handled also
 `signal`, `signal_id`, `correlation_id` and `seq`. journald adds the time itself, elsewhere there is a
-`timestamp`. Facts are never written whole, and fields whose names a contract calls secret are masked.
+`timestamp`; there the fields are journald's too, so that `journalctl CORRELATION_ID=…` tells a story.
+Facts are never written whole, and fields whose names a contract calls secret are masked.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import sys
 from collections.abc import Iterable, Mapping, MutableMapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from services.runtime.journald import SOCKET, Journal, JournalLogger
 from services.runtime.logs_render import render_json, render_text
 
 if TYPE_CHECKING:
@@ -61,16 +64,21 @@ def configure(
     out = stream if stream is not None else sys.stderr
     to_journal = under_journald(out) if journald is None else journald
     hide(secrets)
+    factory: Any = structlog.WriteLoggerFactory(out)
+    render: Any = render_json if to_journal else render_text
+    if journald is None and to_journal and SOCKET.exists():
+        to_socket = JournalLogger(_journal(out))
+        factory, render = (lambda *_: to_socket), _with_fields
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             _Arrange(daemon, timestamps=not to_journal),
             structlog.processors.format_exc_info,
             _mask,
-            render_json if to_journal else render_text,
+            render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(out),
+        logger_factory=factory,
         # a reload may change the level, so nothing is kept from before
         cache_logger_on_first_use=False,
     )
@@ -106,6 +114,15 @@ def under_journald(stream: TextIO) -> bool:
     except (OSError, ValueError, AttributeError):
         return False  # a stream without a file descriptor is not the journal's
     return wanted == f"{status.st_dev}:{status.st_ino}"
+
+
+@cache
+def _journal(out: TextIO) -> Journal:
+    return Journal(out)  # one socket, however often logging is configured
+
+
+def _with_fields(logger: object, method: str, event: EventDict) -> tuple[tuple[str, EventDict], dict[str, Any]]:
+    return (render_json(logger, method, event), event), {}
 
 
 class _Arrange:

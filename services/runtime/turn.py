@@ -87,7 +87,9 @@ class Turn:
         delivery: Delivery,
         signal: Signal,
         send_ask: Callable[[Delivery, Signal], Awaitable[Signal]],
+        *,
         warn: Callable[..., None],
+        patience_s: float,
     ) -> None:
         self.delivery = delivery
         self.signal = signal
@@ -97,6 +99,7 @@ class Turn:
         self._maker = maker
         self._send_ask = send_ask
         self._warn = warn
+        self._patience_s = patience_s
         self._counts: dict[str, int] = {}
 
     def emit(
@@ -135,8 +138,10 @@ class Turn:
         """Emit a request at once, and wait for the first answer its contract declares.
 
         After a crash the request is recognised and its recorded answer returned. Where another request stands
-        under its id, or a failure that was recorded before `Unavailable`, it is asked anew.
+        under its id, or a failure that was recorded before `Unavailable`, it is asked anew. Unless told otherwise
+        the request expires when this handler's time is over: nobody would hear its answer.
         """
+        expires_at = expires_at or rfc3339(time.time() + self._patience_s)
         nth = self._nth(name)
         for generation in range(self.delivery.generation, self.delivery.generation + MAX_GENERATIONS):
             request_id = derive(self.signal.id, self._maker.source, generation, name, nth)

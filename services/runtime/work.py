@@ -18,7 +18,7 @@ from signals import wire
 from signals.catalogue import Catalogue
 from signals.client import Client, Delivery
 from signals.envelope import Signal
-from signals.errors import LigandError, UnknownSignalError
+from signals.errors import LigandError, LoopError, UnknownSignalError
 
 QUIET = frozenset({"late", "not_in_hand", "fenced"})
 MAX_THREADS = 32
@@ -130,13 +130,18 @@ class Work:
             current_signal.set(signal)
             handler = self._handlers.find(signal.signal, delivery.lane)
             running.in_thread = handler.in_thread
-            turn = Turn(self._maker, delivery, signal, self._client.ask, self._warn)
+            patience_s = self._max_handling_s
+            turn = Turn(self._maker, delivery, signal, self._client.ask, warn=self._warn, patience_s=patience_s)
             await self._call(handler, turn)
         except asyncio.CancelledError:
             self._cancelled(running, task)
         except Unavailable as error:
             self._log.warning("unavailable", error=error.message, retry_in=error.retry_in)
             self._settle(delivery, wire.UNAVAILABLE, error=_words(error), retry_in=error.retry_in)
+        except LoopError as error:
+            # no attempt can help: the bus has buried what looped, and what was handled is done with
+            self._log.error("loop_ended", error=error.message)
+            self._settle(delivery, wire.ACK)
         except Reject as error:
             self._log.warning("rejected", error=error.message)
             self._settle(delivery, wire.REJECT, error=error.message[:ERROR_CHARS])
@@ -270,7 +275,7 @@ class Work:
             while lane.waiting:
                 self._settle(lane.waiting.popleft(), wire.RETURN)
         deadline = time.monotonic() + timeout_s
-        await self._until(lambda: not self._running, deadline)
+        await self._until(lambda: all(running.why for running in self._running.values()), deadline)
         for running in list(self._running.values()):
             if not running.in_thread:
                 running.task.cancel()

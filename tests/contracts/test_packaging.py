@@ -92,6 +92,8 @@ def test_data_travels_in_the_wheel(tmp_path: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     data = [*ROOT.glob("signals/contracts/*.json"), *ROOT.glob("services/*/manifest.yaml")]
     wanted = {str(file.relative_to(ROOT)) for file in data}
-    wanted |= {f"tools/systemd/{file.name}" for file in (ROOT / "systemd").iterdir() if file.is_file()}
+    units = ROOT / "systemd"
+    wanted |= {f"tools/systemd/{file.relative_to(units)}" for file in units.rglob("*") if file.is_file()}
+    wanted |= {f"tools/locks/{lock}" for lock in ("requirements.lock", "requirements-build.lock")}
     assert wanted - inside == set()
     assert [name for name in inside if name.startswith("tests/")] == []

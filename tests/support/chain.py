@@ -11,7 +11,7 @@ daemon = Daemon(name)
 @daemon.on(takes)
 async def hand_on(signal, emit, put):
     emit(gives, n=signal.facts["n"], pad=signal.facts["pad"])
-    put("last", signal.facts["n"])
+    put("count", daemon.state.get("count", 0) + 1)
 
 
 daemon.run()

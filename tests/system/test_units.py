@@ -13,7 +13,9 @@ import yaml
 from tools.ligand.unit_syntax import parse
 
 ROOT = Path(__file__).resolve().parents[2]
-UNITS = sorted((ROOT / "systemd").glob("ligand-*.service"))
+SERVICES = sorted((ROOT / "systemd").glob("ligand-*.service"))
+UNITS = [unit for unit in SERVICES if " -m services." in unit.read_text()]
+TELLER = ROOT / "systemd" / "ligand-tell-failure@.service"
 ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 each_unit = pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
@@ -48,9 +50,34 @@ def test_the_unit_is_no_more_open_than_its_manifest_says(unit: Path) -> None:
 
 
 @needs_systemd
+def test_what_tells_of_failures_is_closed_too() -> None:
+    """The one unit that runs as root can do no more than speak to the bus."""
+    command = [str(ANALYZE), "security", "--offline=true", "--no-pager", "--threshold=15", str(TELLER)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [unit for unit in SERVICES if unit not in UNITS] == [TELLER]
+
+
+@each_unit
+def test_a_failure_is_told(unit: Path) -> None:
+    """A daemon that systemd gives up does not go in silence."""
+    assert values(unit, "OnFailure") == ["ligand-tell-failure@%n.service"]
+
+
+@each_unit
+def test_no_daemon_is_wide_open(unit: Path) -> None:
+    """No manifest allows more than 1.5, and one that needs nothing but the bus no more than 0.7."""
+    manifest = yaml.safe_load((ROOT / "services" / daemon_of(unit) / "manifest.yaml").read_text()).get("unit", {})
+    needs_more = manifest.get("network") or manifest.get("devices") or daemon_of(unit) == "bus"
+    assert bound(unit) <= (1.5 if needs_more else 0.7)
+    assert values(unit, "MemoryMax") == [manifest["memory_max"]]
+    assert (values(unit, "PrivateNetwork") == ["yes"]) is not bool(manifest.get("network"))
+
+
+@needs_systemd
 def test_systemd_accepts_all_of_it(tmp_path: Path) -> None:
     """No key is misspelt and thereby silently without effect."""
-    for file in (ROOT / "systemd").glob("ligand*"):
+    for file in (one for one in (ROOT / "systemd").glob("ligand*") if one.is_file()):
         text = file.read_text().replace("/opt/ligand/venv/bin/python", sys.executable)
         (tmp_path / file.name).write_text(text)
     files = [str(file) for file in tmp_path.iterdir() if file.suffix in (".service", ".target", ".slice")]

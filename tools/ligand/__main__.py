@@ -9,6 +9,12 @@ from typing import cast
 import click
 
 COMMANDS: dict[str, str] = {
+    "grant": "tools.ligand.grants:grant",
+    "grants": "tools.ligand.grants:grants_list",
+    "install": "tools.ligand.install:install",
+    "revoke": "tools.ligand.grants:revoke",
+    "rollback": "tools.ligand.install:rollback",
+    "uninstall": "tools.ligand.install:uninstall",
     "up": "tools.ligand.up:up",
     "intent": "tools.ligand.intent:intent",
     "status": "tools.ligand.status:status",

@@ -1,5 +1,7 @@
 """What is kept, for how long, and what a full disk does. If this fails, failures vanish or the disk fills."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -240,6 +242,43 @@ def test_when_nothing_can_be_moved_roots_are_refused_and_settles_still_work_unti
     keep_house(bus, 10)
     fill(bus, 1)
     assert home.signals("Q_JOURNAL_PRESSURE")[-1].facts["action"] == "relieved"
+
+
+def test_old_signals_go_but_not_what_a_consumer_needs_until_it_has_been_gone_for_two_weeks(home, buses):
+    """A daemon that is off over a holiday finds its work; one that never comes back holds nothing for ever."""
+    bus = buses(days=1e-9)
+    bus.attach("eater")
+    bus.attach("other")
+    bus.emit(*(bus.make("person@root", "Q_ITEM_SEEN", {"n": n, "pad": ""}) for n in range(3)))
+    while given := bus.given("eater"):
+        bus.settle("eater", given[0])
+    bus.settle("other", bus.one("other"))
+    bus.say("other", wire.DETACH, {})
+    keep_house(bus, 2)
+    assert [signal.facts["n"] for signal in home.signals("Q_ITEM_SEEN")] == [1, 2]
+    bus.store.put_seen(["other"], 0.0)
+    keep_house(bus, 2)
+    assert home.signals("Q_ITEM_SEEN") == []
+
+
+def test_lag_is_told_when_it_begins_and_when_it_ends_and_not_in_between(home, buses):
+    """A person must hear who is behind, once."""
+    bus = buses()
+    bus.housekeeping.limits = replace(bus.limits, lag_signals=10)
+    bus.attach("eater")
+    for _ in range(3):
+        bus.emit(*(bus.make("person@root", "Q_ITEM_SEEN", {"n": n, "pad": ""}) for n in range(10)))
+        bus.housekeeping.due_now("lag")
+        bus.housekeeping.step()
+        bus.turn()
+    assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_LAGGING")] == ["eater", "other"]
+    while given := bus.given("eater"):
+        bus.settle("eater", given[0])
+    for _ in range(2):
+        bus.housekeeping.due_now("lag")
+        bus.housekeeping.step()
+        bus.turn()
+    assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_RECOVERED")] == ["eater"]
 
 
 def test_small_signals_under_pressure_do_not_make_more_than_they_free(home, buses):

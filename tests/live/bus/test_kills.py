@@ -11,6 +11,7 @@ import pytest
 from signals.emitter import Emitter
 from signals.errors import BusUnreachableError
 from tests.support.constellation import Constellation, Running, constellation
+from tests.support.raw import attached
 
 CHAIN = Path(__file__).parents[2] / "support" / "chain.py"
 STEPS = ("Q_ITEM_START", "Q_ITEM_ONE", "Q_ITEM_TWO", "Q_ITEM_DONE")
@@ -85,4 +86,9 @@ def test_every_story_ends_exactly_once_through_a_hundred_kills(tmp_path, in_flig
         ends = [str(signal.correlation_id) for signal in home.signals("Q_ITEM_DONE")]
         assert sorted(ends) == sorted(load.roots)
         assert home.dead() == []
+        if in_flight == 1:  # several at once would count over each other: state is the daemon's, not the handler's
+            for name in daemons:
+                assert alive[name].stop() == 0
+                with attached(home.paths, name) as link:
+                    assert link.state == {"count": len(load.roots)}
         print(f"{len(load.roots)} stories")

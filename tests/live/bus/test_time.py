@@ -1,11 +1,12 @@
 """Steps aside, attempts, crashes and deadlines, on a clock that the test turns, over a real journal."""
 
+import orjson
 import pytest
 
 from signals import wire
 from signals.errors import LateError
 from tests.support.constellation import Constellation
-from tests.support.inprocess import InProcess
+from tests.support.inprocess import ME, InProcess
 
 ANY = {"n": {"type": "integer"}}
 WAITED = {"waited_s": {"type": "number"}, "expected": {"type": "array", "items": {"type": "string"}}}
@@ -104,6 +105,30 @@ def test_a_failure_reported_twice_because_the_bus_was_killed_counts_once(buses):
     assert body["settled"] == [["", given.seq]]
     bus.turn(2)
     assert bus.one("single").header["attempt"] == 2
+
+
+@pytest.mark.parametrize("held", [(0, 1, 2), (0, 2), (2,), (1,)])
+def test_what_outlived_the_bus_is_neither_given_again_once_settled_nor_are_others_lost(buses, held):
+    """After a restart of the bus its clients still hold what they had: each signal must be done just once."""
+    bus = buses()
+    bus.attach("several")
+    seqs = bus.emit(*(bus.make("person@root", "Q_THING_SEEN", {"n": n}) for n in range(5)))
+    had = bus.given("several")
+    bus = buses()
+    identity, peer = b"several", ME
+    in_hand = [["", had[index].seq, 0] for index in held]
+    attach = orjson.dumps({"protocol": wire.PROTOCOL, "daemon": "several", "in_hand": in_hand})
+    bus.core.receive(identity, peer, [wire.ATTACH, b"a", attach])
+    for index in held:  # in the same turn as the attach
+        settle = orjson.dumps({"lane": "", "seq": had[index].seq, "put": {"k": index}})
+        bus.core.receive(identity, peer, [wire.SETTLE, b"s", settle])
+    bus.turn()
+    left = []
+    while given := bus.given("several"):
+        left += [one.seq for one in given]
+        for one in given:
+            bus.settle("several", one)
+    assert sorted(left) == [seq for seq in seqs if seq not in [had[index].seq for index in held]]
 
 
 def test_unavailable_pauses_the_consumer_and_counts_no_attempt(bus):

@@ -1,0 +1,103 @@
+"""Ligand installed as a person installs it, on a machine of its own: drop intents, look into the journal, emit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.systemd import ROOT, Machine
+
+DAEMONS = ("bus", "intent_router", "investigator", "capability_integrator")
+PYTHON = "/opt/ligand/venv/bin/python"
+INTENTS = "/var/lib/ligand/intents"
+INSTALL_S = 240.0
+ENDS = ("Q_MODULE_INTEGRATED", "Q_INTEGRATION_SKIPPED", "Q_INTEGRATION_FAILED", "Q_INVESTIGATION_FAILED")
+
+_READ = """
+import json, sys
+from pathlib import Path
+from signals.journal import Journal
+with Journal(Path("/var/lib/ligand/bus/journal.db")) as journal:
+    for seq, raw in journal.walk(0, sys.argv[1:] or None):
+        print(raw.decode())
+"""
+_EMIT = """
+import json, sys
+from signals.emitter import Emitter
+from signals.errors import LigandError
+from signals.paths import Paths
+asked = json.load(sys.stdin)
+with Emitter(Paths.resolve().bus_socket, asked["source"], timeout_s=3.0) as emitter:
+    try:
+        print("seq", emitter.emit(emitter.signal(asked["signal"], asked["facts"]))[0])
+    except LigandError as error:
+        print(error.code, error.message)
+"""
+
+
+def unit(daemon: str) -> str:
+    return f"ligand-{daemon.replace('_', '-')}.service"
+
+
+def question(module: str) -> dict[str, Any]:
+    data = {"question": f"What does the {module} module do?", "evidence": [f"module:{module}"]}
+    return {"type": "discover.module", "id": f"discover.module.{module}", "data": data}
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The commands of a person on that machine."""
+
+    machine: Machine
+
+    def ligand(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """`ligand ...` from the source tree, as root."""
+        return self.machine.run(
+            sys.executable, "-m", "tools.ligand", *arguments,
+            check=check, timeout_s=INSTALL_S, environ={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        )  # fmt: skip
+
+    def signals(self, *names: str) -> list[dict[str, Any]]:
+        """Every journaled signal of these names, in order."""
+        return [json.loads(line) for line in self.machine.out(PYTHON, "-c", _READ, *names).splitlines()]
+
+    def emit(self, signal: str, facts: Mapping[str, Any], source: str, user: str | None = None) -> str:
+        """What becomes of an emit: `seq N`, or the code and the words of the refusal."""
+        asked = json.dumps({"signal": signal, "facts": dict(facts), "source": source})
+        return self.machine.run(PYTHON, "-c", _EMIT, text=asked, user=user).stdout.strip()
+
+    def drop(self, name: str, module: str, user: str | None = "alice") -> None:
+        """Drop an intent as a person does: written under a hidden name, then renamed."""
+        place = 'umask 022; cat > "$0/.$1" && mv "$0/.$1" "$0/$1.json"'
+        self.machine.run("sh", "-c", place, INTENTS, name, text=json.dumps(question(module)), user=user)
+
+    def ready(self, *daemons: str) -> None:
+        """Wait until these run and are ready; all unless named."""
+        for daemon in daemons or DAEMONS:
+            self.machine.until(
+                f"{daemon} is ready",
+                lambda daemon=daemon: self.machine.show(unit(daemon), "SubState") == "running",  # type: ignore[misc]
+            )
+
+    def kill(self, daemon: str, signal: str = "KILL") -> None:
+        """Send a signal to the main process of a daemon, which is running."""
+        self.machine.until(f"{daemon} has a process", lambda: self.machine.pid(unit(daemon)) > 0)
+        self.machine.run("kill", f"-{signal}", str(self.machine.pid(unit(daemon))))
+
+    def restarts(self, daemon: str) -> int:
+        return int(self.machine.show(unit(daemon), "NRestarts"))
+
+    def ended(self, stories: int) -> list[dict[str, Any]]:
+        """Wait until so many stories have ended; what ended them."""
+        found: list[dict[str, Any]] = []
+
+        def enough() -> bool:
+            found[:] = self.signals(*ENDS)
+            return len({one["correlation_id"] for one in found}) >= stories
+
+        self.machine.until(f"{stories} stories have ended", enough, 60.0)
+        return found

@@ -1,0 +1,76 @@
+"""A daemon of the tests that does what its signals say. `worker.py NAME`."""
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+
+from services.runtime import Daemon, Reject, Unavailable
+
+daemon = Daemon(sys.argv[1])
+HOME = Path(os.environ["LIGAND_HOME"])
+
+
+def note(text: str) -> None:
+    with (HOME / f"{daemon.name}.did").open("a") as did:
+        did.write(text + "\n")
+
+
+async def barrier(name: str) -> None:
+    """Say that this point is reached, and go on when told to."""
+    note(f"reached {name}")
+    while not (HOME / f"go.{name}").exists():
+        await asyncio.sleep(0.01)
+
+
+@daemon.on("Q_WORK_WANTED")
+async def work(signal, emit, put, ask):
+    act, text = signal.facts["act"], signal.facts["text"]
+    note(f"began {act} {text}")
+    daemon.log.info("working", act=act)
+    if act == "ask":
+        answer = await ask("Q_ANSWER_WANTED", text=text)
+        await barrier("answered")
+        if answer.facts["text"] == "down":
+            raise Unavailable("down", retry_in=0.05)
+        text = answer.facts["text"]
+    elif act == "barrier":
+        await barrier(text)
+    elif act == "sleep":
+        await asyncio.sleep(60)
+    elif act == "hang":
+        time.sleep(60)  # noqa: ASYNC251 - a handler that blocks its loop
+    elif act == "die":
+        os._exit(1)
+    elif act == "fail":
+        raise RuntimeError(text * 1000)
+    elif act == "reject":
+        raise Reject(text)
+    elif act == "big":
+        put("big", "x" * (2 << 20))
+    put("count", daemon.state.get("count", 0) + 1)
+    emit("Q_WORK_DONE", act=act, text=text)
+
+
+@daemon.on("Q_THREAD_WANTED")
+def in_thread(signal):
+    note("began thread")
+    time.sleep(float(signal.facts["text"]))
+
+
+@daemon.on_reload
+async def reload():
+    note(f"reloaded {daemon.config['greeting']}")
+    if daemon.config["greeting"] == "raise":
+        raise RuntimeError("the author's own mistake")
+
+
+@daemon.every(0.05)
+async def tick():
+    await daemon.emit("Q_TICK_TOLD", text="once", key="the first tick")
+    async with daemon.batch(put={"ticked": True}):
+        pass
+
+
+daemon.run()

@@ -1,0 +1,195 @@
+"""All daemons under a real systemd: ready, killed, hung, reloaded, stopped. Nothing that was acknowledged is lost."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from tests.support.installed import DAEMONS, ENDS, unit
+from tests.support.systemd import ROOT
+
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(300)]
+each_daemon = pytest.mark.parametrize("daemon", DAEMONS)
+MODULES = ("json", "csv", "html", "wave", "queue", "uuid", "email", "logging")
+
+
+def test_every_daemon_says_that_it_is_ready_and_runs_as_its_own_user(ligand):
+    """`systemctl start ligand.target` is done when Ligand works, and no daemon is root."""
+    for daemon in DAEMONS:
+        assert ligand.machine.show(unit(daemon), "Type") == "notify"
+        assert ligand.machine.show(unit(daemon), "ActiveState") == "active"
+        assert ligand.machine.show(unit(daemon), "StatusText")
+        pid = ligand.machine.pid(unit(daemon))
+        user, group = ligand.machine.out("ps", "-o", "user:64=,group:64=", "-p", str(pid)).split()
+        assert user == group == f"ligand-{daemon.replace('_', '-')}"
+    assert {one["facts"]["daemon"] for one in ligand.signals("Q_DAEMON_READY")} == set(DAEMONS)
+
+
+def test_kills_lose_nothing_and_double_nothing(ligand):
+    """A power cut of any daemon in the middle of work: every question still gets exactly one answer."""
+    before = Counter(one["correlation_id"] for one in ligand.signals(*ENDS))
+    restarts = {daemon: ligand.restarts(daemon) for daemon in DAEMONS}
+    for number, module in enumerate(MODULES):
+        ligand.drop(f"kill-{number}", module)
+        ligand.kill(DAEMONS[number % len(DAEMONS)])
+    ended = Counter(one["correlation_id"] for one in ligand.ended(len(before) + len(MODULES)))
+    fresh = {story: count for story, count in ended.items() if story not in before}
+    assert set(fresh.values()) == {1}
+    assert len(fresh) == len(MODULES)
+    ligand.ready()
+    for daemon in DAEMONS:
+        assert ligand.restarts(daemon) > restarts[daemon], daemon
+
+
+@each_daemon
+def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_started_again(ligand, daemon):
+    """A daemon that stands still does not stay so until somebody looks."""
+    ligand.ready(daemon)
+    before, pid = ligand.restarts(daemon), ligand.machine.pid(unit(daemon))
+    ligand.kill(daemon, "STOP")
+    ligand.machine.until(f"{daemon} is started again", lambda: ligand.restarts(daemon) > before, 20.0)
+    ligand.ready(daemon)
+    assert ligand.machine.pid(unit(daemon)) != pid
+    assert "Watchdog timeout" in ligand.machine.journal(f"--unit={unit(daemon)}")
+
+
+def test_a_reload_applies_the_configuration_and_loses_no_signal(ligand):
+    """`systemctl reload` takes a new setting over while work goes on, in the same process."""
+    machine, file = ligand.machine, "/etc/ligand/investigator.yaml"
+    ligand.ready()
+    pid, stories = machine.pid(unit("investigator")), len(ligand.signals(*ENDS))
+    whole = machine.read(file)
+    machine.write(file, whole + "log_level: debug\n")
+    for number, module in enumerate(MODULES[:3]):
+        ligand.drop(f"reload-{number}", module)
+    machine.systemctl("reload", unit("investigator"))  # before systemd 253 it does not wait for the end
+    expected = {"daemon": "investigator", "changed": ["log_level"]}
+    machine.until("it is told", lambda: expected in [s["facts"] for s in ligand.signals("Q_CONFIGURATION_RELOADED")])
+    machine.write(file, "log_level: nonsense\n")
+    machine.systemctl("reload", unit("investigator"))
+    ligand.ended(stories + 3)
+    machine.until("refused", lambda: "reload_refused" in machine.journal(f"--unit={unit('investigator')}"))
+    machine.write(file, whole)
+    assert machine.pid(unit("investigator")) == pid
+    assert machine.show(unit("investigator"), "ActiveState") == "active"
+
+
+def test_the_whole_constellation_stops_in_time_and_comes_back_with_what_it_had(ligand):
+    """`systemctl stop ligand.target` ends every daemon by itself, with status 0, and the journal stays whole."""
+    machine = ligand.machine
+    ligand.ready()
+    stories = len(ligand.signals(*ENDS))
+    for number, module in enumerate(MODULES[:4]):
+        ligand.drop(f"stop-{number}", module)
+    machine.systemctl("stop", "ligand.target")  # returns at once: the daemons are only part of it
+    for daemon in DAEMONS:
+        machine.until(f"{daemon} has ended", lambda daemon=daemon: not machine.pid(unit(daemon)), 20.0)
+        said = {key: machine.show(unit(daemon), key) for key in ("ActiveState", "Result", "ExecMainStatus")}
+        assert said == {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}, daemon
+    machine.systemctl("start", "ligand.target")
+    ligand.ready()
+    ended = Counter(one["correlation_id"] for one in ligand.ended(stories + 4))
+    assert set(ended.values()) == {1}
+
+
+def test_frozen_daemons_lose_nothing(ligand):
+    """`systemctl freeze ligand.slice` pauses everything, for instance for a backup; after `thaw` work goes on."""
+    machine = ligand.machine
+    ligand.ready()
+    stories = len(ligand.signals(*ENDS))
+    machine.systemctl("freeze", "ligand.slice")
+    ligand.drop("frozen", "json")
+    assert machine.show("ligand.slice", "FreezerState") == "frozen"
+    machine.systemctl("thaw", "ligand.slice")
+    assert len(ligand.ended(stories + 1)) == stories + 1
+
+
+def test_memory_beyond_the_limit_ends_the_daemon_not_the_machine(ligand):
+    """A daemon that leaks is ended by its own limit and started again."""
+    machine = ligand.machine
+    if "memory" not in machine.read("/sys/fs/cgroup/cgroup.controllers").split():
+        pytest.skip("the kernel offers no memory controller in cgroup v2 here")
+    ligand.ready()
+    before = ligand.restarts("investigator")
+    machine.systemctl("set-property", "--runtime", unit("investigator"), "MemoryMax=8M")
+    machine.until("it is started again", lambda: ligand.restarts("investigator") > before, 20.0)
+    machine.systemctl("set-property", "--runtime", unit("investigator"), "MemoryMax=256M")
+    ligand.ready("investigator")
+
+
+def test_a_configuration_error_stops_one_daemon_and_says_what_to_mend(ligand):
+    """A typing error in a configuration is shown, not tried again for ever, and told to whoever watches the bus."""
+    machine, name = ligand.machine, unit("capability_integrator")
+    file = "/etc/ligand/capability_integrator.yaml"
+    whole = machine.read(file)
+    machine.write(file, "no_such_setting: 1\n")
+    machine.systemctl("restart", name, check=False)
+    machine.until("it has failed", lambda: machine.show(name, "ActiveState") == "failed")
+    assert machine.show(name, "ExecMainStatus") == "78"
+    assert f"{file}:1" in machine.journal(f"--unit={name}", "--output=cat")
+    machine.until("it is told", lambda: ligand.signals("Q_DAEMON_FAILED") != [])
+    told = ligand.signals("Q_DAEMON_FAILED")[-1]["facts"]
+    assert told.items() >= {"unit": name, "daemon": "capability_integrator", "result": "exit-code"}.items()
+    assert told["exit_status"] == "78"
+    machine.write(file, whole)
+    machine.systemctl("reset-failed", name)
+    machine.systemctl("start", name)
+
+
+def test_the_journal_of_the_system_tells_a_story(ligand):
+    """`journalctl CORRELATION_ID=...` shows what every daemon did about one question, and nothing else."""
+    stories = len({one["correlation_id"] for one in ligand.signals(*ENDS)})
+    ligand.drop("story", "html")
+    story = ligand.ended(stories + 1)[-1]["correlation_id"]
+    said = ligand.machine.journal("--output=json", f"CORRELATION_ID={story}")
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert {"investigator", "capability_integrator"} <= {line["DAEMON"] for line in lines}
+    for line in lines:
+        assert line["SIGNAL_ID"]
+        assert int(line["SEQ"]) > 0
+        assert line["SYSLOG_IDENTIFIER"] == f"ligand-{line['DAEMON'].replace('_', '-')}"
+        assert line["_SYSTEMD_UNIT"] == unit(line["DAEMON"])
+        assert json.loads(line["MESSAGE"])["daemon"] == line["DAEMON"]
+
+
+@pytest.fixture
+def lazy(ligand):
+    """A person's own daemon, with a user, a manifest, a unit and a secret."""
+    machine = ligand.machine
+    manifest = "daemon: lazy\ndescription: hangs once\nconsumes: [Q_INTENT_READY]\nemits: [Q_SPEAK]\nstart: new\n"
+    machine.write("/etc/ligand/daemons.d/lazy.yaml", manifest)
+    machine.write("/etc/ligand/credentials/token", "top secret\n", mode="0600")
+    machine.write("/srv/lazy.py", (ROOT / "tests/support/lazy_daemon.py").read_text())
+    machine.run("useradd", "--system", "--user-group", "--groups", "ligand", "ligand-lazy")
+    text = machine.read("/etc/systemd/system/ligand-investigator.service")
+    text = text.replace("-m services.investigator", "/srv/lazy.py").replace("investigator", "lazy")
+    machine.write("/etc/systemd/system/ligand-lazy.service", text)
+    machine.drop_in(
+        "ligand-lazy.service", "[Service]\nLoadCredential=token:/etc/ligand/credentials/token\n", "50-token.conf"
+    )
+    machine.systemctl("daemon-reload")
+    machine.systemctl("reload", "ligand-bus")
+    machine.until("the bus knows it", lambda: '"consumers":5' in machine.journal("--unit=ligand-bus", "--output=cat"))
+    yield "ligand-lazy.service"
+    machine.systemctl("stop", "ligand-lazy.service")
+    machine.run("rm", "-r", "/etc/systemd/system/ligand-lazy.service", "/etc/systemd/system/ligand-lazy.service.d")
+    machine.run("rm", "/etc/ligand/daemons.d/lazy.yaml")
+    machine.run("userdel", "ligand-lazy")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("reload", "ligand-bus")
+
+
+def test_a_busy_loop_is_ended_and_its_signal_is_delivered_again(ligand, lazy):
+    """A handler that never returns costs one restart, not the signal. Secrets reach a daemon, and nobody else."""
+    machine = ligand.machine
+    machine.systemctl("start", lazy)
+    assert '"length":10' in machine.journal(f"--unit={lazy}", "--output=cat")
+    assert "top secret" not in machine.journal()
+    assert "top secret" not in machine.read(f"/proc/{machine.pid(lazy)}/environ")
+    ligand.drop("busy", "uuid")
+    machine.until("it is started again", lambda: int(machine.show(lazy, "NRestarts")) > 0, 20.0)
+    machine.until("it has spoken", lambda: [s for s in ligand.signals("Q_SPEAK") if s["source"] == "lazy"] != [])
+    assert "Watchdog timeout" in machine.journal(f"--unit={lazy}")
+    assert len([one for one in ligand.signals("Q_SPEAK") if one["source"] == "lazy"]) == 1

@@ -1,0 +1,109 @@
+"""Installing again, upgrading, going back: a person's Ligand never ends up broken by it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.installed import DAEMONS, unit
+from tests.support.systemd import ROOT
+
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(600)]
+TREE = ("signals", "services", "tools", "systemd", "pyproject.toml", "README.md", "LICENSE")
+
+
+def pids(ligand) -> list[int]:
+    return [ligand.machine.pid(unit(daemon)) for daemon in DAEMONS]
+
+
+def version_in_use(ligand) -> str:
+    return str(ligand.machine.out("/usr/local/bin/ligand", "--version").split()[-1])
+
+
+def tree(ligand, name: str, version: str) -> str:
+    """Another version's source tree on that machine."""
+    folder = f"/srv/{name}"
+    locks = ("requirements.lock", "requirements-build.lock")
+    ligand.machine.run("mkdir", "-p", folder)
+    ligand.machine.run("cp", "-r", *(str(ROOT / part) for part in (*TREE, *locks)), folder)
+    ligand.machine.run("sed", "-i", f's/^version = .*/version = "{version}"/', f"{folder}/pyproject.toml")
+    return folder
+
+
+def test_installing_again_changes_nothing(ligand):
+    """`ligand install` may be run at any time; what is right already is left alone, and no daemon restarts."""
+    ligand.ready()
+    before = pids(ligand)
+    said = ligand.ligand("install", "--system").stdout
+    assert "installed already" in said
+    assert not [line for line in said.splitlines() if line.startswith(("write", "remove", "link", "make", "enable"))]
+    assert pids(ligand) == before
+
+
+def test_a_dry_run_shows_the_steps_and_does_none(ligand):
+    """A person can read what would happen first."""
+    listing = ("find", "/etc", "/opt/ligand", "/usr/local", "/var/lib/ligand", "-xdev", "-newer", "/run/mark")
+    folder = tree(ligand, "dry", "0.2.0")
+    ligand.machine.run("touch", "/run/mark")
+    said = ligand.ligand("install", "--system", "--from", folder, "--dry-run").stdout
+    assert "would make /opt/ligand/versions/" in said
+    assert "would link /opt/ligand/venv" in said
+    changed = [path for path in ligand.machine.out(*listing).splitlines() if "/var/lib/ligand/" not in path]
+    assert changed == []
+
+
+def test_a_persons_settings_and_choices_survive(ligand):
+    """What somebody edited, or switched off, is theirs."""
+    file = "/etc/ligand/intent_router.yaml"
+    whole = ligand.machine.read(file)
+    ligand.machine.write(file, whole + "# my remark\n")
+    ligand.machine.systemctl("disable", "--now", unit("capability_integrator"))
+    ligand.ligand("install", "--system")
+    assert ligand.machine.read(file).endswith("# my remark\n")
+    assert ligand.machine.show(unit("capability_integrator"), "ActiveState") == "inactive"
+    ligand.machine.systemctl("enable", "--now", unit("capability_integrator"))
+
+
+def test_a_broken_version_goes_back_by_itself_and_says_why(ligand):
+    """An upgrade that does not work leaves the person with the Ligand they had, running."""
+    ligand.ready()
+    folder = tree(ligand, "broken", "0.9.0")
+    broken = "import sys\nsys.exit('the flux is not compensated')\n"
+    ligand.machine.write(f"{folder}/services/investigator/__main__.py", broken)
+    before = version_in_use(ligand)
+    done = ligand.ligand("install", "--system", "--from", folder, check=False)
+    assert done.returncode == 1
+    assert "ligand-investigator.service" in done.stderr
+    assert "the flux is not compensated" in done.stderr
+    assert f"Gone back to Ligand {before}" in done.stderr
+    assert version_in_use(ligand) == before
+    ligand.ready()
+    record = json.loads(ligand.machine.read("/opt/ligand/installed.json"))
+    assert ligand.machine.out("ls", "/opt/ligand/versions").split() == [one["name"] for one in record["kept"]]
+
+
+def test_a_version_that_breaks_a_contract_or_the_configuration_never_starts(ligand):
+    """What waits in the journal, and what a person has set, must mean the same to the new version."""
+    ligand.ready()
+    folder, before = tree(ligand, "narrow", "0.9.1"), pids(ligand)
+    manifest = f"{folder}/services/investigator/manifest.yaml"
+    ligand.machine.run("rm", f"{folder}/signals/contracts/Q_SPOKEN.json")
+    ligand.machine.write("/etc/ligand/investigator.yaml", "log_level: info\n")
+    ligand.machine.run("sed", "-i", "s/^description:.*/description: changed/", manifest)
+    done = ligand.ligand("install", "--system", "--from", folder, check=False)
+    assert done.returncode == 1
+    assert "Q_SPOKEN: this contract is gone" in done.stderr
+    assert pids(ligand) == before
+
+
+def test_an_upgrade_takes_over_and_can_be_taken_back_by_hand(ligand):
+    """A newer version replaces the old one; `ligand rollback` returns to it."""
+    ligand.ready()
+    old = version_in_use(ligand)
+    ligand.ligand("install", "--system", "--from", tree(ligand, "newer", "0.2.0"))
+    assert version_in_use(ligand) == "0.2.0"
+    ligand.ready()
+    ligand.ligand("rollback", "--system")
+    assert version_in_use(ligand) == old
+    ligand.ready()

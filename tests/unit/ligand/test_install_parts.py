@@ -1,0 +1,203 @@
+"""The parts of an installation that need no systemd: unit files, settings, the record, the check, grants."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from services.runtime import config
+from services.runtime.manifest import Manifest, packaged
+from signals.catalogue import PACKAGED
+from tools.ligand.check_version import faults
+from tools.ligand.environment import Source
+from tools.ligand.grants import Grant, drop_in_for
+from tools.ligand.installed import Installed, Version
+from tools.ligand.layout import InstallError, Layout
+from tools.ligand.settings import template
+from tools.ligand.steps import Steps
+from tools.ligand.tell_failure import facts
+from tools.ligand.unit_files import rendered, services
+
+ROOT = Path(__file__).resolve().parents[3]
+UNITS = ROOT / "systemd"
+
+
+@pytest.fixture
+def user(tmp_path) -> Layout:
+    return Layout.for_user(environ={"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run")})
+
+
+def test_the_units_name_the_folder_that_was_chosen() -> None:
+    """With --prefix the daemons start from there, not from /opt."""
+    units = rendered(UNITS, Layout.for_system(Path("/srv/ligand")), 252)
+    assert "ExecStart=/srv/ligand/venv/bin/python -m services.bus" in units["ligand-bus.service"]
+    assert not [name for name, text in units.items() if "/opt/" in text]
+
+
+def test_a_home_folder_is_no_place_for_the_machines_ligand() -> None:
+    """Daemons under ProtectHome=yes could not start; the person hears it before anything is made."""
+    with pytest.raises(InstallError, match="home folder"):
+        Layout.for_system(Path("/home/alice/ligand"))
+
+
+def test_newer_keys_come_with_newer_systemds_only() -> None:
+    """An older systemd would warn at every start, or not start a unit of a type that it does not know."""
+    layout = Layout.for_system()
+    old, middle, new = (set(rendered(UNITS, layout, version)) for version in (252, 253, 254))
+    assert not [name for name in old if "since" in name]
+    assert "ligand-bus.service.d/10-since-253-reload.conf" in middle
+    assert not [name for name in middle if "since-254" in name]
+    assert "ligand-investigator.service.d/10-since-254-restart.conf" in new
+    assert not [name for name in new if "tell-failure" in name and "since" in name]
+
+
+def test_a_users_units_ask_nothing_of_a_users_manager_that_it_cannot_do(user) -> None:
+    """Without root there are no other users and no folders of the system; the units must still start."""
+    units = rendered(UNITS, user, 252)
+    for name, text in units.items():
+        for key in (
+            "User=",
+            "SupplementaryGroups=",
+            "StateDirectory=",
+            "PrivateUsers=",
+            "ProtectHome=",
+            "RuntimeDirectory=",
+        ):
+            assert f"\n{key}" not in text, name
+    assert "\nNoNewPrivileges=yes" in units["ligand-bus.service"]
+    assert "\nWatchdogSec=30" in units["ligand-bus.service"]
+    assert "WantedBy=default.target" in units["ligand.target"]
+    assert services(units) == services(rendered(UNITS, Layout.for_system(), 252))
+
+
+@pytest.mark.parametrize("path", list(packaged()), ids=lambda path: path.parent.name)
+def test_the_configuration_that_is_written_is_the_defaults(path: Path, tmp_path: Path) -> None:
+    """A file full of comments changes nothing, and with every # taken away it is still right."""
+    manifest = Manifest.load(path)
+    file = tmp_path / f"{manifest.daemon}.yaml"
+    text = template(manifest, file, "reload it")
+    assert yaml.safe_load(text) is None
+    file.write_text(text)
+    defaults = config.load(file, manifest.config, daemon=manifest.daemon)
+    settings = re.sub(r"^#(?! )(?=[\w ])", "", text, flags=re.MULTILINE)
+    opened = re.sub(r"^#(?=  \S)", "", settings, flags=re.MULTILINE)
+    file.write_text(opened)
+    assert config.load(file, manifest.config, daemon=manifest.daemon) == defaults
+
+
+def test_the_record_keeps_the_version_to_go_back_to() -> None:
+    """After two upgrades there is one way back, and going back can be taken back."""
+    one, two, three = (Version(f"000{n}", f"0.{n}", f"digest {n}") for n in (1, 2, 3))
+    found = Installed().adopt(one).adopt(two).adopt(three)
+    assert [version.name for version in found.kept] == ["0002", "0003"]
+    assert found.go_back().current == "0002"
+    assert found.go_back().go_back() == found
+    assert found.next_name() == "0004"
+    with pytest.raises(InstallError, match="no earlier version"):
+        Installed().adopt(one).go_back()
+
+
+def test_the_record_survives_its_file(tmp_path: Path) -> None:
+    """A broken record is named, not guessed at."""
+    found = Installed().adopt(Version("0001", "0.1", "x"))
+    (tmp_path / "r").write_text(found.text())
+    assert Installed.load(tmp_path / "r") == found
+    (tmp_path / "r").write_text("{")
+    with pytest.raises(InstallError, match="cannot be read"):
+        Installed.load(tmp_path / "r")
+
+
+def test_the_check_before_an_upgrade_finds_what_would_break(tmp_path: Path) -> None:
+    """A setting that is gone, a manifest that fits no contract, a contract that means something else now."""
+    configuration, old = tmp_path / "config", tmp_path / "old"
+    (configuration / "daemons.d").mkdir(parents=True)
+    shutil.copytree(PACKAGED, old)
+    assert list(faults(configuration, old)) == []
+    (configuration / "investigator.yaml").write_text("no_such_setting: 1\n")
+    spoken = json.loads((old / "Q_SPOKEN.json").read_text())
+    spoken["properties"]["invented"] = {"type": "string"}
+    (old / "Q_SPOKEN.json").write_text(json.dumps(spoken))
+    (old / "Q_GONE.json").write_text("{}")
+    (configuration / "daemons.d" / "mine.yaml").write_text("daemon: mine\ndescription: x\nemits: [Q_NOBODY_KNOWS]\n")
+    said = "\n".join(faults(configuration, old))
+    for word in (
+        "no_such_setting",
+        "Q_SPOKEN: $.properties.invented: removed",
+        "Q_GONE: this contract is gone",
+        "Q_NOBODY",
+    ):
+        assert word in said
+
+
+def test_a_grant_is_a_bind_where_homes_are_hidden() -> None:
+    """Only the granted path appears; a percent sign in a name is not a specifier of systemd."""
+    text = drop_in_for(
+        [Grant("x", "/home/a/100%", "read"), Grant("x", "/srv/out", "write"), Grant("x", "/srv/in", "read")]
+    )
+    assert text.splitlines()[1:] == [
+        "[Service]",
+        "ProtectHome=tmpfs",
+        'BindReadOnlyPaths="-/home/a/100%%"',
+        'ReadWritePaths="-/srv/out"',
+    ]
+
+
+def test_a_dry_run_touches_nothing(tmp_path: Path) -> None:
+    """Every step is said with `would`, and none is done."""
+    said: list[str] = []
+    steps = Steps(said.append, dry=True)
+    (tmp_path / "there").write_text("x")
+    steps.write(tmp_path / "new", "text")
+    steps.link(tmp_path / "link", tmp_path)
+    steps.folder(tmp_path / "folder")
+    steps.remove(tmp_path / "there")
+    steps.run("false")
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert len(said) == 5
+    assert all(line.startswith("would ") for line in said)
+
+
+def test_a_persons_own_file_is_not_replaced_by_a_link(tmp_path: Path) -> None:
+    """Somebody else's program called `ligand` stays where it is."""
+    (tmp_path / "ligand").write_text("mine")
+    with pytest.raises(InstallError, match="is no link"):
+        Steps(lambda _: None).link(tmp_path / "ligand", tmp_path)
+    assert (tmp_path / "ligand").read_text() == "mine"
+
+
+def test_what_is_no_ligand_is_not_installed(tmp_path: Path) -> None:
+    """A wrong --from ends at once, with what would be right."""
+    with pytest.raises(InstallError, match="neither Ligand's source tree nor a wheel"):
+        Source.of(tmp_path)
+
+
+def test_the_facts_of_a_failure_are_what_systemd_says() -> None:
+    """A template's instance is named as the daemon it is."""
+    shown = {"NRestarts": "3", "Result": "exit-code", "ExecMainStatus": "78"}
+    unit = "ligand-model-worker@research.service"
+    assert facts(unit, shown, {"MONITOR_SERVICE_RESULT": "watchdog", "MONITOR_EXIT_STATUS": "ABRT"}) == {
+        "unit": unit,
+        "result": "watchdog",
+        "restarts": 3,
+        "daemon": "model_worker@research",
+        "exit_status": "ABRT",
+    }
+    assert facts(unit, shown, {})["exit_status"] == "78"
+
+
+def test_a_wheel_brings_the_locks_it_was_tested_with(tmp_path: Path) -> None:
+    """An upgrade from a wheel installs what that version was tested with, not what this one was."""
+    wheel = tmp_path / "ligand-9-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as made:
+        made.writestr("tools/locks/requirements.lock", "pinned==1\n")
+    source = Source.of(wheel)
+    assert source.lock("requirements.lock") == "pinned==1\n"
+    with pytest.raises(InstallError, match=r"has no requirements-build\.lock"):
+        source.lock("requirements-build.lock")
+    assert source.digest(Path("/usr/bin/python3")) == Source.of(wheel).digest(Path("/usr/bin/python3"))

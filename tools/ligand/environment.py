@@ -1,0 +1,120 @@
+"""A virtual environment with one version of Ligand, made from the locks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.ligand.layout import HOMES, InstallError, Layout
+from tools.ligand.steps import run
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCKS = ("requirements-build.lock", "requirements.lock")
+IN_WHEEL = "tools/locks"
+_PIN = re.compile(r"^([a-z0-9._-]+)==", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is installed: a source tree or a wheel, each with the locks it was tested with."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, given: Path | None) -> Source:
+        """What was named, else the tree this runs from. Raises `InstallError`."""
+        path = (given or ROOT).absolute()
+        if (path / "pyproject.toml").is_file() or (path.suffix == ".whl" and path.is_file()):
+            return cls(path)
+        raise InstallError(f"{path} is neither Ligand's source tree nor a wheel. Name one: --from ligand-X.whl")
+
+    @property
+    def is_wheel(self) -> bool:
+        return self.path.suffix == ".whl"
+
+    def lock(self, name: str) -> str:
+        """A lock's text. Raises `InstallError` when it is not there."""
+        try:
+            if not self.is_wheel:
+                return (self.path / name).read_text(encoding="utf-8")
+            with zipfile.ZipFile(self.path) as wheel:
+                return wheel.read(f"{IN_WHEEL}/{name}").decode()
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise InstallError(f"{self.path} has no {name}; it is no complete Ligand.") from error
+
+    def digest(self, python: Path) -> str:
+        """SHA-256 of everything that decides what gets installed."""
+        found = hashlib.sha256(str(python.resolve()).encode())
+        for file in [self.path] if self.is_wheel else self._files():
+            found.update(b"\0" + str(file.relative_to(self.path.parent)).encode() + b"\0" + file.read_bytes())
+        return found.hexdigest()
+
+    def _files(self) -> Iterable[Path]:
+        yield from (self.path / name for name in ("pyproject.toml", *LOCKS))
+        for folder in ("signals", "services", "tools", "systemd"):
+            for file in sorted((self.path / folder).rglob("*")):
+                if file.is_file() and "__pycache__" not in file.parts:
+                    yield file
+
+
+def interpreter(layout: Layout, given: Path | None) -> Path:
+    """The Python to make it with: the one named, the system's, or this one. Raises `InstallError`."""
+    ours = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for candidate in [given] if given else [Path("/usr/bin/python3"), ours]:
+        if candidate.exists() and _serves(candidate, layout):
+            return candidate
+    raise InstallError(
+        "No Python 3.11 or newer that the daemons could run (one in a home folder is out of their sight). "
+        "Name one: --python /usr/bin/python3.12"
+    )
+
+
+def _serves(python: Path, layout: Layout) -> bool:
+    if layout.system and any(python.resolve().is_relative_to(home) for home in HOMES):
+        return False
+    try:
+        run([str(python), "-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"])
+    except InstallError:
+        return False
+    return True
+
+
+def build(folder: Path, source: Source, python: Path) -> None:
+    """Make the environment in `folder`, of pinned and hashed packages only. Raises `InstallError`; then it is gone.
+
+    What is needed for building alone is taken out again at the end.
+    """
+    folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    try:
+        run([str(python), "-m", "venv", "--clear", str(folder)])
+        _fill(folder, source)
+    except (InstallError, KeyboardInterrupt):
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _fill(folder: Path, source: Source) -> None:
+    locks = {name: source.lock(name) for name in LOCKS}
+    for name, text in locks.items():
+        (folder / name).write_text(text, encoding="utf-8")
+        _pip(folder, "install", "--require-hashes", "--no-build-isolation", "--requirement", str(folder / name))
+    _pip(folder, "install", "--no-deps", "--no-build-isolation", str(source.path))
+    only_building = set(_PIN.findall(locks["requirements-build.lock"])) - set(_PIN.findall(locks["requirements.lock"]))
+    _pip(folder, "uninstall", "--yes", *sorted(only_building - {"pip"}))
+
+
+def _pip(folder: Path, *arguments: str) -> None:
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
+    run([*pip, *arguments])
+
+
+def version(folder: Path) -> str:
+    """The version of Ligand in an environment."""
+    show = "from importlib.metadata import version; print(version('ligand'))"
+    return run([str(folder / "bin" / "python"), "-I", "-c", show]).strip()

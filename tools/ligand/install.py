@@ -1,0 +1,99 @@
+"""`ligand install`, `ligand uninstall`, `ligand rollback`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from signals.errors import LigandError
+from tools.ligand.environment import Source, interpreter
+from tools.ligand.installer import READY_S, Installer
+from tools.ligand.layout import InstallError, Layout
+from tools.ligand.manager import Manager
+from tools.ligand.steps import Steps
+
+MACHINES_OWN = Path("/etc/systemd/system/ligand.target")
+A_FOLDER = click.Path(path_type=Path, file_okay=False)
+_SCOPE = (
+    click.option(
+        "--system/--user", "system", default=None, help="For the whole machine (needs root), or for yourself."
+    ),
+    click.option("--prefix", type=A_FOLDER, help="Where the program lies. [/opt/ligand, or your data folder]"),
+    click.option("--dry-run", is_flag=True, help="Show every step and do none."),
+)
+
+
+def scoped(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which installation is meant; errors end as one message."""
+
+    @wraps(command)
+    def wrapped(system: bool | None, prefix: Path | None, dry_run: bool, **options: Any) -> None:
+        try:
+            command(_installer(system, prefix, dry_run), **options)
+        except LigandError as error:
+            raise click.ClickException(error.message) from error
+
+    for option in reversed(_SCOPE):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def layout_of(system: bool | None, prefix: Path | None = None) -> Layout:
+    """The layout that was asked for. Raises `InstallError` when that is not clear, or needs root."""
+    root = os.getuid() == 0
+    if system is None:
+        raise InstallError("Say for whom: --system for the whole machine, or --user for yourself.")
+    if system and not root:
+        raise InstallError("A system installation needs root. Run it with sudo, or use --user.")
+    if not system and root and "XDG_RUNTIME_DIR" not in os.environ:
+        raise InstallError("root has no user session here. Log in as the person, or use --system.")
+    if not system and MACHINES_OWN.exists():
+        raise InstallError(
+            "This machine has a Ligand for everybody, whose bus your daemons would find. "
+            "To use that one, be in its group: usermod --append --groups ligand-users NAME"
+        )
+    return Layout.for_system(prefix) if system else Layout.for_user(prefix)
+
+
+def _installer(system: bool | None, prefix: Path | None, dry: bool) -> Installer:
+    layout = layout_of(system, prefix)
+    os.umask(0o022)  # what is installed must be readable for the daemons, whatever this shell's habit
+    manager = Manager(system=layout.system)
+    manager.require()
+    return Installer(layout, Steps(click.echo, dry=dry), manager)
+
+
+@click.command()
+@scoped
+@click.option(
+    "--from", "source", type=click.Path(path_type=Path, exists=True), help="A source tree or a wheel. [this one]"
+)
+@click.option("--python", type=click.Path(path_type=Path, dir_okay=False), help="The Python to use. [/usr/bin/python3]")
+@click.option("--ready-within", default=READY_S, show_default=True, help="Seconds for every daemon to become ready.")
+def install(installer: Installer, source: Path | None, python: Path | None, ready_within: float) -> None:
+    """Install Ligand as systemd units, or upgrade it.
+
+    Run again it changes only what differs. A newer version is checked first and stands beside the old one;
+    when not every daemon of it becomes ready, the old one is put back.
+    """
+    installer.install(Source.of(source), interpreter(installer.layout, python), ready_within)
+
+
+@click.command()
+@scoped
+@click.option("--purge", is_flag=True, help="Remove configuration, journal, users and groups too.")
+def uninstall(installer: Installer, purge: bool) -> None:
+    """Stop every daemon and remove Ligand."""
+    installer.uninstall(purge=purge)
+
+
+@click.command()
+@scoped
+def rollback(installer: Installer) -> None:
+    """Put the version before the present one back in use."""
+    installer.rollback()

@@ -1,0 +1,107 @@
+"""Where an installation lies: for the whole machine, or for one user."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from signals.errors import LigandError
+
+HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
+DEFAULT_PREFIX = Path("/opt/ligand")
+
+
+class InstallError(LigandError):
+    """The installation could not be done."""
+
+    code = "install"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders of one installation. `prefix/venv` is a link to the environment in use."""
+
+    system: bool
+    prefix: Path
+    units: Path
+    config: Path
+    state: Path
+    run: Path
+    commands: Path
+    share: Path
+
+    @classmethod
+    def for_system(cls, prefix: Path | None = None) -> Layout:
+        """The machine's. Raises `InstallError` for a prefix that the daemons could not see."""
+        chosen = (prefix or DEFAULT_PREFIX).absolute()
+        if any(chosen.resolve().is_relative_to(home) for home in HOMES):
+            raise InstallError(f"{chosen} is in a home folder, which the daemons cannot see. Choose another --prefix.")
+        local = Path("/usr/local")
+        return cls(
+            True,
+            chosen,
+            Path("/etc/systemd/system"),
+            Path("/etc/ligand"),
+            Path("/var/lib/ligand"),
+            Path("/run/ligand"),
+            local / "bin",
+            local / "share",
+        )
+
+    @classmethod
+    def for_user(cls, prefix: Path | None = None, environ: Mapping[str, str] = os.environ) -> Layout:
+        """One user's, in the folders of the XDG base directory specification."""
+        home = Path(environ.get("HOME") or Path.home())
+        config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+        data = Path(environ.get("XDG_DATA_HOME") or home / ".local/share")
+        state = Path(environ.get("XDG_STATE_HOME") or home / ".local/state")
+        run = Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+        chosen = (prefix or data / "ligand" / "program").absolute()
+        return cls(
+            False,
+            chosen,
+            config / "systemd" / "user",
+            config / "ligand",
+            state / "ligand",
+            run / "ligand",
+            home / ".local/bin",
+            data,
+        )
+
+    @property
+    def link(self) -> Path:
+        """The environment in use, as the units name it."""
+        return self.prefix / "venv"
+
+    @property
+    def versions(self) -> Path:
+        """Every environment that is kept, one folder each."""
+        return self.prefix / "versions"
+
+    @property
+    def record(self) -> Path:
+        """What is installed, as JSON."""
+        return self.prefix / "installed.json"
+
+    @property
+    def sysusers(self) -> Path:
+        """The users' file of a system installation."""
+        return Path("/etc/sysusers.d/ligand.conf")
+
+    @property
+    def tmpfiles(self) -> Path:
+        """The folders' file of a system installation."""
+        return Path("/etc/tmpfiles.d/ligand.conf")
+
+    @property
+    def purged(self) -> tuple[Path, ...]:
+        """Everything that is not the program: configuration, what the daemons know, sockets, the drop folder."""
+        own = (self.config, self.state, self.run)
+        return own if self.system else (*own, self.share / "ligand")
+
+    @property
+    def first_folders(self) -> tuple[Path, ...]:
+        """What a user's installation needs before the daemons start; a system's are made by tmpfiles.d."""
+        return () if self.system else (self.config, self.config / "contracts.d", self.config / "daemons.d")

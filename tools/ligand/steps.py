@@ -1,0 +1,133 @@
+"""The steps of an installation: each is said, and done unless it is a dry run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tools.ligand.layout import InstallError
+
+LAST_LINES = 15
+
+
+class Steps:
+    """Says every step through `say`. In a dry run nothing is changed."""
+
+    def __init__(self, say: Callable[[str], None], *, dry: bool = False) -> None:
+        self.dry = dry
+        self._say = say
+
+    def note(self, text: str) -> None:
+        """Say something that changes nothing."""
+        self._say(text)
+
+    def do(self, what: str, action: Callable[[], object]) -> None:
+        """Say and do one step."""
+        self._say(f"would {what}" if self.dry else what)
+        if not self.dry:
+            action()
+
+    def folder(self, path: Path, mode: int = 0o755) -> None:
+        """Make a folder that is not there yet."""
+        if not path.is_dir():
+            self.do(f"make {path}", lambda: path.mkdir(mode=mode, parents=True))
+
+    def write(self, path: Path, text: str, mode: int = 0o644) -> bool:
+        """Write a file whole, if it says something else; whether it did."""
+        if _content(path) == text:
+            return False
+        self.do(f"write {path}", lambda: write_whole(path, text, mode))
+        return True
+
+    def link(self, path: Path, target: Path) -> None:
+        """Make `path` a link to `target`, in one step where there is one already. Raises `InstallError`."""
+        if path.is_symlink() and path.readlink() == target:
+            return
+        if path.exists() and not path.is_symlink():
+            raise InstallError(f"{path} is there already and is no link. Move it away, then install again.")
+        self.do(f"link {path} to {target}", lambda: link_whole(path, target))
+
+    def remove(self, path: Path) -> None:
+        """Remove a file or a link; nothing happens when it is not there."""
+        if path.is_symlink() or path.exists():
+            self.do(f"remove {path}", path.unlink)
+
+    def remove_tree(self, path: Path) -> None:
+        """Remove a folder and all in it; nothing happens when it is not there."""
+        if path.is_dir() and not path.is_symlink():
+            self.do(f"remove {path} and all in it", lambda: shutil.rmtree(path))
+
+    def remove_folder(self, path: Path) -> None:
+        """Remove a folder if it is empty."""
+        if path.is_dir() and (self.dry or not any(path.iterdir())):
+            self.do(f"remove {path} if it is empty", lambda: _rmdir(path))
+
+    def run(self, *argv: str, what: str = "") -> None:
+        """Run a program. Raises `InstallError` with the end of what it said."""
+        self.do(what or f"run {' '.join(argv)}", lambda: run(argv))
+
+
+def run(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> str:
+    """What a program prints. Raises `InstallError` with the end of what it said.
+
+    Where this process finds its modules is kept from it: another version must find its own.
+    """
+    given = os.environ if environ is None else environ
+    clean = {key: value for key, value in given.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    try:
+        done = subprocess.run(
+            argv,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env=clean,
+            errors="replace",
+            cwd="/",
+        )
+    except OSError as error:
+        raise InstallError(f"Cannot run {argv[0]}: {error.strerror}.") from error
+    if done.returncode:
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-LAST_LINES:])
+        raise InstallError(f"`{' '.join(argv)}` ended with {done.returncode}:\n{said}")
+    return done.stdout
+
+
+def write_whole(path: Path, text: str, mode: int) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.new")
+    with suppress(FileNotFoundError):
+        beside.unlink()
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def link_whole(path: Path, target: Path) -> None:
+    """Make or change a link in one step."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.new")
+    with suppress(FileNotFoundError):
+        beside.unlink()
+    beside.symlink_to(target)
+    beside.replace(path)
+
+
+def _content(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def _rmdir(path: Path) -> None:
+    with suppress(OSError):  # somebody put something into it meanwhile: it stays
+        path.rmdir()
