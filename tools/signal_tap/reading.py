@@ -28,7 +28,7 @@ def pages(journal: Journal, selection: Selection, after: int, upto: int) -> Iter
 
     `upto` must have been the head before this is called: then no name among them is still unknown here.
     """
-    names = selection.among(journal.known())
+    names = _names(journal, selection)
     while after < upto and (rows := journal.page(after, PAGE, names)):
         whole = rows[-1][0] <= upto
         fitting = [row for row in rows if row[0] <= upto and _fits(selection, row)]
@@ -42,13 +42,17 @@ def between(journal: Journal, selection: Selection, after: int, upto: int) -> It
         yield from rows
 
 
+def _names(journal: Journal, selection: Selection) -> list[str] | None:
+    return selection.among(journal.known()) if selection.names or selection.exclude else None
+
+
 def _fits(selection: Selection, row: Row) -> bool:
     return selection.by_name_alone or selection.takes(orjson.loads(row[1]))
 
 
 def last(journal: Journal, selection: Selection, count: int, upto: int) -> list[Row]:
     """The last `count` selected signals up to `upto`, oldest first."""
-    names, before, found = selection.among(journal.known()), upto + 1, list[Row]()
+    names, before, found = _names(journal, selection), upto + 1, list[Row]()
     while len(found) < count and (rows := journal.page_before(before, PAGE, names)):
         fitting = [row for row in rows if _fits(selection, row)]
         found += fitting[: count - len(found)]

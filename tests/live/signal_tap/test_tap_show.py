@@ -114,8 +114,8 @@ def test_colours_are_for_terminals(told: Told) -> None:
 
 def test_pretty_json_is_the_same_json(told: Told) -> None:
     """For reading one envelope whole."""
-    found = tap(told.home, "show", "-n", "1", "-o", "json-pretty")
-    assert orjson.loads(found.out) == orjson.loads(journaled(told.constellation)[-1])
+    found = tap(told.home, "get", str(told.items[0]), "-o", "json-pretty")
+    assert orjson.loads(found.out) == orjson.loads(journaled(told.constellation)[told.items[0] - 1])
     assert found.text.startswith('{\n  "seq"')
 
 
