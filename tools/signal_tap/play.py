@@ -19,6 +19,7 @@ from signals.journal import Journal
 from tools.cli import NOTHING, OK, home_option, need_bus, told
 from tools.signal_tap import options, scratch
 from tools.signal_tap.choosing import Chosen, chosen
+from tools.signal_tap.leaving import in_order
 from tools.signal_tap.options import Choice, Ending, Look
 from tools.signal_tap.output import View
 from tools.signal_tap.playing import Anew, Envelope, Replica, batches, moment
@@ -86,7 +87,7 @@ def play(
         with Journal(view.paths.journal) as journal:
             player.play(Emitter(view.paths.bus_socket), journal, played)
     else:
-        with scratch.home(kept) as paths:
+        with in_order(), scratch.home(kept) as paths:
             scratch.prepare(paths, view.paths)
             with scratch.bus(paths), Journal(paths.journal) as journal:
                 player.play(Emitter(paths.bus_socket, timeout_s=30.0), journal, played)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 import termios
 import time
@@ -12,8 +11,7 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 import orjson
@@ -28,6 +26,7 @@ from tools.cli import OK, bus_listens, home_option, told
 from tools.signal_tap import options
 from tools.signal_tap.board import ERRORS, OVER_S, Board, Counts
 from tools.signal_tap.consumers import in_journal
+from tools.signal_tap.leaving import in_order
 from tools.signal_tap.options import Look
 from tools.signal_tap.output import View
 from tools.signal_tap.reading import last
@@ -110,6 +109,7 @@ class _Screen:
         """Until q, or the end of the input."""
         console = Console(no_color=not self._view.paint.colour, highlight=False, markup=False, emoji=False)
         with (
+            in_order(),
             Subscription(self._view.paths.mirror_socket, ()) as mirror,
             _keys() as keys,
             Live(console=console, screen=True, auto_refresh=False) as live,
@@ -138,7 +138,6 @@ class _Screen:
 @contextmanager
 def _keys() -> Iterator[Any]:
     """A function that waits for a key and says whether it ends the screen. The terminal is as before at the end."""
-    signal.signal(signal.SIGTERM, _end)
     if not sys.stdin.isatty():
         yield time.sleep
         return
@@ -156,7 +155,3 @@ def _keys() -> Iterator[Any]:
         yield pressed
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-
-def _end(number: int, _: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)

@@ -172,3 +172,17 @@ def test_a_recording_needs_no_home_of_its_own(recording: Path, tmp_path: Path) -
         found = tap(empty.home, "play", str(recording), "Q_DEAD_LETTER_ADDED", "Q_ITEM_START", "-o", "json", "-c", "5")
     assert found.code == 1
     assert {each["signal"] for each in found.objects} == {"Q_DEAD_LETTER_ADDED"}
+
+
+def test_an_ended_play_leaves_nothing_behind(
+    recording: Path, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the scratch bus nor its home outlives what it was for."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with started("signal_tap", told.home, "play", str(recording), "-r", "0.01", "-o", "json") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        assert len(list(tmp_path.iterdir())) == 1
+        process.terminate()
+        assert process.wait(30) == 143
+    assert list(tmp_path.iterdir()) == []

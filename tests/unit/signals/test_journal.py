@@ -141,6 +141,10 @@ def test_what_cannot_be_read_is_told(tmp_path, path):
 
 def test_gaps_counts_and_the_latest_of_a_name(path):
     """What a tap says of gaps and rates rests on these."""
+    store = Store(path)
+    journaled(store, 10)
+    store.commit()
+    store.close()
     with Journal(path) as journal:
         head = journal.head()
         assert list(journal.gaps()) == []
