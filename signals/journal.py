@@ -154,6 +154,30 @@ class Journal:
         rows = self._all("SELECT word FROM word WHERE EXISTS (SELECT 1 FROM signal WHERE name = word_id)")
         return [row[0] for row in rows]
 
+    def counts(self, name: str, after: int = 0) -> int:
+        """How many signals of a name are kept with `seq` over `after`."""
+        sql = "SELECT count(*) FROM signal WHERE name = (SELECT word_id FROM word WHERE word = ?) AND seq > ?"
+        return int(self._all(sql, [name, after])[0][0])
+
+    def latest(self, name: str) -> bytes | None:
+        """The newest kept envelope of a name."""
+        sql = """SELECT envelope FROM signal WHERE seq =
+                 (SELECT max(seq) FROM signal WHERE name = (SELECT word_id FROM word WHERE word = ?))"""
+        rows = self._all(sql, [name])
+        return rows[0][0] if rows else None
+
+    def gaps(self) -> Iterator[tuple[int, int]]:
+        """The first and last of each run of sequence numbers that are missing between what is kept."""
+        first, head = self.first(), self.head()
+        if self._all("SELECT count(*) FROM signal")[0][0] >= head - first + 1:
+            return
+        after = first
+        while rows := self._all("SELECT seq FROM signal WHERE seq > ? ORDER BY seq LIMIT 5000", [after]):
+            for (seq,) in rows:
+                if seq > after + 1:
+                    yield after + 1, seq - 1
+                after = seq
+
     def page(self, after: int, limit: int = 500, names: Sequence[str] | None = None) -> list[tuple[int, bytes]]:
         """Up to `limit` envelopes with `seq` over `after`, in order; of these names only, if given."""
         where, values = self._named(names)
@@ -232,6 +256,21 @@ class Journal:
         """The dead letters of one story."""
         sql = "SELECT number, line, status, file_offset FROM dead WHERE correlation = ? ORDER BY number"
         return [self._dead_line(found) for found in self._all(sql, [pack(correlation_id)])]
+
+    def dead_refused(self, since_us: int) -> Iterator[dict[str, Any]]:
+        """The dead letters of refused emits since a time in Unix microseconds; no story is noted for them."""
+        number = 0
+        sql = """SELECT number, line, status, file_offset FROM dead
+                 WHERE number > ? AND consumer IS NULL AND at_us >= ? ORDER BY number LIMIT 200"""
+        while rows := self._all(sql, [number, since_us]):
+            for found in rows:
+                yield self._dead_line(found)
+            number = rows[-1][0]
+
+    def dead_number(self, number: int) -> dict[str, Any] | None:
+        """One dead letter."""
+        rows = self._all("SELECT number, line, status, file_offset FROM dead WHERE number = ?", [number])
+        return self._dead_line(rows[0]) if rows else None
 
     def _dead_line(self, found: tuple[Any, ...]) -> dict[str, Any]:
         number, line, status, offset = found

@@ -50,6 +50,11 @@ class Subscription:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many of each name the bus has shown since it started, as far as it is known here."""
+        return dict(self._last)
+
     def close(self) -> None:
         """Let go of the socket."""
         self.socket.close()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import io
 import os
 import pty
+import struct
 import subprocess
 import sys
+import tempfile
+import termios
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +20,11 @@ from typing import Any
 import orjson
 
 from tests.support.constellation import ROOT
+from tools.cli import run as run_command
+from tools.signal_tap.__main__ import tap as signal_tap
 
 LONGEST_S = 60
+_OPENED = 'exec "$@" <"$0"'  # who opens a terminal first in a session controls it: Ctrl-C typed there is a signal
 
 
 @dataclass(frozen=True)
@@ -66,12 +74,20 @@ def run(
     return Done(done.returncode, done.stdout, done.stderr.decode())
 
 
-def run_on_terminal(program: str, home: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Done:
-    """Run a command on a terminal of its own to its end."""
+def run_on_terminal(
+    program: str,
+    home: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    columns: int = 0,
+    typed: tuple[bytes, bytes] | None = None,
+) -> Done:
+    """Run a command on a terminal of its own to its end. `typed`: once the first was shown, the second is typed."""
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40 if columns else 0, columns, 0, 0))
     try:
         process = subprocess.Popen(
-            command(program, *arguments),
+            ["sh", "-c", _OPENED, os.ttyname(theirs), *command(program, *arguments)],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -85,6 +101,9 @@ def run_on_terminal(program: str, home: Path, *arguments: str, env: Mapping[str,
     with contextlib.suppress(OSError):  # EIO: the other end is closed, the command has ended
         while piece := os.read(ours, 65536):
             said += piece
+            if typed is not None and typed[0] in said:
+                os.write(ours, typed[1])
+                typed = None
     os.close(ours)
     return Done(process.wait(LONGEST_S), bytes(said))
 
@@ -109,3 +128,31 @@ def started(program: str, home: Path, *arguments: str) -> Iterator[subprocess.Po
         for pipe in (process.stdout, process.stderr):
             if pipe is not None and not pipe.closed:
                 pipe.close()
+
+
+def tap(home: Path | None, *arguments: str, given: bytes = b"") -> Done:
+    """Run `signal-tap` to its end in this process, with files for its three streams: quick, and otherwise the same."""
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+        streams[0].write(given)
+        streams[0].seek(0)
+        texts = [io.TextIOWrapper(stream, encoding="utf-8", write_through=True) for stream in streams]
+        before = sys.stdin, sys.stdout, sys.stderr, sys.argv
+        environ = dict(os.environ)
+        sys.stdin, sys.stdout, sys.stderr = texts
+        sys.argv = ["signal-tap", *arguments]
+        os.environ.clear()
+        os.environ.update(environment(home))
+        try:
+            code = run_command(signal_tap, "signal-tap")
+        finally:
+            sys.stdin, sys.stdout, sys.stderr, sys.argv = before
+            os.environ.clear()
+            os.environ.update(environ)
+        said = []
+        for stream in streams[1:]:
+            stream.seek(0)
+            said.append(stream.read())
+        for text in texts:
+            text.detach()
+    return Done(code, said[0], said[1].decode())

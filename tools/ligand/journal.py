@@ -26,7 +26,8 @@ from tools.ligand import configuring
 from tools.ligand.listing import Form, notice, output_option, say, say_json
 from tools.progress import progress
 from tools.signal_tap.reading import between
-from tools.signal_tap.selection import Selection, names_of, since_s
+from tools.signal_tap.selection import Selection, names_of
+from tools.signal_tap.times import moment_s
 from tools.text import clean, seconds_text
 
 LISTED = 15
@@ -142,7 +143,7 @@ def prune(*, before: str | None, keep_days: float | None, dry_run: bool, home: P
     if (before is None) == (keep_days is None):
         raise UsageError("Say up to when: --before TIME or --keep-days N.")
     now = time.time()
-    before_s = since_s(before, now) if before is not None else now - float(keep_days or 0) * DAY_S
+    before_s = moment_s(before, now) if before is not None else now - float(keep_days or 0) * DAY_S
     if before_s > now:
         raise UsageError(f"--before {before} lies in the future.")
     paths = paths_of(home)
@@ -193,8 +194,8 @@ def export(
     selection = Selection(names_of(names))
     with Journal(paths.journal) as kept, _writing(file, force) as out:
         head, first = kept.head(), kept.first()
-        after = (kept.seq_at(int(since_s(since, now) * 1e6)) if since else first) - 1
-        upto = kept.seq_at(int(since_s(until, now) * 1e6) + 1) - 1 if until else head
+        after = (kept.seq_at(int(moment_s(since, now) * 1e6)) if since else first) - 1
+        upto = kept.seq_at(int(moment_s(until, now) * 1e6) + 1) - 1 if until else head
         count = 0
         with progress("exporting", max(upto - after, 1)) as advance:
             for seq, raw in between(kept, selection, after, upto):

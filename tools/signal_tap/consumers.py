@@ -2,49 +2,54 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 from rich.table import Table
 from rich.text import Text
 
 from signals.journal import Journal
 from signals.paths import Paths
-from tools.cli import NOTHING, OK, ask_bus, bus_listens, home_option, paths_of, told
+from tools.cli import NOTHING, OK, ask_bus, bus_listens, home_option, told
 from tools.signal_tap import options
-from tools.signal_tap.output import Output, notice, painter
-from tools.signal_tap.rendering import Format
+from tools.signal_tap.options import Look
+from tools.signal_tap.output import View
 from tools.text import clean, seconds_text
 
 Consumer = dict[str, Any]
 
 
 @click.command()
-@options.formats()
-@options.color
+@click.argument("globs", nargs=-1, metavar="[CONSUMER]...")
+@click.option("--lagging", is_flag=True, help="Only those for which something waits.")
+@options.listing
 @home_option
 @told
-def consumers(form: Format, color: str, home: Path | None) -> int:
-    """Show each consumer: how far it has read, how much waits for it, what is in hand or stands aside.
+def consumers(look: Look, *, globs: tuple[str, ...], lagging: bool, home: Path | None) -> int:
+    """Show who has read how far.
 
-    With the bus down the journal is asked instead, which knows cursors but not who is attached.
+    For each consumer its cursor, how much waits for it, what is in hand or stands aside. CONSUMER is a daemon,
+    a lane such as investigator.critical, or a glob. With the bus down the journal is asked instead, which knows
+    cursors but not who is attached. Exit code 1: there is none.
     """
-    paths = paths_of(home)
-    output = Output()
-    paint = painter(paths, output, color)
-    if bus_listens(paths):
-        found: list[Consumer] = ask_bus(paths, "consumers")
+    view = View.of(home, look)
+    if bus_listens(view.paths):
+        found: list[Consumer] = ask_bus(view.paths, "consumers")
     else:
-        notice("The bus does not answer; this is what the journal says.")
-        found = in_journal(paths)
-    if form == "short":
-        output.line(paint.draw(table(found)))
-    else:
-        for each in found:
-            output.line(paint.shower(form)(orjson.dumps(each)))
+        view.notice("The bus does not answer; this is what the journal says.")
+        found = in_journal(view.paths)
+    found = [each for each in found if _wanted(each, globs, lagging)]
+    if found:
+        view.listed(found, table(found))
     return OK if found else NOTHING
+
+
+def _wanted(each: Consumer, globs: tuple[str, ...], lagging: bool) -> bool:
+    if globs and not any(fnmatchcase(each["consumer"], glob) for glob in globs):
+        return False
+    return not lagging or bool(each["lag"] if each["lag"] is not None else each["behind"])
 
 
 def in_journal(paths: Paths) -> list[Consumer]:
@@ -67,7 +72,7 @@ def table(found: list[Consumer]) -> Table:
     """The consumers as a table; a column that nobody knows shows a dash."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     shown.add_column("CONSUMER", no_wrap=True)
-    for name in ("CURSOR", "LAG", "IN HAND", "ASIDE", "OLDEST"):
+    for name in ("CURSOR", "LAG", "IN HAND", "ASIDE", "SETTLED", "REDELIVERED", "OLDEST"):
         shown.add_column(name, justify="right", no_wrap=True)
     shown.add_column("STATE", no_wrap=True)
     for each in found:
@@ -79,6 +84,8 @@ def table(found: list[Consumer]) -> Table:
             str(lag),
             str(each.get("in_hand", "-")),
             str(each["aside"]),
+            str(each.get("settled", "-")),
+            str(each.get("redelivered", "-")),
             seconds_text(oldest) if oldest else "-",
             _state(each),
         )

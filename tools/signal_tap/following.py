@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import TracebackType
 
 import orjson
+import zmq
 
 from signals.journal import Journal
 from signals.live import Seen, Subscription
@@ -14,6 +16,9 @@ from tools.signal_tap.reading import between
 from tools.signal_tap.selection import Selection
 
 BURST = 1000
+WAKES = 100
+QUEUED, FEW = 20_000, 10
+"""How many signals of the mirror may wait here: all that can be, or what is enough to wake us."""
 
 
 class Tail:
@@ -32,7 +37,8 @@ class Tail:
         live: bool = False,
     ) -> None:
         self._journal = Journal(paths.journal)
-        self._mirror = Subscription(paths.mirror_socket, selection.names or ("*",))
+        waiting = QUEUED if live else FEW
+        self._mirror = Subscription(paths.mirror_socket, selection.names or ("*",), high_water=waiting)
         self._selection = selection
         self._is_live = is_live
         self._live = live
@@ -53,6 +59,9 @@ class Tail:
         """
         if not self._mirror.socket.poll(int(timeout_s * 1000)):
             return None
+        if not self._live:
+            self._wake()
+            return []
         seen: list[bytes] = []
         for _ in range(BURST):
             one = self._mirror.next(0)
@@ -61,6 +70,12 @@ class Tail:
             if self._wanted(one):
                 seen.append(one.raw)
         return seen
+
+    def _wake(self) -> None:
+        """Take in a little of what the mirror says: that something came is all that matters."""
+        with suppress(zmq.Again):
+            for _ in range(WAKES):
+                self._mirror.socket.recv_multipart(zmq.NOBLOCK)
 
     def _wanted(self, one: Seen) -> bool:
         return self._live and self._is_live(one.name) and self._selection.takes(orjson.loads(one.raw))

@@ -23,26 +23,38 @@ class NotFoundError(LigandError):
     code = "not_found"
 
 
-def between(journal: Journal, selection: Selection, after: int, upto: int) -> Iterator[Row]:
-    """The selected signals with `after` < seq <= `upto`, in order.
+def pages(journal: Journal, selection: Selection, after: int, upto: int) -> Iterator[tuple[list[Row], int]]:
+    """The selected signals with `after` < seq <= `upto`, page by page; with each how far it has looked.
 
     `upto` must have been the head before this is called: then no name among them is still unknown here.
     """
-    names = selection.among(journal.known())
-    while rows := journal.page(after, PAGE, names):
-        for seq, raw in rows:
-            if seq > upto:
-                return
-            if selection.by_name_alone or selection.takes(orjson.loads(raw)):
-                yield seq, raw
-        after = rows[-1][0]
+    names = _names(journal, selection)
+    while after < upto and (rows := journal.page(after, PAGE, names)):
+        whole = rows[-1][0] <= upto
+        fitting = [row for row in rows if row[0] <= upto and _fits(selection, row)]
+        after = rows[-1][0] if whole else upto
+        yield fitting, after
+
+
+def between(journal: Journal, selection: Selection, after: int, upto: int) -> Iterator[Row]:
+    """The selected signals with `after` < seq <= `upto`, in order; `upto` as for `pages`."""
+    for rows, _ in pages(journal, selection, after, upto):
+        yield from rows
+
+
+def _names(journal: Journal, selection: Selection) -> list[str] | None:
+    return selection.among(journal.known()) if selection.names or selection.exclude else None
+
+
+def _fits(selection: Selection, row: Row) -> bool:
+    return selection.by_name_alone or selection.takes(orjson.loads(row[1]))
 
 
 def last(journal: Journal, selection: Selection, count: int, upto: int) -> list[Row]:
     """The last `count` selected signals up to `upto`, oldest first."""
-    names, before, found = selection.among(journal.known()), upto + 1, list[Row]()
+    names, before, found = _names(journal, selection), upto + 1, list[Row]()
     while len(found) < count and (rows := journal.page_before(before, PAGE, names)):
-        fitting = [row for row in rows if selection.by_name_alone or selection.takes(orjson.loads(row[1]))]
+        fitting = [row for row in rows if _fits(selection, row)]
         found += fitting[: count - len(found)]
         before = rows[-1][0]
     return found[::-1]
@@ -59,6 +71,11 @@ def first_seq(journal: Journal, selection: Selection, start: Start, head: int) -
         rows = last(journal, selection, start.back, head)
         bounds.append(rows[0][0] if rows else head + 1)
     return max(bounds)
+
+
+def last_seq(journal: Journal, until_us: int | None, head: int) -> int:
+    """The highest sequence number to show: of what was received up to a time (Unix µs), if one was said."""
+    return head if until_us is None else min(head, journal.seq_at(until_us + 1) - 1)
 
 
 def resolve(journal: Journal, key: str) -> tuple[str, bytes]:

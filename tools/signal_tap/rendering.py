@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from typing import Any, Literal
 
 import orjson
 from rich.console import RenderableType
+from rich.text import Text
 
 from signals.catalogue import Catalogue
 from signals.masking import Masker
 from tools.drawing import drawn
-from tools.text import clean, clean_json, key_facts, shorten
+from tools.signal_tap import exporting
+from tools.signal_tap.conditions import ABSENT, value_at
+from tools.signal_tap.exporting import Path, pruned
+from tools.signal_tap.lines import COLOURS, WIDE, Stamping, Stamps, cut, painted, segments, short_time
+from tools.text import clean, clean_json
 
-Format = Literal["short", "json", "json-pretty"]
-FORMATS = ("short", "json", "json-pretty")
-WIDE = 200
-COLOURS = {
-    "intent": "cyan",
-    "advisory": "blue",
-    "trigger": "magenta",
-    "completion": "green",
-    "error": "red",
-    "sensor": "yellow",
-    "model": "bright_cyan",
-    "system": "bright_black",
-}
-_ANSI = {
-    "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36,
-    "bright_black": 90, "bright_cyan": 96,
-}  # fmt: skip
+__all__ = ["FORMATS", "WIDE", "Format", "Painter", "short_time"]
+
+Format = Literal["short", "short-iso", "json", "json-pretty", "cat", "csv", "cloudevents"]
+FORMATS: tuple[Format, ...] = ("short", "short-iso", "json", "json-pretty", "cat", "csv", "cloudevents")
+LISTED: tuple[Format, ...] = ("short", "json", "json-pretty")
+"""The forms of what is no signal: tables, and the same as JSON."""
+Envelope = Mapping[str, Any]
 
 
 class Painter:
@@ -44,46 +39,108 @@ class Painter:
         terminal: bool = False,
         width: int = WIDE,
         zone: tzinfo | None = None,
+        fields: tuple[Path, ...] = (),
+        stamps: Stamping = "abs",
+        full: bool = False,
     ) -> None:
-        """`terminal`: JSON also escapes what a terminal would obey; `zone`: of short times, None is local."""
+        """`terminal`: JSON also escapes what a terminal would obey; `zone`: of short times, None is local.
+
+        `fields`: only these are shown; `stamps`: times as they are, since the one before or since the first;
+        `full`: nothing is cut to `width` columns.
+        """
         self.catalogue = catalogue
         self.colour = colour
         self.terminal = terminal
         self.width = width
+        self.full = full
+        self.fields = fields
         self.masker = Masker(catalogue.versions.values())
         self._kinds = {name: contract.kind for name, contract in catalogue.items()}
         self._zone = zone
+        self._stamps = Stamps(stamps, zone)
 
     def shower(self, form: Format) -> Callable[[bytes], bytes]:
         """The function that turns a journaled envelope into what is printed, without the last line break."""
-        return {"short": self.short, "json": self.json, "json-pretty": self.pretty}[form]
+        showers: dict[Format, Callable[[bytes], bytes]] = {
+            "short": self.short,
+            "short-iso": self.short_iso,
+            "json": self.json,
+            "json-pretty": self.pretty,
+            "cat": self.cat,
+            "csv": self.csv,
+            "cloudevents": self.cloudevent,
+        }
+        return showers[form]
+
+    def heading(self, form: Format) -> bytes | None:
+        """What is printed before the first signal."""
+        return exporting.csv_line([".".join(path) for path in self._columns()]) if form == "csv" else None
+
+    # -- for programs --------------------------------------------------------------------------------
 
     def json(self, raw: bytes) -> bytes:
         """The whole envelope on one line, byte for byte as journaled unless something has to be hidden."""
         masked = self.masker.raw(raw)
-        return clean_json(masked) if self.terminal else masked
+        if self.fields:
+            masked = orjson.dumps(pruned(orjson.loads(masked), self.fields))
+        return self._safe(masked)
 
     def pretty(self, raw: bytes) -> bytes:
         """The whole envelope over several lines."""
-        masked = self.masker.raw(raw)
-        indented = orjson.dumps(orjson.loads(masked), option=orjson.OPT_INDENT_2)
-        return clean_json(indented) if self.terminal else indented
+        envelope = orjson.loads(self.masker.raw(raw))
+        shown = pruned(envelope, self.fields) if self.fields else envelope
+        return self._safe(orjson.dumps(shown, option=orjson.OPT_INDENT_2))
+
+    def cloudevent(self, raw: bytes) -> bytes:
+        """A CloudEvent 1.0 in its JSON format."""
+        envelope = self._masked(raw)
+        event = exporting.cloudevent(envelope)
+        if self.fields:
+            event["data"] = pruned(envelope, self.fields).get("facts", {})
+        return self._safe(orjson.dumps(event))
+
+    def csv(self, raw: bytes) -> bytes:
+        """One line of RFC 4180; what could steer a terminal, line breaks too, is shown as an escape."""
+        envelope = self._masked(raw)
+        return exporting.csv_line([exporting.cell(value_at(envelope, path)) for path in self._columns()])
+
+    def _columns(self) -> tuple[Path, ...]:
+        return self.fields or exporting.COLUMNS
+
+    def cat(self, raw: bytes) -> bytes:
+        """The facts alone, as JSON; with `fields` their values, between tabs."""
+        envelope = self._masked(raw)
+        if not self.fields:
+            return self._safe(orjson.dumps(envelope.get("facts")))
+        return "\t".join(exporting.cell(value_at(envelope, path)) for path in self.fields).encode()
+
+    def _safe(self, raw: bytes) -> bytes:
+        return clean_json(raw) if self.terminal else raw
+
+    def _masked(self, raw: bytes) -> Envelope:
+        return self.masker.envelope(orjson.loads(raw))
+
+    # -- for people ----------------------------------------------------------------------------------
 
     def short(self, raw: bytes) -> bytes:
         """Time, sequence number, signal, source and the most telling facts on one line."""
-        envelope = self.masker.envelope(orjson.loads(raw))
-        name, seq = clean(envelope.get("signal")), envelope.get("seq")
-        head = f"{self.time(envelope)} {seq if seq is not None else 'live':>7} "
-        signal = self.paint(f"{shorten(name, 40):<26}", self.style(name))
-        source = self.paint(f" {shorten(clean(envelope.get('source')), 28):<20} ", "bright_black")
-        used = len(head) + max(len(name), 26) + 22
-        taint = "".join(f" !{clean(label)}" for label in envelope.get("taint") or ())
-        facts = key_facts(envelope.get("facts"), max(self.width - used - len(taint), 40))
-        return f"{head}{signal}{source}{facts}{self.paint(taint, 'yellow')}".encode()
+        return self._line(raw, iso=False)
 
-    def time(self, envelope: Mapping[str, Any]) -> str:
-        """`MM-DD HH:MM:SS.mmm`, when the bus had it."""
-        return short_time(str(envelope.get("received_at") or envelope.get("timestamp") or ""), self._zone)
+    def short_iso(self, raw: bytes) -> bytes:
+        """The same with the date in full."""
+        return self._line(raw, iso=True)
+
+    def _line(self, raw: bytes, *, iso: bool) -> bytes:
+        envelope = self._masked(raw)
+        width = None if self.full else self.width
+        parts = segments(envelope, self._stamps.of(envelope, iso=iso), self.style, width, self._chosen(envelope))
+        return painted(cut(parts, width), self.colour).encode()
+
+    def _chosen(self, envelope: Envelope) -> str | None:
+        if not self.fields:
+            return None
+        values = ((".".join(path), value_at(envelope, path)) for path in self.fields)
+        return " ".join(f"{name}={exporting.cell(value)}" for name, value in values if value is not ABSENT)
 
     def style(self, name: str) -> str | None:
         """The colour of a signal's kind."""
@@ -91,17 +148,16 @@ class Painter:
 
     def paint(self, text: str, style: str | None) -> str:
         """`text` in a colour, when there are colours."""
-        return f"\x1b[{_ANSI[style]}m{text}\x1b[0m" if self.colour and style and text else text
+        return painted([(text, style)], self.colour)
+
+    def moment(self, text: object) -> str:
+        """A time of RFC 3339, short."""
+        return short_time(clean(text), self._zone)
+
+    def text(self, name: str) -> Text:
+        """A signal's name in the colour of its kind, for tables."""
+        return Text(clean(name), style=self.style(name) or "")
 
     def draw(self, renderable: RenderableType, least: int = 0) -> str:
         """A table or tree of rich as text, in no fewer than `least` columns."""
         return drawn(renderable, colour=self.colour, width=max(self.width, least))
-
-
-def short_time(text: str, zone: tzinfo | None = None) -> str:
-    """An RFC 3339 time as `MM-DD HH:MM:SS.mmm` in a zone (None: local)."""
-    try:
-        when = datetime.fromisoformat(text).astimezone(zone)
-    except ValueError:
-        return f"{shorten(clean(text), 18):<18}"
-    return f"{when:%m-%d %H:%M:%S}.{when.microsecond // 1000:03d}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -38,10 +38,20 @@ def steps(story: Iterable[Envelope], dead: Iterable[Envelope] = ()) -> list[Step
         (cause.next if cause else roots).append(step)
         by_id.setdefault(str(envelope["id"]), step)
     for letter in dead:
-        found = by_id.get(str((letter.get("signal") or {}).get("id")))
+        signal = letter.get("signal") or {}
+        found = by_id.get(str(signal.get("id"))) or by_id.get(str(signal.get("causation_id")))
         if found:
             found.dead.append(letter)
     return roots
+
+
+def walk(roots: Iterable[Step]) -> Iterator[Step]:
+    """Every step, each after its cause."""
+    todo = list(roots)[::-1]
+    while todo:
+        step = todo.pop()
+        yield step
+        todo += reversed(step.next)
 
 
 def _seconds_between(cause: Envelope, effect: Envelope) -> float:
@@ -91,17 +101,32 @@ def _label(step: Step, painter: Painter, marked: bool, room: int) -> Text:
     text.append(f"  #{envelope.get('seq')} {clean(envelope['source'])}", style="bright_black")
     if step.latency_s is not None:
         text.append(f"  +{seconds_text(step.latency_s)}", style="yellow")
+    if note := held_back(envelope):
+        text.append(f"  {note}", style="bold yellow")
     if envelope.get("also_caused_by"):
         text.append(f"  also from {len(envelope['also_caused_by'])} more", style="bright_black")
     text.append(f"\n{key_facts(envelope.get('facts'), max(painter.width - 30, 40))}")
     return text
 
 
-def _dead_label(letter: Envelope, room: int) -> Text:
+def held_back(envelope: Envelope) -> str | None:
+    """What a decision held back: `suppressed` or `shadow`, if it did."""
+    facts = envelope.get("facts")
+    outcome = facts.get("outcome") if isinstance(facts, Mapping) else None
+    return outcome if outcome in ("suppressed", "shadow") else None
+
+
+def headline_of(letter: Envelope) -> str:
+    """A dead letter in one line: what, why, at whom."""
     who = clean(letter.get("consumer") or letter.get("daemon"))
     what = f"dead letter {letter.get('dead_letter_id')}: {clean(letter.get('reason'))} at {who}"
+    if not letter.get("consumer"):
+        what += f", {clean(str((letter.get('signal') or {}).get('signal'))[:80])} was refused"
     attempts = letter.get("attempts") or 0
     what += f" after {attempts} attempt{'s' * (attempts != 1)}" if attempts else ""
-    what += "" if letter.get("status") == "dead" else f" ({clean(letter.get('status'))})"
+    return what + ("" if letter.get("status") == "dead" else f" ({clean(letter.get('status'))})")
+
+
+def _dead_label(letter: Envelope, room: int) -> Text:
     error = shorten(clean(str(letter.get("error"))[:2000]), room)
-    return Text(f"{what}\n{error}", style="red", overflow="fold")
+    return Text(f"{headline_of(letter)}\n{error}", style="red", overflow="fold")

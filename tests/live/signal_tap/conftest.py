@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.support.commands import tap
 from tests.support.constellation import Constellation, constellation
 
 FAILING = Path(__file__).parents[2] / "support" / "failing.py"
@@ -15,19 +17,57 @@ ITEM = {"n": {"type": "integer"}, "pad": {"type": "string"}}
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Constellation]:
-    """A bus with two contracts of the user, one of which holds a secret, and a daemon's manifest."""
+    """A bus with contracts of the user, one of which holds a secret, and a daemon's manifest."""
     with constellation(tmp_path) as found:
-        for name in ("Q_ITEM_START", "Q_ITEM_DONE"):
-            found.contract(name, ITEM, example={"n": 1, "pad": ""})
-        found.contract(
-            "Q_KEY_ADDED",
-            {"token": {"type": "string", "x-secret": True}, "who": {"type": "string"}, "n": {"type": "integer"}},
-            example={"token": "t", "who": "w"},
-            optional=["n"],
-        )
-        found.manifest("link", consumes=["Q_ITEM_START"], emits=["Q_ITEM_DONE"])
+        build(found)
         found.bus()
         yield found
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """A bus and a daemon, and what they have done: three items handed on, one rejected, a secret kept."""
+    with constellation(tmp_path_factory.mktemp("told")) as found:
+        build(found)
+        found.bus()
+        link(found)
+        items = emit(found, "one", "Two", "three", "bad \x1b[31m<b>[x]")
+        with found.emitter() as emitter:
+            (secret,) = emitter.emit(emitter.signal("Q_KEY_ADDED", {"token": "hunter2", "who": "me", "n": 7}))
+        found.wait_for("Q_ITEM_DONE", 3)
+        found.wait_for("Q_DEAD_LETTER_ADDED")
+        yield Told(found, items, secret)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A constellation, and the sequence numbers of its items and of its secret."""
+
+    constellation: Constellation
+    items: list[int]
+    secret: int
+
+    @property
+    def home(self) -> Path:
+        return self.constellation.home
+
+    def numbers(self, *arguments: str, given: bytes = b"") -> list[int]:
+        """The sequence numbers that a verb shows."""
+        found = tap(self.home, *arguments, "-o", "json", given=given)
+        assert found.err == ""
+        return [each["seq"] for each in found.objects]
+
+
+def build(found: Constellation) -> None:
+    for name in ("Q_ITEM_START", "Q_ITEM_DONE"):
+        found.contract(name, ITEM, example={"n": 1, "pad": ""})
+    found.contract(
+        "Q_KEY_ADDED",
+        {"token": {"type": "string", "x-secret": True}, "who": {"type": "string"}, "n": {"type": "integer"}},
+        example={"token": "t", "who": "w"},
+        optional=["n"],
+    )
+    found.manifest("link", consumes=["Q_ITEM_START"], emits=["Q_ITEM_DONE"])
 
 
 def emit(home: Constellation, *pads: str) -> list[int]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from signals.emitter import person
-from tests.support.commands import run
+from signals.envelope import unix_seconds
+from tests.live.signal_tap.conftest import Told
+from tests.support.commands import started, tap
 from tests.support.constellation import Constellation
 
 
 def emit(home: Constellation, *arguments: str, given: bytes = b""):
-    return run("signal_tap", home.home, "emit", *arguments, given=given)
+    return tap(home.home, "emit", *arguments, given=given)
 
 
 def test_what_was_emitted_is_in_the_journal_when_it_returns(home: Constellation) -> None:
@@ -21,7 +25,7 @@ def test_what_was_emitted_is_in_the_journal_when_it_returns(home: Constellation)
     (found,) = home.signals("Q_ITEM_START")
     assert (name, found.id, str(found.seq), found.source) == ("Q_ITEM_START", signal_id, seq, person())
     assert (found.facts, found.taint) == ({"n": 5, "pad": "a b"}, ("web",))
-    assert run("signal_tap", home.home, "trace", seq).code == 0
+    assert tap(home.home, "trace", seq).code == 0
 
 
 def test_facts_from_standard_input_go_as_one_batch(home: Constellation) -> None:
@@ -55,12 +59,37 @@ def test_a_dry_run_checks_and_emits_nothing(home: Constellation) -> None:
         (("Q_ITEM_START", "--stdin"), "no JSON object"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_what_would(
-    home: Constellation, arguments: tuple[str, ...], says: str
-) -> None:
+def test_what_does_not_fit_is_refused_with_what_would(told: Told, arguments: tuple[str, ...], says: str) -> None:
     """A message that only says no sends a person to the source code."""
+    home = told.constellation
+    before = home.signals("Q_ITEM_START")
     refused = emit(home, *arguments)
     assert (refused.code, refused.out) == (2, b"")
     assert says in refused.err
     assert "Traceback" not in refused.err
-    assert home.signals("Q_ITEM_START") == []
+    assert home.signals("Q_ITEM_START") == before
+
+
+def test_a_signal_again_and_again(told: Told) -> None:
+    """A steady stream to try a daemon with: so many, at a rate, each a signal of its own."""
+    before = len(told.constellation.signals("Q_ITEM_DONE"))
+    done = tap(told.home, "emit", "Q_ITEM_DONE", "n:=5", "pad=", "-c", "6", "-r", "50", "-o", "json")
+    assert (done.code, len({each["id"] for each in done.objects})) == (0, 6)
+    found = told.constellation.signals("Q_ITEM_DONE")[before:]
+    assert [each["seq"] for each in done.objects] == [one.seq for one in found]
+    span = unix_seconds(str(found[-1].received_at)) - unix_seconds(str(found[0].received_at))
+    assert span >= 0.09  # five gaps of 20 ms
+    burst = tap(told.home, "emit", "Q_ITEM_DONE", "n:=5", "pad=", "-c", "2500")
+    assert len(burst.lines) == 2500
+    assert tap(told.home, "emit", "Q_ITEM_DONE", "n:=5", "pad=", "-r", "0").code == 2
+    assert tap(told.home, "emit", "Q_ITEM_DONE", "n:=5", "pad=", "-c", "2", "--dry-run", "-o", "json-pretty").code == 0
+
+
+def test_a_rate_without_a_count_goes_on_until_ctrl_c(told: Told) -> None:
+    """Exit code 130, and what was said so far is there."""
+    with started("signal_tap", told.home, "emit", "Q_ITEM_DONE", "n:=5", "pad=", "-r", "100") as process:
+        assert process.stdout is not None
+        said = process.stdout.readline().split()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert said[2] in [str(found.seq).encode() for found in told.constellation.signals("Q_ITEM_DONE")]

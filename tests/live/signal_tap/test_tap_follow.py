@@ -15,8 +15,9 @@ import pytest
 
 from signals.live import Subscription
 from tests.live.signal_tap.conftest import emit
-from tests.support.commands import run, started
+from tests.support.commands import run, started, tap
 from tests.support.constellation import Constellation
+from tools.signal_tap.__main__ import VERBS
 from tools.signal_tap.following import Tail
 from tools.signal_tap.selection import Selection
 
@@ -153,13 +154,15 @@ def test_a_reader_that_leaves_ends_it_though_nothing_happens(home: Constellation
 
 def test_contradicting_options_are_refused(home: Constellation) -> None:
     """-n and --from both say where to begin."""
-    found = run("signal_tap", home.home, "-n", "3", "--from", "first")
+    found = tap(home.home, "-n", "3", "--from", "first")
     assert (found.code, "-n says" in found.err) == (2, True)
 
 
-@pytest.mark.parametrize("verb", ["", "follow", "show", "trace", "emit", "consumers", "dead"])
-def test_help_answers(verb: str) -> None:
-    """`--help` is where people begin."""
-    found = run("signal_tap", None, *filter(None, [verb]), "--help")
+@pytest.mark.parametrize("verb", ["", *VERBS, "dead list", "dead show", "dead replay", "dead drop"])
+def test_help_answers_within_80_columns(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--help` is where people begin; on the narrowest terminal too."""
+    monkeypatch.setenv("COLUMNS", "80")
+    found = tap(None, *verb.split(), "--help")
+    assert max(map(len, found.lines)) <= 80
     assert found.code == 0
     assert "Usage: signal-tap" in found.text

@@ -8,8 +8,8 @@ import subprocess
 import orjson
 import pytest
 
-from tests.live.signal_tap.conftest import emit
-from tests.support.commands import command, environment, run, run_on_terminal
+from tests.live.signal_tap.conftest import Told, emit
+from tests.support.commands import command, environment, run_on_terminal, tap
 from tests.support.constellation import ROOT, Constellation
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp.exe\u2028\r\x00end"
@@ -24,11 +24,11 @@ def test_every_signal_is_shown_whole_with_the_bus_up_and_down(home: Constellatio
     """What a script archives from `show -o json --from first` must be the journal, byte for byte."""
     for _ in range(2):
         emit(home, *("x" * n for n in range(600)))
-    up = run("signal_tap", home.home, "show", "-o", "json", "--from", "first")
+    up = tap(home.home, "show", "-o", "json", "--from", "first")
     assert (up.code, up.err) == (0, "")
     assert up.out.splitlines() == journaled(home)
     home.running[0].stop()
-    down = run("signal_tap", home.home, "show", "-o", "json", "--from", "first")
+    down = tap(home.home, "show", "-o", "json", "--from", "first")
     assert (down.code, down.err) == (0, "")
     assert down.out.splitlines() == journaled(home)
     assert down.out.startswith(up.out)
@@ -39,7 +39,7 @@ def test_what_is_asked_for_is_shown(home: Constellation) -> None:
     seqs = emit(home, *"abcdefgh")
 
     def numbers(*arguments: str) -> list[int]:
-        return [each["seq"] for each in run("signal_tap", home.home, "show", "-o", "json", *arguments).objects]
+        return [each["seq"] for each in tap(home.home, "show", "-o", "json", *arguments).objects]
 
     assert numbers("Q_ITEM_*") == seqs
     assert numbers("Q_ITEM_START", "-n", "3") == seqs[-3:]
@@ -55,16 +55,16 @@ def test_what_is_asked_for_is_shown(home: Constellation) -> None:
 @pytest.mark.parametrize(
     "arguments", [("Q_NOT_THERE",), ("--source", "nobody"), ("-S", "2199-01-01"), ("--from", "999999")]
 )
-def test_nothing_found_is_exit_code_1(home: Constellation, arguments: tuple[str, ...]) -> None:
+def test_nothing_found_is_exit_code_1(told: Told, arguments: tuple[str, ...]) -> None:
     """A script asks whether something happened by the exit code."""
-    found = run("signal_tap", home.home, "show", *arguments)
+    found = tap(told.home, "show", *arguments)
     assert (found.code, found.out) == (1, b"")
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("show", "-S", "yesterday"), "is no time"),
+        (("show", "-S", "last week"), "is no time"),
         (("show", "--from", "last"), "'first'"),
         (("show", "-n", "0"), "Invalid value"),
         (("show", "q_x"), "neither a verb nor"),
@@ -74,9 +74,9 @@ def test_nothing_found_is_exit_code_1(home: Constellation, arguments: tuple[str,
         (("show", "--home", "/nonexistent/home"), "There is no folder"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(home: Constellation, arguments: tuple[str, ...], says: str) -> None:
+def test_wrong_usage_is_exit_code_2(told: Told, arguments: tuple[str, ...], says: str) -> None:
     """Each message says what is wrong and what is right."""
-    found = run("signal_tap", home.home, *arguments)
+    found = tap(told.home, *arguments)
     assert (found.code, found.out) == (2, b"")
     assert says in found.err
     assert "Traceback" not in found.err
@@ -84,7 +84,7 @@ def test_wrong_usage_is_exit_code_2(home: Constellation, arguments: tuple[str, .
 
 def test_a_home_where_no_bus_ever_ran(tmp_path) -> None:
     """A mistyped home is told as such."""
-    found = run("signal_tap", tmp_path, "show")
+    found = tap(tmp_path, "show")
     assert found.code == 2
     assert "no journal" in found.err
 
@@ -92,7 +92,7 @@ def test_a_home_where_no_bus_ever_ran(tmp_path) -> None:
 def test_hostile_facts_do_not_reach_the_terminal(home: Constellation) -> None:
     """A fact from the web must not rename the window, clear the screen or flood it."""
     emit(home, HOSTILE, "y" * 60_000)
-    on_pipe = run("signal_tap", home.home, "show", "Q_ITEM_*")
+    on_pipe = tap(home.home, "show", "Q_ITEM_*")
     assert not {"\x1b", "\x07", "\x9b", "\u202e", "\u2028", "\r", "\x00"} & set(on_pipe.text)
     assert [len(line) < 400 for line in on_pipe.lines] == [True, True]
     assert "\\x1b]0;owned\\x07" in on_pipe.text
@@ -101,21 +101,21 @@ def test_hostile_facts_do_not_reach_the_terminal(home: Constellation) -> None:
     assert orjson.loads(shown.text.strip())["facts"]["pad"] == HOSTILE
 
 
-def test_colours_are_for_terminals(home: Constellation) -> None:
+def test_colours_are_for_terminals(told: Told) -> None:
     """Escape codes in a file or a pipe break what reads it."""
     show = ("show", "Q_DAEMON_READY")
-    assert "\x1b[" not in run("signal_tap", home.home, *show).text
-    assert "\x1b[" in run("signal_tap", home.home, *show, "--color", "always").text
-    assert "\x1b[" in run_on_terminal("signal_tap", home.home, *show).text
-    assert "\x1b[" not in run_on_terminal("signal_tap", home.home, *show, env={"NO_COLOR": "1"}).text
-    assert "\x1b[" not in run_on_terminal("signal_tap", home.home, *show, env={"TERM": "dumb"}).text
-    assert "\x1b[" not in run_on_terminal("signal_tap", home.home, *show, "--color", "never").text
+    assert "\x1b[" not in tap(told.home, *show).text
+    assert "\x1b[" in tap(told.home, *show, "--color", "always").text
+    assert "\x1b[" in run_on_terminal("signal_tap", told.home, *show).text
+    assert "\x1b[" not in run_on_terminal("signal_tap", told.home, *show, env={"NO_COLOR": "1"}).text
+    assert "\x1b[" not in run_on_terminal("signal_tap", told.home, *show, env={"TERM": "dumb"}).text
+    assert "\x1b[" not in run_on_terminal("signal_tap", told.home, *show, "--color", "never").text
 
 
-def test_pretty_json_is_the_same_json(home: Constellation) -> None:
+def test_pretty_json_is_the_same_json(told: Told) -> None:
     """For reading one envelope whole."""
-    found = run("signal_tap", home.home, "show", "-n", "1", "-o", "json-pretty")
-    assert orjson.loads(found.out) == orjson.loads(journaled(home)[-1])
+    found = tap(told.home, "get", str(told.items[0]), "-o", "json-pretty")
+    assert orjson.loads(found.out) == orjson.loads(journaled(told.constellation)[told.items[0] - 1])
     assert found.text.startswith('{\n  "seq"')
 
 
@@ -137,14 +137,14 @@ def test_a_reader_that_leaves_ends_it_quietly(home: Constellation) -> None:
     assert (process.returncode, said) == (0, b"")
 
 
-def test_a_full_disk_is_told(home: Constellation) -> None:
+def test_a_full_disk_is_told(told: Told) -> None:
     """An archive that was cut short must not look whole."""
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             command("signal_tap", "show"),
             stdout=full,
             stderr=subprocess.PIPE,
-            env=environment(home.home),
+            env=environment(told.home),
             cwd=ROOT,
             check=False,
         )
@@ -165,6 +165,6 @@ def test_secrets_are_masked_in_every_output(home: Constellation) -> None:
         ("emit", "Q_KEY_ADDED", "token=hunter2", "who=me", "--dry-run", "-o", "json"),
         ("emit", "Q_KEY_ADDED", "token=hunter2", "who:=7"),
     ):
-        found = run("signal_tap", home.home, *arguments)
+        found = tap(home.home, *arguments)
         assert "hunter2" not in found.text + found.err
         assert found.code == 2 or "***" in found.text

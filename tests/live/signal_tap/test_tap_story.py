@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import orjson
+import re
 
-from tests.live.signal_tap.conftest import emit, link
-from tests.support.commands import run
+import orjson
+import pytest
+
+from signals.emitter import person
+from signals.errors import SchemaError
+from tests.live.signal_tap.conftest import Told, emit, link
+from tests.support.commands import run_on_terminal, tap
 from tests.support.constellation import Constellation
 
 
@@ -21,16 +26,16 @@ def story(home: Constellation) -> tuple[int, int]:
 def test_a_story_is_drawn_from_any_of_its_signals(home: Constellation) -> None:
     """Why did it do that? Who did it, how long it took, and what came of it."""
     good, bad = story(home)
-    whole = run("signal_tap", home.home, "trace", str(good))
+    whole = tap(home.home, "trace", str(good))
     assert whole.code == 0
     assert f"▶ Q_ITEM_START  #{good} person@" in whole.text
     done = home.signals("Q_ITEM_DONE")[0]
     assert f"└── Q_ITEM_DONE  #{done.seq} link  +" in whole.text
     for key in (done.id, done.id[:18], str(done.seq)):
-        found = run("signal_tap", home.home, "trace", key)
+        found = tap(home.home, "trace", key)
         assert f"▶ Q_ITEM_DONE  #{done.seq}" in found.text
     home.running[0].stop()
-    failed = run("signal_tap", home.home, "trace", str(bad), "--color", "always")
+    failed = tap(home.home, "trace", str(bad), "--color", "always")
     assert "dead letter 1: rejected at link" in failed.text
     assert "\x1b[31mdead letter" in failed.text
     assert "\\x1b[2J" in failed.text
@@ -40,7 +45,7 @@ def test_a_story_is_drawn_from_any_of_its_signals(home: Constellation) -> None:
 def test_a_story_as_json(home: Constellation) -> None:
     """Envelopes as journaled, then the dead letters."""
     _, bad = story(home)
-    found = run("signal_tap", home.home, "trace", str(bad), "-o", "json").objects
+    found = tap(home.home, "trace", str(bad), "-o", "json").objects
     assert [each.get("signal") for each in found[:-1]] == ["Q_ITEM_START", "Q_DEAD_LETTER_ADDED"]
     assert found[-1]["dead_letter_id"] == 1
 
@@ -49,28 +54,28 @@ def test_what_is_not_one_story_is_told(home: Constellation) -> None:
     """A beginning that fits several stories lists them."""
     seqs = emit(home, "a", "b")
     prefix = home.signals("Q_ITEM_START")[0].id[:8]
-    several = run("signal_tap", home.home, "trace", prefix)
+    several = tap(home.home, "trace", prefix)
     assert several.code == 2
     assert f"{seqs[1]}  Q_ITEM_START" in several.err
-    assert run("signal_tap", home.home, "trace", "99999").code == 1
-    assert run("signal_tap", home.home, "trace", "0" * 32).code == 1
-    odd = run("signal_tap", home.home, "trace", "xyz")
+    assert tap(home.home, "trace", "99999").code == 1
+    assert tap(home.home, "trace", "0" * 32).code == 1
+    odd = tap(home.home, "trace", "xyz")
     assert (odd.code, "is no id" in odd.err) == (2, True)
 
 
 def test_consumers_with_the_bus_up_and_down(home: Constellation) -> None:
     """Who is behind is asked most when something is down."""
     emit(home, "a", "b")
-    up = run("signal_tap", home.home, "consumers", "-o", "json")
+    up = tap(home.home, "consumers", "-o", "json")
     mine = next(each for each in up.objects if each["consumer"] == "link")
     assert (mine["lag"], mine["attached"], up.err) == (2, False, "")
-    assert "link" in run("signal_tap", home.home, "consumers").text
+    assert "link" in tap(home.home, "consumers").text
     home.running[0].stop()
-    down = run("signal_tap", home.home, "consumers", "-o", "json")
+    down = tap(home.home, "consumers", "-o", "json")
     mine = next(each for each in down.objects if each["consumer"] == "link")
     assert (down.code, mine["lag"], mine["behind"] >= 2) == (0, None, True)
     assert "journal" in down.err
-    assert "≤" in run("signal_tap", home.home, "consumers").text
+    assert "≤" in tap(home.home, "consumers").text
 
 
 def test_dead_letters_are_listed_shown_replayed_and_dropped(home: Constellation) -> None:
@@ -80,7 +85,7 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(home: Constellation)
     home.wait_for("Q_DEAD_LETTER_ADDED", 2)
 
     def dead(*arguments: str):
-        return run("signal_tap", home.home, "dead", *arguments)
+        return tap(home.home, "dead", *arguments)
 
     assert [each["dead_letter_id"] for each in dead("list", "-o", "json").objects] == [1, 2]
     listed = dead("list", "Q_ITEM_*", "--reason", "rejected")
@@ -105,3 +110,39 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(home: Constellation)
     home.running[0].stop()
     assert dead("list", "--all").code == 0
     assert dead("replay", "1").code == 3
+
+
+def test_a_story_as_a_graph_for_other_programs(told: Told) -> None:
+    """Mermaid and Graphviz show the same nodes; what a fact says cannot end a label."""
+    bad = told.items[-1]
+    mermaid = tap(told.home, "trace", "--mermaid", str(bad))
+    assert mermaid.lines[0] == "flowchart TD"
+    assert f'n1["Q_ITEM_START<br/>#35;{bad} {person()}"]' in mermaid.text
+    assert "dead letter 1: rejected at link<br/>the pad is bad: bad #92;x1b#91;31m#60;b#62;" in mermaid.text
+    assert any(line.startswith("  n1 -->") and line.endswith(" n2") for line in mermaid.lines)
+    dot = tap(told.home, "trace", "--dot", str(bad))
+    assert dot.lines[0] == "digraph story {"
+    assert dot.lines[-1] == "}"
+    assert "color=red, fontcolor=red];" in dot.text
+    assert "bad \\\\x1b[31m" in dot.text
+    assert tap(told.home, "trace", "--dot", "-o", "json", str(bad)).code == 2
+
+
+def test_a_refused_emit_stands_in_its_story(told: Told) -> None:
+    """A loop that was ended, or facts that did not fit, are part of why nothing more came."""
+    root = told.constellation.signals("Q_ITEM_START")[0]
+    with told.constellation.emitter() as emitter:
+        wrong = emitter.signal("Q_ITEM_DONE", {"n": "x"}, causation_id=root.id)
+        with pytest.raises(SchemaError):
+            emitter.emit(wrong)
+    text = tap(told.home, "trace", root.id).text
+    assert "dead letter 2: schema at uid" in text
+    assert "Q_ITEM_DONE was refused" in text
+
+
+def test_the_same_story_on_a_terminal(told: Told) -> None:
+    """Colours apart, the tree is the one a script gets."""
+    shown = run_on_terminal("signal_tap", told.home, "trace", str(told.items[-1]), columns=200)
+    assert "\x1b[31mdead letter 1" in shown.text
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.text.replace("\r\n", "\n"))
+    assert plain == tap(told.home, "trace", str(told.items[-1])).text

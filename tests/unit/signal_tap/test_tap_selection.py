@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from signals.errors import UsageError
 from tools.signal_tap.assignments import facts_in, facts_of
-from tools.signal_tap.selection import Selection, Start, names_of, since_s, start_of
+from tools.signal_tap.selection import Selection, Start, names_of, start_of
 
 NOW = 1_800_000_000.0
-
-
-@pytest.mark.parametrize(
-    ("text", "ago"),
-    [("-15min", 900), ("-2h", 7200), ("-1d", 86400), ("-90s", 90), ("-1w", 604800), ("-1.5 hours", 5400)],
-)
-def test_times_may_be_told_backwards(text: str, ago: float) -> None:
-    """`-S -15min` is what people type most."""
-    assert since_s(text, NOW) == NOW - ago
-
-
-def test_times_may_be_rfc_3339_or_local() -> None:
-    """A time copied from a log must work as it is."""
-    assert since_s("2026-03-01T08:00:00Z", NOW) == datetime(2026, 3, 1, 8, tzinfo=UTC).timestamp()
-    local = datetime(2026, 3, 1, 8).astimezone().timestamp()
-    assert since_s("2026-03-01 08:00", NOW) == local
-
-
-@pytest.mark.parametrize("text", ["yesterday", "-5", "-5 fortnights", "", "2026-13-01"])
-def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
-    """A silently misread time would show the wrong hour."""
-    with pytest.raises(UsageError, match="-15min"):
-        since_s(text, NOW)
 
 
 def test_starts() -> None:

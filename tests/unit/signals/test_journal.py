@@ -137,3 +137,22 @@ def test_what_cannot_be_read_is_told(tmp_path, path):
     Store(path).close()
     with Journal(path) as journal, pytest.raises(LigandError, match="neither"):
         journal.get("nonsense")
+
+
+def test_gaps_counts_and_the_latest_of_a_name(path):
+    """What a tap says of gaps and rates rests on these."""
+    store = Store(path)
+    journaled(store, 10)
+    store.commit()
+    store.close()
+    with Journal(path) as journal:
+        head = journal.head()
+        assert list(journal.gaps()) == []
+        assert sum(journal.counts(name) for name in NAMES) == head
+        assert journal.counts(NAMES[0], head) == 0
+        latest = journal.latest(NAMES[1])
+        assert latest is not None
+        assert orjson.loads(latest)["signal"] == NAMES[1]
+        assert journal.latest("Q_NOT_THERE") is None
+        assert journal.dead_number(1) is None
+        assert list(journal.dead_refused(0)) == []

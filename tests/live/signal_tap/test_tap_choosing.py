@@ -1,0 +1,162 @@
+"""Every option that chooses, and every way to end, with its exit code."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.live.signal_tap.conftest import Told, emit
+from tests.support.commands import started, tap
+from tests.support.constellation import Constellation
+
+ITEM = "Q_ITEM_START"
+
+
+def test_each_option_narrows_as_its_help_says(told: Told) -> None:
+    """Looking for one thing among many is what the tool is for."""
+    one, two, three, bad = told.items
+    assert told.numbers("show", ITEM) == told.items
+    assert told.numbers("show", "Q_ITEM_*", "-x", "*_DONE") == told.items
+    assert told.numbers("show", ITEM, "-g", "two") == [two]  # without capitals their case does not matter
+    assert told.numbers("show", ITEM, "-g", '"pad":"T') == [two]
+    assert told.numbers("show", ITEM, "--where", "facts.n>=2") == [three, bad]
+    assert told.numbers("show", ITEM, "--where", "facts.n!=2", "--where", "facts.n>0") == [two, bad]
+    assert told.numbers("show", ITEM, "--where", "facts.pad=one") == [one]
+    assert told.numbers("show", ITEM, "--where", "facts.pad~^T") == [two]
+    assert told.numbers("show", "--where", "hops<1", "--source", "person@*", "-x", "Q_KEY_*") == told.items
+    assert len(told.numbers("show", "--correlation", str(two))) == 2
+    assert told.numbers("show", ITEM, "-c", "2", "--from", "first") == [one, two]
+    assert told.numbers("follow", "-T", ITEM) == told.items
+    assert told.numbers("follow", "-T", ITEM, "-n", "2") == [three, bad]
+    assert told.numbers("-T", ITEM, "--from", str(three)) == [three, bad]
+
+
+def test_times_begin_and_end_it(told: Told) -> None:
+    """`-S` and `-U` together show a span of time, to the signal."""
+    signals = told.constellation.signals(ITEM)
+    second = str(signals[1].received_at)
+    assert told.numbers("show", ITEM, "-S", second) == [s.seq for s in signals if str(s.received_at) >= second]
+    until = told.numbers("show", ITEM, "-S", "yesterday", "-U", second)
+    assert until == [s.seq for s in signals if str(s.received_at) <= second]
+    assert told.numbers("show", ITEM, "-U", str(signals[-1].received_at), "-S", "-5min") == told.items
+    assert told.numbers("follow", "-T", ITEM, "-S", "today", "-U", "now") == told.items
+    assert tap(told.home, "show", "-U", "-1h").code == 1
+    assert tap(told.home, "show", "-S", "now", "-U", "-1h").code == 2
+
+
+def test_secrets_cannot_be_searched_for(told: Told) -> None:
+    """Who may not read a token could otherwise guess it letter by letter."""
+    for arguments in (
+        ("-g", "hunter"),
+        ("--where", "facts.token=hunter2"),
+        ("--where", "facts.token~^h"),
+        ("--where", "facts.token>a"),
+    ):
+        assert tap(told.home, "show", "Q_KEY_ADDED", *arguments).code == 1
+    assert told.numbers("show", "Q_KEY_ADDED", "--where", "facts.who=me") == [told.secret]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--where", "facts.n"), "is no condition"),
+        (("--where", "priority=high"), "facts.priority"),
+        (("--where", "facts.pad~["), "no regular expression"),
+        (("-g", "("), "no regular expression"),
+        (("-x", "lower"), "neither a verb nor"),
+        (("-U", "soon"), "is no time"),
+        (("--fields", "pad"), "facts.pad"),
+        (("--fields", ","), "--fields takes"),
+        (("-t", "delta", "-o", "json"), "short lines"),
+        (("-c", "0"), "Invalid value"),
+        (("--cursor-file", "/"), "Invalid value"),
+    ],
+)
+def test_what_is_mistyped_is_exit_code_2(told: Told, arguments: tuple[str, ...], says: str) -> None:
+    """Guessing at a filter would show the wrong signals as if they were all."""
+    found = tap(told.home, "show", *arguments)
+    assert (found.code, found.out) == (2, b"")
+    assert says in found.err
+
+
+def test_count_and_idle_end_what_follows(told: Told) -> None:
+    """A script waits for one signal, or gives up after a time: exit codes 0 and 27."""
+    found = tap(told.home, ITEM, "-c", "1", "-o", "json")
+    assert (found.code, len(found.objects)) == (0, 1)
+    began = time.monotonic()
+    idle = tap(told.home, "Q_NEVER_SEEN", "-W", "0.2s")
+    assert (idle.code, idle.out) == (27, b"")
+    assert time.monotonic() - began < 20
+    assert tap(told.home, "follow", "-W", "5", "-T").code == 2
+    assert tap(told.home, "follow", "-W", "never").code == 2
+    assert tap(told.home, "follow", "--live", "-T").code == 2
+
+
+def test_until_ends_what_follows(told: Told) -> None:
+    """`-U +1s` follows for a second; what came by then is all that is shown."""
+    at = datetime.fromtimestamp(time.time() + 0.5, UTC).isoformat()
+    assert tap(told.home, "Q_ITEM_DONE", "-n", "2", "-U", at).code == 0
+    assert tap(told.home, "Q_NEVER_SEEN", "-U", at).code == 1
+
+
+def test_at_the_end_without_a_match_is_exit_code_1(told: Told) -> None:
+    """`-T` is how a script asks whether something happened."""
+    assert tap(told.home, "-T", "Q_NEVER_SEEN").code == 1
+    assert tap(told.home, "-T", "Q_NEVER_SEEN", "-q").err == ""
+
+
+def test_a_cursor_file_goes_on_where_the_last_run_ended(home: Constellation, tmp_path: Path) -> None:
+    """A job that runs now and then sees each signal once, with the bus up or down."""
+    cursor = tmp_path / "cursor"
+
+    def new(verb: str = "follow") -> list[str]:
+        end = ("-T",) if verb == "follow" else ()
+        found = tap(home.home, verb, *end, ITEM, "--cursor-file", str(cursor), "-o", "cat", "--fields", "facts.pad")
+        assert found.code == (0 if found.out else 1)
+        return found.lines
+
+    emit(home, "a", "b")
+    assert new() == ["a", "b"]
+    assert new() == []
+    emit(home, "c")
+    limited = tap(home.home, "-T", ITEM, "--cursor-file", str(cursor), "-c", "1", "-o", "cat")
+    assert limited.objects[0]["pad"] == "c"
+    emit(home, "d", "e")
+    assert new("show") == ["d", "e"]
+    home.running[0].stop()
+    assert new() == []
+    cursor.write_text("3 01935b0e-6a70-7cc3-98c4-dc0c0c07398f\n")
+    foreign = tap(home.home, "-T", "--cursor-file", str(cursor))
+    assert (foreign.code, "another journal" in foreign.err) == (2, True)
+    cursor.write_text("what is this\n")
+    assert tap(home.home, "show", "--cursor-file", str(cursor)).code == 2
+    assert tap(home.home, "follow").code == 3
+
+
+def test_what_was_missed_is_told_and_strict_ends_it(home: Constellation, tmp_path: Path) -> None:
+    """An archive with a hole must not look whole: exit code 4."""
+    emit(home, *"abcdefgh")
+    cursor = tmp_path / "cursor"
+    assert tap(home.home, "-T", "-c", "2", "--cursor-file", str(cursor)).code == 0
+    home.running[0].stop()
+    prune(home, upto=5)
+    home.bus()
+    arguments = ("--cursor-file", str(cursor), "-c", "1", "-o", "json")
+    strict = tap(home.home, *arguments, "--strict")
+    assert (strict.code, strict.out) == (4, b"")
+    assert "3 signals were past their retention" in strict.err
+    with started("signal_tap", home.home, *arguments[:2], "-c", "1", "-o", "json", "-q") as process:
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, b'"seq":6' in out, err) == (0, True, b"")
+
+
+def prune(home: Constellation, upto: int) -> None:
+    """Retention, as the bus does it, of a bus that does not run."""
+    import apsw  # noqa: PLC0415 - what no other test does
+
+    db = apsw.Connection(str(home.paths.journal))
+    db.execute("DELETE FROM signal WHERE seq <= ?", (upto,))
+    db.close()

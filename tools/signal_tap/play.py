@@ -1,0 +1,181 @@
+"""`signal-tap play`: hear a recording again."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from signals.emitter import Emitter, person
+from signals.envelope import Signal, encode, rfc3339
+from signals.errors import BusUnreachableError, ConflictError, LigandError, UsageError
+from signals.ids import uuid7
+from signals.journal import Journal
+from tools.cli import NOTHING, OK, home_option, need_bus, told
+from tools.signal_tap import options, scratch
+from tools.signal_tap.choosing import Chosen, chosen
+from tools.signal_tap.leaving import in_order
+from tools.signal_tap.options import Choice, Ending, Look
+from tools.signal_tap.output import View
+from tools.signal_tap.playing import Anew, Envelope, Replica, batches, moment
+from tools.signal_tap.recordings import envelopes
+
+AT_ONCE = 200
+
+
+@click.command()
+@click.argument("file", metavar="FILE")
+@options.choosing
+@options.limited
+@click.option("--to", "kept", type=click.Path(path_type=Path, file_okay=False), help="Keep the scratch home here.")
+@click.option("--live", is_flag=True, help="To the running bus: intents, advisories and sensors only, as yourself.")
+@click.option("-r", "--rate", type=click.FloatRange(0, min_open=True), help="So many a second; else all at once.")
+@click.option("--original", is_flag=True, help="With the pauses between them as recorded.")
+@click.option("--dry-run", is_flag=True, help="Show what would be played, and play nothing.")
+@options.showing()
+@home_option
+@told
+def play(
+    choice: Choice,
+    ending: Ending,
+    look: Look,
+    *,
+    file: str,
+    kept: Path | None,
+    live: bool,
+    rate: float | None,
+    original: bool,
+    dry_run: bool,
+    home: Path | None,
+) -> int:
+    """Play a recording to a scratch bus.
+
+    FILE is what `record` wrote; - is standard input. What the bus journals is shown. The scratch bus has a
+    temporary home of its own, with your contracts and no daemons: the same ids, causes, facts and times, said
+    by person@SOURCE. With --to the home is kept, to look around in:
+
+    \b
+      signal-tap play FILE --to /tmp/again
+      signal-tap trace 12 --home /tmp/again
+
+    With --live nothing but intents, advisories and sensors is played, under new ids, as you, tainted `recording`.
+    Exit code 1: nothing was played, or the bus refused some.
+    """
+    if rate and original:
+        raise click.UsageError("--rate and --original are two ways of timing; choose one.")
+    if live and kept:
+        raise click.UsageError("--live plays to the running bus; --to keeps a scratch one.")
+    view = View.of(home, look)
+    found = chosen(choice, view.paint.masker)
+    if found.start.back is not None:
+        raise UsageError("A recording is read from its beginning: --from takes a sequence number here, not -N.")
+    player = _Player(view, rate, original)
+    made = _maker(view, live)
+    view.head()
+    played = islice(made.signals(_recorded(file, found)), ending.limit)
+    if dry_run:
+        for batch in batches(played, AT_ONCE):
+            view.signals(encode(signal) for _, signal in batch)
+            player.played += len(batch)
+    elif live:
+        need_bus(view.paths)
+        with Journal(view.paths.journal) as journal:
+            player.play(Emitter(view.paths.bus_socket), journal, played)
+    else:
+        with in_order(), scratch.home(kept) as paths:
+            scratch.prepare(paths, view.paths)
+            with scratch.bus(paths), Journal(paths.journal) as journal:
+                player.play(Emitter(paths.bus_socket, timeout_s=30.0), journal, played)
+    _sum_up(view, player, made, kept, dry_run=dry_run)
+    return OK if player.played and not player.refused else NOTHING
+
+
+def _maker(view: View, live: bool) -> Replica | Anew:
+    if not live:
+        return Replica(view.paint.catalogue)
+    host = socket.gethostname() or "localhost"
+    return Anew(view.paint.catalogue, person(), host, lambda: rfc3339(time.time()), uuid7)
+
+
+def _recorded(file: str, found: Chosen) -> Iterator[Envelope]:
+    for _, envelope in envelopes(file):
+        seq, at = envelope.get("seq"), moment(envelope)
+        if found.start.seq is not None and isinstance(seq, int) and seq < found.start.seq:
+            continue
+        if found.start.since_us is not None and at is not None and at * 1e6 < found.start.since_us:
+            continue
+        if found.until_us is not None and at is not None and at * 1e6 > found.until_us:
+            continue
+        if found.selection.takes(envelope):
+            yield envelope
+
+
+def _sum_up(view: View, player: _Player, made: Replica | Anew, kept: Path | None, *, dry_run: bool) -> None:
+    view.notice(f"{player.played:,} signals {'would be ' if dry_run else ''}played")
+    if made.skipped:
+        view.notice(
+            f"{made.skipped:,} left out: only intents, advisories and sensors without masked secrets are played live"
+        )
+    if made.adrift:
+        view.notice(f"{made.adrift:,} begin stories of their own: what caused them is not in the recording")
+    if player.refused:
+        view.notice(f"{player.refused:,} refused by the bus")
+    if kept and not dry_run:
+        view.notice(f"The scratch home is kept: signal-tap show --from first --home {kept}")
+
+
+class _Player:
+    """Emits at the times that were asked for, and shows what came of it."""
+
+    def __init__(self, view: View, rate: float | None, original: bool) -> None:
+        self._view = view
+        self._rate = rate
+        self._original = original
+        self._began = time.monotonic()
+        self._first: float | None = None
+        self.played = 0
+        self.refused = 0
+
+    def play(self, emitter: Emitter, journal: Journal, played: Iterator[tuple[Envelope, Signal]]) -> None:
+        """Play it all. What the bus refuses is told and passed over. Raises `BusUnreachableError`."""
+        self._began = time.monotonic()
+        with contextlib.closing(emitter):
+            for batch in batches(played, 1 if self._rate or self._original else AT_ONCE):
+                self._await(batch[0][0])
+                self._emit(emitter, journal, [signal for _, signal in batch])
+
+    def _await(self, envelope: Envelope) -> None:
+        due = self._began
+        if self._rate:
+            due += (self.played + self.refused) / self._rate
+        elif self._original and (at := moment(envelope)) is not None:
+            self._first = at if self._first is None else self._first
+            due += at - self._first
+        time.sleep(max(0.0, due - time.monotonic()))
+
+    def _emit(self, emitter: Emitter, journal: Journal, signals: list[Signal]) -> None:
+        try:
+            seqs = emitter.emit(*signals)
+        except BusUnreachableError:
+            raise
+        except LigandError as error:
+            self._refused(emitter, journal, signals, error)
+            return
+        self.played += len(signals)
+        for signal, seq in zip(signals, seqs, strict=True):
+            self._view.signals(journal.get(seq) if seq else [encode(signal)])  # what is live is not kept
+
+    def _refused(self, emitter: Emitter, journal: Journal, signals: list[Signal], error: LigandError) -> None:
+        """A batch goes whole or not at all: find out which of it."""
+        if len(signals) > 1:
+            for signal in signals:
+                self._emit(emitter, journal, [signal])
+            return
+        self.refused += 1
+        what = "is in the recording twice" if isinstance(error, ConflictError) else error.message
+        self._view.notice(f"{signals[0].signal} {signals[0].id}: {what}")

@@ -1,0 +1,128 @@
+"""Recordings: envelopes as the journal has them, one JSON object a line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import orjson
+
+from signals.envelope import load
+from signals.errors import LigandError, MalformedError, UsageError
+
+STANDARD = "-"
+LONGEST = 1 << 20
+Envelope = dict[str, Any]
+
+
+@contextlib.contextmanager
+def opened(file: str) -> Iterator[BinaryIO]:
+    """A file to read; `-` is standard input. Raises `UsageError`."""
+    if file == STANDARD:
+        yield sys.stdin.buffer
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            stream = stack.enter_context(Path(file).open("rb"))
+        except OSError as error:
+            raise UsageError(f"Cannot read {file}: {error.strerror}.") from error
+        yield stream
+
+
+def lines(file: str) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that are not empty, with their numbers. Raises `UsageError`."""
+    with opened(file) as stream:
+        number = 0
+        while line := stream.readline(LONGEST):
+            number += 1
+            if not line.endswith(b"\n") and len(line) == LONGEST:
+                raise UsageError(f"{file}, line {number}: longer than {LONGEST:,} bytes; this is no recording.")
+            if line.strip():
+                yield number, line.strip()
+
+
+def envelopes(file: str) -> Iterator[tuple[int, Envelope]]:
+    """The envelopes of a recording, with their lines. Raises `UsageError`."""
+    for number, line in lines(file):
+        try:
+            found = load(line, LONGEST)
+        except MalformedError as error:
+            raise UsageError(f"{file}, line {number}: {error.message}") from error
+        if not isinstance(found.get("signal"), str) or not isinstance(found.get("facts"), dict):
+            raise UsageError(f"{file}, line {number}: this is no envelope; a recording has one in each line.")
+        yield number, found
+
+
+class RecordingError(LigandError):
+    """The recording cannot be written."""
+
+
+class Recording:
+    """A file that is written to; whole lines, on disk at the end."""
+
+    def __init__(self, path: Path, *, append: bool = False) -> None:
+        """Make `path`, which must not exist unless it is appended to. Raises `UsageError`."""
+        self.path = path
+        try:
+            self._file = path.open("ab" if append else "xb", buffering=0)
+        except FileExistsError as error:
+            raise UsageError(f"{path} exists. Choose another name, or go on with it: --append.") from error
+        except OSError as error:
+            raise UsageError(f"Cannot write {path}: {error.strerror}.") from error
+        self.count = 0
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        with self._file:
+            if error is None or isinstance(error, KeyboardInterrupt):
+                with self._told():
+                    _sync(self._file.fileno())
+
+    def write(self, raws: Iterable[bytes]) -> None:
+        """Add envelopes. Raises `RecordingError`."""
+        held = list(raws)
+        left = memoryview(b"".join(raw + b"\n" for raw in held))
+        with self._told():
+            while left:
+                left = left[self._file.write(left) :]
+        self.count += len(held)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RecordingError(f"Cannot write {self.path}: {error.strerror}.") from error
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a pipe or a device has nothing to sync
+            raise
+
+
+def last_seq(path: Path) -> int | None:
+    """The highest `seq` of a recording, from its last lines; cuts a torn last line off. Raises `UsageError`."""
+    found: int | None = None
+    whole = 0
+    with opened(str(path)) as stream:
+        while (line := stream.readline(LONGEST)).endswith(b"\n"):
+            whole += len(line)
+            try:
+                seq = orjson.loads(line).get("seq")
+            except (ValueError, AttributeError) as error:
+                raise UsageError(f"{path} is no recording: {error}.") from error
+            found = seq if isinstance(seq, int) else found
+    if whole != path.stat().st_size:
+        os.truncate(path, whole)
+    return found
