@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from services.intent_router.folder import Claim, Folder, as_claim, write_whole
+from services.intent_router.folder import Claim, Folder, State, as_claim, write_whole
 from services.intent_router.logic import root_key
 from signals.ids import is_id
 
 STORIES = ".stories"
+AS_READ = ".as-read"
+CHANGED = "The file was changed after it was read; this answers what stood in it then. Drop it again to ask the rest."
 SUFFIX = ".answer.json"
 ENDINGS = {
     "FAILED": "failed",
@@ -43,7 +47,8 @@ class Ending(Protocol):
 
 
 class Answers:
-    """Knows which story belongs to which file: `done/.stories/<root id>` is a link to the file.
+    """Knows which story belongs to which file: `done/.stories/<root id>` is a link to the file, and
+    `<root id>.as-read` one whose target says the size and the time of change that the file had when it was read.
 
     `root_id` gives the id of the signal that the router emits under a key.
     """
@@ -53,19 +58,30 @@ class Answers:
         self.stories = folder.done / STORIES
         self._root_id = root_id
 
-    def open(self, claim: Claim) -> None:
-        """Note whose story it will be, before it begins; noting it again changes nothing."""
-        try:
-            self._link(claim).symlink_to(f"../{claim.name}")
-        except FileExistsError:
-            return
-        except FileNotFoundError:
-            self.stories.mkdir(parents=True, exist_ok=True)
-            self.open(claim)
+    def open(self, claim: Claim, read: State) -> None:
+        """Note whose story it will be and what was read, before it begins; noting it again changes nothing."""
+        self.stories.mkdir(parents=True, exist_ok=True)
+        link = self._link(claim)
+        _note(_as_read(link), f"{read.size}.{read.mtime_ns}")
+        _note(link, f"../{claim.name}")
 
     def forget(self, claim: Claim) -> None:
         """Take the note back: the claim was refused."""
-        self._link(claim).unlink(missing_ok=True)
+        for link in (self._link(claim), _as_read(self._link(claim))):
+            link.unlink(missing_ok=True)
+
+    def read_of(self, claim: Claim) -> State | None:
+        """The file's state when it was first read; None when no note of it is left."""
+        try:
+            size, _, mtime_ns = os.readlink(_as_read(self._link(claim))).partition(".")
+        except FileNotFoundError:
+            return None
+        return State(int(size), int(mtime_ns))
+
+    def is_changed(self, claim: Claim) -> bool:
+        """Whether somebody wrote to the file after it was read; False when that cannot be told any more."""
+        read, now = self.read_of(claim), self.folder.state(claim)
+        return read is not None and now is not None and read != now
 
     def claim_of(self, story: str | None) -> Claim | None:
         """The claim whose story this is; None for a story that no file began."""
@@ -92,7 +108,10 @@ class Answers:
         if not any(entry["ends"] for entry in entries):
             return None
         target = self.folder.done / f"{claim.name}{SUFFIX}"
-        write_whole(target, _text(answer(claim, str(signal.correlation_id), entries)))
+        told = answer(claim, str(signal.correlation_id), entries)
+        if self.is_changed(claim):
+            told["warning"] = CHANGED
+        write_whole(target, _text(told))
         return target
 
     def prune(self, before_s: float) -> int:
@@ -150,6 +169,15 @@ def outcome(signal: str) -> str:
 def summary(facts: Mapping[str, Any]) -> str:
     """The most telling text among the facts."""
     return next((str(facts[key]) for key in SUMMARISED if facts.get(key)), "")
+
+
+def _as_read(link: Path) -> Path:
+    return link.with_name(link.name + AS_READ)
+
+
+def _note(link: Path, target: str) -> None:
+    with suppress(FileExistsError):
+        link.symlink_to(target)
 
 
 def _read(notes: Path) -> list[dict[str, Any]]:

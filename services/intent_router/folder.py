@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,19 @@ class Claim:
     def file(self) -> str:
         """The dropped name as text; bytes that are not UTF-8 are shown as escapes."""
         return shown(self.name.partition(".")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """By what a change is noticed: the size in bytes and the time of the last change."""
+
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> State:
+        """The state that a stat tells."""
+        return cls(found.st_size, found.st_mtime_ns)
 
 
 def shown(name: str) -> str:
@@ -133,8 +147,8 @@ class Folder:
         for path in (self.working, self.root):
             _sync(path)
 
-    def read(self, claim: Claim, limit: int) -> bytes:
-        """The bytes of a claimed file, at most `limit`.
+    def read(self, claim: Claim, limit: int) -> tuple[bytes, State]:
+        """The bytes of a claimed file, at most `limit`, and its state as they were read.
 
         Raises `IntentRefused` (not a regular file, unreadable, too large), `StillWrittenError`, and
         `FileNotFoundError` when somebody took the file away.
@@ -150,11 +164,18 @@ class Folder:
             ) from error
         except BlockingIOError as error:
             raise StillWrittenError(file=claim.file) from error
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        if State.of(before) != State.of(after):
             raise StillWrittenError(file=claim.file)
         if after.st_size > limit:
             raise too_large(after.st_size, limit)
-        return raw
+        return raw, State.of(after)
+
+    def state(self, claim: Claim) -> State | None:
+        """The state of a claim's file, in `done/` or still in `working/`; None when it is gone."""
+        for folder in (self.done, self.working):
+            with suppress(FileNotFoundError):
+                return State.of((folder / claim.name).lstat())
+        return None
 
     def finish(self, claim: Claim) -> Path:
         """Move a claimed file to `done/`; raises `FileNotFoundError` when somebody took it away."""
@@ -204,8 +225,13 @@ class Folder:
         stem, dot, ending = raw.rpartition(b".")
         if not dot or len(ending) > 16:
             stem, dot, ending = raw, b"", b""
-        kept = stem[: room - len(dot + ending)].decode("utf-8", "ignore").encode()
-        return os.fsdecode(kept + dot + ending)
+        return _cut(stem, room - len(dot + ending)) + os.fsdecode(dot + ending)
+
+
+def _cut(stem: bytes, room: int) -> str:
+    """The start of a name in at most `room` bytes of UTF-8; bytes that are not UTF-8 become escapes."""
+    readable = stem.decode("utf-8", "backslashreplace").encode()
+    return readable[:room].decode("utf-8", "ignore")
 
 
 def rename_new(source: Path, target: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.intent_router.answers import Answers
+from services.intent_router.answers import CHANGED, Answers
 from services.intent_router.arrivals import Arrivals, Item
 from services.intent_router.folder import Claim, Folder, StillWrittenError, shown
 from services.intent_router.intent import Limits
@@ -162,10 +162,10 @@ class Work:
 
     def _decide(self, claim: Claim) -> Prepared | None:
         try:
-            raw = self.folder.read(claim, self.limits.file_bytes)
+            raw, state = self.folder.read(claim, self.limits.file_bytes)
             intent = parse(raw, claim.file, claim.claim_id, self.limits)
             signals = plan(intent, self.routes)
-            self.answers.open(claim)
+            self.answers.open(claim, state)
         except IntentRefused as refusal:
             return Prepared(claim, refusal=refusal)
         except StillWrittenError:
@@ -201,6 +201,8 @@ class Work:
             await self._refuse(claim, _by_contract(error))
             return
         self.folder.finish(claim)
+        if self.answers.is_changed(claim):
+            self._log.warning("changed_after_read", file=claim.file, intent_id=claim.claim_id, hint=CHANGED)
         self.counts.routed += 1
         self._log.debug("routed", file=claim.file, intent_id=claim.claim_id, to=[out.signal for out in signals[1:]])
 

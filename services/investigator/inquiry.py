@@ -16,6 +16,8 @@ from services.investigator.roots import Found, Missing, Places, locate
 from services.investigator.source import Tree, read_tree
 from services.investigator.survey import Limits, SourceFile, Survey, survey
 
+EXISTS = ("too_large", "unreadable", "no_source")  # reasons that tell more than that another name is a phantom
+
 
 @dataclass(frozen=True, slots=True)
 class Investigator:
@@ -61,27 +63,48 @@ class Investigator:
                     return logic.complete(asked, report, identity, self.clock() - began)
                 found = report
             missing.append(found)
-        return logic.failed(asked, missing[0].reason, " ".join(one.detail for one in missing))
+        reasons = [one.reason for one in missing]
+        reason = next((one for one in reasons if one in EXISTS), reasons[0])
+        return logic.failed(asked, reason, " ".join(one.detail for one in missing))
 
     def _read(self, found: Found, deadline: float) -> Report | Missing:
         seen = survey(found, self.limits)
-        if not seen.files:
+        code = [file for file in seen.files if not file.is_test] or seen.files
+        if all(file.data is None for file in code):
             return _nothing(found, seen)
         tree = read_tree(found, seen.files, deadline, self.clock)
         return _report(found, seen, tree, look_beside(found))
 
 
 def _nothing(found: Found, seen: Survey) -> Missing:
-    if seen.unread:
+    """Why nothing was read of what is there: all of it unreadable, too large, links or compiled."""
+    large = [_problem(file) for file in seen.files if file.too_large]
+    unread = [*seen.unread, *(_problem(file) for file in seen.files if file.problem and not file.too_large)]
+    if unread:
         return Missing(
             "unreadable",
-            f"{found.path} cannot be read ({seen.unread[0]}). Grant it: ligand grant investigator {found.path} --read.",
+            f"No code of {found.path} can be read ({logic.some(unread)}). "
+            f"Grant it: ligand grant investigator {found.path} --read.",
         )
+    if large:
+        return Missing("too_large", f"No code of {found.path} was read ({logic.some(large)}). Raise max_file_bytes.")
+    if seen.links:
+        links = logic.some(seen.links)
+        return Missing("unreadable", f"{found.path} holds only links ({links}), which are not followed.")
+    if seen.compiled:
+        compiled = logic.some(seen.compiled)
+        return Missing("no_source", f"{found.path} holds only compiled extensions ({compiled}), no Python source.")
+    if seen.cut:
+        return Missing("too_large", f"No Python file was found in {found.path}: {seen.cut}. Name a module in it.")
     return Missing("phantom", f"{found.path} is a folder without any Python file of its own.")
 
 
+def _problem(file: SourceFile) -> str:
+    return f"{'/'.join(file.parts)}: {file.problem}"
+
+
 def _report(found: Found, seen: Survey, tree: Tree, beside: Beside) -> Report:
-    code = [file for file in seen.files if not file.is_test]
+    code = [file for file in seen.files if not file.is_test and file.data is not None] or seen.files
     top = _top_file(found, seen)
     return Report(
         name=found.name,
@@ -126,5 +149,6 @@ def _top_file(found: Found, seen: Survey) -> SourceFile | None:
 def _evidence(found: Found, files: list[SourceFile], tree: Tree) -> list[Evidence]:
     """The files that were read, those first whose names are cited."""
     cited = set(tree.modules.values()) | set(tree.broken)
-    read = [file for file in files if "/".join(file.parts) in cited]
+    read = [file for file in files if file.data is not None]
+    read = [file for file in read if "/".join(file.parts) in cited] or read
     return [Evidence("source", printable(found.place.path.joinpath(*file.parts)), file.sha256) for file in read]

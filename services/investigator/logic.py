@@ -278,13 +278,14 @@ def _wrongs(report: Report) -> list[str]:
     if len(report.broken) > MAX_BROKEN:
         told.append(f"Broken: {len(report.broken) - MAX_BROKEN} files more.")
     if report.links:
-        told.append(f"Links, not followed: {_some(report.links)}.")
+        told.append(f"Links, not followed: {some(report.links)}.")
     if report.unread:
-        told.append(f"Not readable: {_some(report.unread)}.")
+        told.append(f"Not readable: {some(report.unread)}.")
     return [*told, *([f"Cut short: {report.cut}."] if report.cut else [])]
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first few of a list, and how many more there are."""
     more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
     return ", ".join(names[:MAX_NAMED]) + more
 

@@ -12,6 +12,7 @@ import re
 import stat
 import sys
 import sysconfig
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ SOURCE_SUFFIXES = (".py", ".pyi")
 MAX_NAME = 256
 MAX_PATH = 4096
 MAX_QUOTED = 200
+MAX_LOOKED_AT = 20_000
+_SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PATH_LIKE = re.compile(r"[/\\~]|^\.|\.(py|pyi|so)$")
@@ -180,15 +183,35 @@ def _regular(base: Path) -> tuple[Kind, Path] | None:
 
 
 def _namespace(base: Path) -> tuple[Kind, Path] | None:
-    """A folder without `__init__.py`, if a Python file stands in it or in a folder right in it."""
-    try:
-        entries = sorted(base.iterdir())[:1000] if base.is_dir() else []
-    except OSError:
-        # A folder that may not be listed is told as unreadable once it is really read.
-        return "namespace", base
-    python = any(entry.suffix in SOURCE_SUFFIXES for entry in entries)
-    nested = any(_exists(entry / "__init__.py") for entry in entries if entry.name.isidentifier())
-    return ("namespace", base) if python or nested else None
+    """A folder without `__init__.py` that holds modules, at whatever depth an import can name them."""
+    queue, seen = deque([base] if base.is_dir() else []), 0
+    while queue:
+        try:
+            with os.scandir(queue.popleft()) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            # A folder that may not be listed is told as unreadable once it is really read.
+            return "namespace", base
+        seen += len(found)
+        if any(map(_is_code, found)) or seen > MAX_LOOKED_AT:
+            return "namespace", base
+        queue.extend(Path(entry) for entry in found if _is_inner_folder(entry))
+    return None
+
+
+def _is_code(entry: os.DirEntry[str]) -> bool:
+    if entry.is_symlink() and entry.name.isidentifier():
+        return _exists(Path(entry) / "__init__.py")
+    return entry.name.endswith((*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)) and not entry.is_dir(follow_symlinks=False)
+
+
+def _is_inner_folder(entry: os.DirEntry[str]) -> bool:
+    return is_code_folder(entry.name) and entry.is_dir(follow_symlinks=False)
+
+
+def is_code_folder(name: str) -> bool:
+    """Whether a folder of this name may be part of a package."""
+    return name.isidentifier() and name not in _SKIPPED
 
 
 def _accept(hit: tuple[Kind, Path], places: Places) -> Found | Missing:

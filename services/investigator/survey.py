@@ -9,11 +9,17 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from services.investigator.roots import SOURCE_SUFFIXES, Found, open_beneath, read_beneath
+from services.investigator.roots import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    Found,
+    is_code_folder,
+    open_beneath,
+    read_beneath,
+)
 
 MAX_ENTRIES = 20_000
 MAX_DEPTH = 24
-_SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
 _TEST_FOLDERS = frozenset({"test", "tests", "idle_test"})
 
 
@@ -36,6 +42,7 @@ class SourceFile:
     size: int
     is_test: bool = False
     problem: str | None = None
+    too_large: bool = False
 
     @property
     def lines(self) -> int:
@@ -56,6 +63,7 @@ class Survey:
     files: list[SourceFile] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
+    compiled: list[str] = field(default_factory=list)
     cut: str | None = None
 
 
@@ -102,17 +110,18 @@ def _walk(found: Found, result: Survey) -> Iterator[_Seen]:
             inner = parts[len(found.parts) :]
             if stat.S_ISLNK(mode):
                 result.links.append("/".join(inner))
-            elif stat.S_ISDIR(mode) and _is_code_folder(name):
+            elif stat.S_ISDIR(mode) and is_code_folder(name):
                 if len(inner) < MAX_DEPTH:
                     queue.append(parts)
-            elif stat.S_ISREG(mode) and name.endswith(SOURCE_SUFFIXES):
-                yield _Seen(parts, is_test(inner))
+            elif stat.S_ISREG(mode) and name.endswith(EXTENSION_SUFFIXES):
+                result.compiled.append("/".join(inner))
+            elif name.endswith(SOURCE_SUFFIXES) and not stat.S_ISDIR(mode):
+                if stat.S_ISREG(mode):
+                    yield _Seen(parts, is_test(inner))
+                else:
+                    result.unread.append(f"{'/'.join(inner)}: not a regular file")
     if queue:
         result.cut = f"more than {MAX_ENTRIES} directory entries"
-
-
-def _is_code_folder(name: str) -> bool:
-    return name.isidentifier() and name not in _SKIPPED
 
 
 def _listed(found: Found, folder: tuple[str, ...], result: Survey) -> list[tuple[str, int]]:
@@ -146,5 +155,5 @@ def _read_one(found: Found, one: _Seen, limits: Limits) -> SourceFile:
         return SourceFile(one.parts, None, 0, one.is_test, f"cannot be read: {error.strerror or error}")
     if len(data) > limits.max_file_bytes:
         problem = f"larger than {limits.max_file_bytes} bytes, not read"
-        return SourceFile(one.parts, None, len(data), one.is_test, problem)
+        return SourceFile(one.parts, None, len(data), one.is_test, problem, too_large=True)
     return SourceFile(one.parts, data, len(data), one.is_test)

@@ -40,7 +40,7 @@ def story_of(answers: Answers) -> tuple[Claim, str]:
     (answers.folder.root / "a.json").write_text("{}")
     claim = answers.folder.claim("a.json")
     assert claim is not None
-    answers.open(claim)
+    answers.open(claim, answers.folder.read(claim, 100)[1])
     return claim, root_id(root_key(claim.claim_id))
 
 
@@ -91,6 +91,25 @@ def test_a_redelivered_ending_is_written_once_and_a_second_one_is_added(answers:
     assert found["ended_by"] == "Q_INVESTIGATION_FAILED"
 
 
+@pytest.mark.parametrize("moved", [False, True])
+def test_an_answer_to_a_part_of_the_file_says_so(answers: Answers, moved: bool) -> None:
+    """The whole text would lie in done/ beside an answer to half of it, and nobody would notice."""
+    claim, story = story_of(answers)
+    path = answers.folder.finish(claim) if moved else answers.folder.working / claim.name
+    with path.open("a") as file:
+        file.write("the rest")
+    answers.record(Ended("Q_INTEGRATION_SKIPPED", story), ends=True)
+    assert "changed after it was read" in written(answers, claim)["warning"]
+
+
+def test_an_answer_to_the_whole_file_warns_of_nothing(answers: Answers) -> None:
+    """A warning that is always there is read by nobody."""
+    claim, story = story_of(answers)
+    answers.folder.finish(claim)
+    answers.record(Ended("Q_INTEGRATION_SKIPPED", story), ends=True)
+    assert "warning" not in written(answers, claim)
+
+
 def test_an_answer_lost_after_its_note_is_written_by_the_redelivery(answers: Answers) -> None:
     """A crash between the two writes would leave the question without an answer."""
     claim, story = story_of(answers)
@@ -123,11 +142,12 @@ def test_a_refused_claim_leaves_no_note(answers: Answers) -> None:
     claim, story = story_of(answers)
     answers.forget(claim)
     assert answers.claim_of(story) is None
+    assert list(answers.stories.iterdir()) == []
 
 
 def test_old_notes_are_pruned(answers: Answers) -> None:
     """The notes would outlive the files by years."""
     _, story = story_of(answers)
     assert answers.prune(0) == 0
-    assert answers.prune((answers.stories / story).lstat().st_mtime + 1) == 1
+    assert answers.prune((answers.stories / story).lstat().st_mtime + 1) == 2
     assert answers.claim_of(story) is None

@@ -185,10 +185,10 @@ def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     note = rig.answers.open
     failures = [OSError(28, "No space left on device")]
 
-    def full(claim: Any) -> None:
+    def full(claim: Any, read: Any) -> None:
         if failures:
             raise failures.pop()
-        note(claim)
+        note(claim, read)
 
     monkeypatch.setattr(rig.answers, "open", full)
 

@@ -194,6 +194,26 @@ def test_text_that_a_slow_program_still_writes(tmp_path: Path, before: bool) -> 
     assert rig.bus.questions() == ["marker"] * 3 + ["Which of my modules read the camera?"]
 
 
+def test_a_file_that_changes_while_it_is_handed_on_is_told(tmp_path: Path) -> None:
+    """What was written too late would be lost without a word."""
+    rig = by_hint(tmp_path)
+
+    def append(_: object) -> None:
+        (path,) = rig.folder.working.iterdir()
+        with path.open("a") as file:
+            file.write(" And why not?")
+
+    rig.bus.before = append
+
+    async def scenario() -> None:
+        async with rig.running():
+            (rig.root / "a.txt").write_text("Why?")
+            await rig.routed(1)
+
+    asyncio.run(scenario())
+    assert [line["file"] for line in rig.diary.all("changed_after_read")] == ["a.txt"]
+
+
 def test_an_empty_file_is_given_time_to_be_filled(tmp_path: Path) -> None:
     """`touch a.json`, then an editor: the empty file would be refused at once."""
     rig = by_hint(tmp_path)

@@ -69,6 +69,16 @@ def test_a_name_that_is_no_text_is_claimed_and_shown(folder: Folder) -> None:
     assert claimed(folder, name).file == "caf\\xe9\n.json"
 
 
+@pytest.mark.parametrize("ending", [b".json", b".txt", b""])
+def test_a_long_name_that_is_no_text_keeps_something_readable(folder: Folder, ending: bytes) -> None:
+    """The file would lie in done/ as `.json`, hidden and without a name."""
+    claim = claimed(folder, os.fsdecode(b"\xe9" * 200 + ending))
+    assert claim.file.startswith("\\xe9\\xe9")
+    assert claim.file.endswith(ending.decode())
+    folder.explain(claim, "why")
+    folder.finish(claim)
+
+
 def test_two_files_of_one_name_are_both_kept(folder: Folder) -> None:
     """Yesterday's file would be overwritten by today's."""
     kept = {folder.finish(claimed(folder, "a.json")).name for _ in range(3)}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.intent_router.folder import StillWrittenError
+from services.intent_router.folder import Claim, State, StillWrittenError
 from tests.unit.intent_router.rig import Rig, intent
 
 
@@ -132,10 +132,10 @@ def test_a_file_written_while_it_is_read_waits_until_it_is_unchanged(
     rig = Rig(tmp_path / "intents")
     read, writing = rig.folder.read, [True]
 
-    def reading(claim: object, limit: int) -> bytes:
+    def reading(claim: Claim, limit: int) -> tuple[bytes, State]:
         if writing.pop() if writing else False:
             raise StillWrittenError
-        return read(claim, limit)  # type: ignore[arg-type]
+        return read(claim, limit)
 
     monkeypatch.setattr(rig.folder, "read", reading)
 
@@ -175,4 +175,4 @@ def test_a_hard_link_is_read_under_its_claimed_name(tmp_path: Path) -> None:
     claim = rig.folder.claim("a.txt")
     assert claim is not None
     (tmp_path / "b").unlink()
-    assert rig.folder.read(claim, 100) == b"Why?"
+    assert rig.folder.read(claim, 100)[0] == b"Why?"

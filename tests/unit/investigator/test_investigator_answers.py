@@ -171,6 +171,42 @@ def test_namespace_package(ask, write):
     assert said(outcome, "No __init__.py")
 
 
+@pytest.mark.parametrize("deep", ["nsp/inner/m.py", "nsp/a/b/c/m.py", "nsp/inner/__init__.py", "nsp/test_m.py"])
+def test_a_namespace_is_found_by_its_own_name(ask, write, deep):
+    """A folder whose modules can be imported would be called a phantom."""
+    write(deep, '"""Inside."""\ndef go(): ...\n')
+    for asked in ("nsp", "./nsp"):
+        outcome = ask(asked)
+        assert outcome.signal == "Q_INVESTIGATION_COMPLETE"
+        assert outcome.facts["module_name"] == "nsp"
+        assert outcome.facts["py_files_count"] == 1
+        assert all("sha256" in one for one in outcome.facts["evidence"])
+        assert outcome.facts["evidence"]
+
+
+def test_a_namespace_of_compiled_modules_has_no_source(ask, write):
+    """It exists: to call it a phantom would be a lie."""
+    write("nsp/inner/fast.so", b"\x7fELF")
+    assert ask("nsp").facts["reason"] == "no_source"
+
+
+def test_a_namespace_of_links_is_told_as_one(ask, root, tmp_path):
+    """Nothing beyond the links is read, and the person learns that they are why."""
+    (tmp_path / "m.py").write_text("x = 1\n")
+    (root / "nsp").mkdir()
+    (root / "nsp/m.py").symlink_to(tmp_path / "m.py")
+    assert ask("nsp").facts["reason"] == "unreadable"
+    assert "only links (m.py)" in ask("nsp").facts["detail"]
+
+
+def test_a_folder_without_modules_is_a_phantom(ask, write):
+    """A folder of data must not become a capability."""
+    write("data/inner/table.csv", "1\n")
+    write("data/__pycache__/m.py", "")
+    (write("data/readme.txt").parent / "odd.py").mkdir()
+    assert ask("data").facts["reason"] == "phantom"
+
+
 def test_stub_only(ask, write):
     """A package of stubs is described from them."""
     write("typed/__init__.pyi", '"""Only types."""\ndef f(x: int) -> str: ...\n')
@@ -244,8 +280,60 @@ def test_special_files_are_not_opened(ask, write, root):
     os.mkfifo(root / "piped/pipe.py")
     assert ask("piped").facts["py_files_count"] == 1
     os.mkfifo(root / "lonely.py")
-    assert ask("lonely").signal == "Q_INVESTIGATION_COMPLETE"
-    assert said(ask("lonely"), "Broken: lonely.py: cannot be read")
+    assert ask("lonely").facts["reason"] == "unreadable"
+    assert said(ask("piped"), "Not readable: pipe.py: not a regular file")
+
+
+@pytest.mark.parametrize("name", ["pipe.py", "piped/__init__.py", "piped/inner/m.py"])
+def test_a_module_that_is_a_pipe_is_unreadable(ask, root, name):
+    """A module of which nothing was read would be said to offer nothing, or not to exist."""
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(root / name)
+    outcome = ask(name.split(".")[0].split("/")[0])
+    assert outcome.signal == "Q_INVESTIGATION_FAILED"
+    assert outcome.facts["reason"] == "unreadable"
+    assert outcome.facts["retryable"] is False
+
+
+@pytest.mark.parametrize("name", ["big.py", "big/__init__.py", "big/inner/m.py"])
+def test_a_module_that_is_too_large_is_not_said_to_offer_nothing(ask, write, name):
+    """A claim about files that nobody read would be recorded as a finding."""
+    write(name, "x = 1\n" * 1000)
+    write("big/test_m.py", "small = 1\n")
+    outcome = ask("big", max_file_bytes=1024)
+    assert outcome.signal == "Q_INVESTIGATION_FAILED"
+    assert outcome.facts["reason"] == "too_large"
+    assert "max_file_bytes" in outcome.facts["detail"]
+
+
+def test_a_module_that_may_not_be_opened_is_unreadable(ask, write, monkeypatch):
+    """The person would not learn which permission is missing."""
+
+    def denied(*_):
+        raise PermissionError(13, "Permission denied")
+
+    write("shut/__init__.py", '"""Shut."""\n')
+    monkeypatch.setattr("services.investigator.survey.read_beneath", denied)
+    outcome = ask("shut")
+    assert outcome.facts["reason"] == "unreadable"
+    assert "Permission denied" in outcome.facts["detail"]
+    assert "ligand grant" in outcome.facts["detail"]
+
+
+def test_what_was_read_in_part_names_what_was_not(ask, write):
+    """A large file among others must not hide what the others offer, nor be cited as if it had been read."""
+    write("part/__init__.py", '"""Parts."""\n')
+    write("part/blob.py", "x = 1\n" * 1000)
+    outcome = ask("part", max_file_bytes=1024)
+    assert outcome.signal == "Q_INVESTIGATION_COMPLETE"
+    assert said(outcome, "Broken: part/blob.py: larger than 1024 bytes")
+    assert all("sha256" in one for one in outcome.facts["evidence"])
+
+
+def test_an_unread_module_is_told_before_another_name_that_is_none(ask, write):
+    """What exists would be called a phantom because the question guessed at another name first."""
+    write("src/big.py", "x = 1\n" * 1000)
+    assert ask("big", ("path:src/big.py",), max_file_bytes=1024).facts["reason"] == "too_large"
 
 
 def test_project_documents(ask, write):
