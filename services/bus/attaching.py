@@ -159,10 +159,18 @@ class Attaching:
                 self.end(session, crashed=False)
                 self._state.no(session.identity, b"", UnknownSessionError())
 
-    def unreachable(self, identity: bytes) -> None:
-        """A connection is gone, or does not read: its session gives back what it holds."""
+    def unreachable(self, identity: bytes, *, gone: bool) -> None:
+        """A connection is gone, or (not `gone`) does not read its messages.
+
+        The sockets of a process that dies close before its end can be seen: a session whose connection is gone
+        waits for its pidfd, which says whether that was a crash, or for the process to attach again.
+        """
         session = self._state.sessions.at(identity)
-        if session is not None:
+        if session is None:
+            return
+        if gone and session.pidfd is not None and not has_ended(session):
+            session.lost = True
+        else:
             self.end(session, crashed=has_ended(session))
 
     def drop_silent(self) -> None:

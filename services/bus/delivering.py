@@ -27,7 +27,7 @@ class Delivering:
         now = self._state.clock.now()
         more = False
         for session in self._state.sessions:
-            if not session.stopping and not self._state.is_paused(session.daemon):
+            if not (session.stopping or session.lost) and not self._state.is_paused(session.daemon):
                 more |= self._deliver_to(session, now)
         return more
 

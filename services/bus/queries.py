@@ -79,7 +79,7 @@ class Queries:
         return {
             "daemon": name,
             "state": "paused" if state.is_paused(name) else condition,
-            "ready": session is not None and not session.stopping,
+            "ready": session is not None and not (session.stopping or session.lost),
             "pid": session.peer.pid if session else None,
             "version": session.version if session else None,
             "attached_at": session.attached_at if session else None,

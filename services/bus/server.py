@@ -183,7 +183,7 @@ class Server:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
             if frames[0] != LIVE:  # that is lossy by contract; who does not keep up misses some
-                self.core.attaching.unreachable(identity)
+                self.core.attaching.unreachable(identity, gone=error.errno == zmq.EHOSTUNREACH)
 
     def _beat(self) -> None:
         now = time.monotonic()

@@ -28,6 +28,7 @@ class Session:
     seen: float = field(default_factory=time.monotonic)
     solo: bool = False
     stopping: bool = False
+    lost: bool = False
     health: dict[str, object] = field(default_factory=dict)
 
     def in_hand(self) -> int:

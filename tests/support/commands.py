@@ -49,7 +49,8 @@ class Done:
 
 
 def environment(home: Path | None, env: Mapping[str, str] | None = None) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "LIGAND_HOME", "NO_COLOR"))}
+    left_out = ("XDG_", "LIGAND_HOME", "NO_COLOR", "COLUMNS", "LINES")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
     kept |= {"PYTHONPATH": str(ROOT), "TERM": "xterm", **(env or {})}
     return kept | ({"LIGAND_HOME": str(home)} if home else {})
 

@@ -83,9 +83,12 @@ class Manager:
         """Wait until all are ready and stay so for three seconds; what is wrong with those that are not."""
         deadline = time.monotonic() + timeout_s
         since: float | None = None
+        # what restarted before, perhaps weeks ago, is no sign against what is starting now
+        before = {state["Id"]: int(state["NRestarts"]) for state in self.states(units)}
         while True:
             states = self.states(units)
-            broken = [state for state in states if state["ActiveState"] == "failed" or int(state["NRestarts"]) > 1]
+            again = {state["Id"]: int(state["NRestarts"]) - before[state["Id"]] for state in states}
+            broken = [state for state in states if state["ActiveState"] == "failed" or again[state["Id"]] > 1]
             waiting = [state for state in states if (state["ActiveState"], state["SubState"]) != ("active", "running")]
             now = time.monotonic()
             since = None if waiting else since or now

@@ -15,7 +15,6 @@ from tests.support.raw import attached
 
 CHAIN = Path(__file__).parents[2] / "support" / "chain.py"
 STEPS = ("Q_ITEM_START", "Q_ITEM_ONE", "Q_ITEM_TWO", "Q_ITEM_DONE")
-KILLS = 100
 
 
 def build(home: Constellation, in_flight: int) -> dict[str, tuple[str, ...]]:
@@ -56,8 +55,8 @@ class Load(threading.Thread):
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("in_flight", [1, 16])
-def test_every_story_ends_exactly_once_through_a_hundred_kills(tmp_path, in_flight, record_property):
+@pytest.mark.parametrize(("in_flight", "kills"), [(1, 40), (16, 100)])
+def test_every_story_ends_exactly_once_through_a_hundred_kills(tmp_path, in_flight, kills, record_property):
     seed = random.randrange(1 << 32)
     record_property("seed", seed)
     print(f"seed {seed}")
@@ -70,7 +69,7 @@ def test_every_story_ends_exactly_once_through_a_hundred_kills(tmp_path, in_flig
         load = Load(home)
         load.start()
         try:
-            for _ in range(KILLS // 2):
+            for _ in range(kills):
                 victim = chance.choice(list(alive))
                 alive[victim].kill()
                 home.running.remove(alive[victim])
@@ -83,12 +82,13 @@ def test_every_story_ends_exactly_once_through_a_hundred_kills(tmp_path, in_flig
             load.over.set()
             load.join()
         home.wait_for("Q_ITEM_DONE", len(load.roots), timeout_s=90)
+        for name in daemons:  # what was still in hand is finished, so that a late double would be seen
+            assert alive[name].stop() == 0
         ends = [str(signal.correlation_id) for signal in home.signals("Q_ITEM_DONE")]
         assert sorted(ends) == sorted(load.roots)
         assert home.dead() == []
         if in_flight == 1:  # several at once would count over each other: state is the daemon's, not the handler's
             for name in daemons:
-                assert alive[name].stop() == 0
                 with attached(home.paths, name) as link:
                     assert link.state == {"count": len(load.roots)}
         print(f"{len(load.roots)} stories")

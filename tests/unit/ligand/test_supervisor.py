@@ -108,7 +108,7 @@ def test_a_configuration_error_is_not_tried_again(bench: Any) -> None:
                unit="After=ligand-good.service",
                service="Restart=always\nRestartPreventExitStatus=78")  # fmt: skip
     up = bench.up()
-    up.wait_for("bad cannot start: ended with status 78 .*must be mended")
+    up.wait_for("bad cannot start: ended with status 78 .*its last lines say why")
     up.wait_for(r"ligand \|     x.yaml:3: mode: must be fast")
     assert up.end() == 1
     assert "failed: bad" in up.seen[-1]
