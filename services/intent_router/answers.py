@@ -14,7 +14,6 @@ from services.intent_router.logic import root_key
 from signals.ids import is_id
 
 STORIES = ".stories"
-AS_READ = ".as-read"
 CHANGED = "The file was changed after it was read; this answers what stood in it then. Drop it again to ask the rest."
 SUFFIX = ".answer.json"
 ENDINGS = {
@@ -47,8 +46,8 @@ class Ending(Protocol):
 
 
 class Answers:
-    """Knows which story belongs to which file: `done/.stories/<root id>` is a link to the file, and
-    `<root id>.as-read` one whose target says the size and the time of change that the file had when it was read.
+    """Knows which story belongs to which file: the text of the link `done/.stories/<root id>` ends in the file's name,
+    and begins with the size and the time of change that it had when it was read. One link: it is made for each file.
 
     `root_id` gives the id of the signal that the router emits under a key.
     """
@@ -61,19 +60,17 @@ class Answers:
     def open(self, claim: Claim, read: State) -> None:
         """Note whose story it will be and what was read, before it begins; noting it again changes nothing."""
         self.stories.mkdir(parents=True, exist_ok=True)
-        link = self._link(claim)
-        _note(_as_read(link), f"{read.size}.{read.mtime_ns}")
-        _note(link, f"../{claim.name}")
+        with suppress(FileExistsError):
+            self._link(claim).symlink_to(f"{read.size}.{read.mtime_ns}/{claim.name}")
 
     def forget(self, claim: Claim) -> None:
         """Take the note back: the claim was refused."""
-        for link in (self._link(claim), _as_read(self._link(claim))):
-            link.unlink(missing_ok=True)
+        self._link(claim).unlink(missing_ok=True)
 
     def read_of(self, claim: Claim) -> State | None:
         """The file's state when it was first read; None when no note of it is left."""
         try:
-            size, _, mtime_ns = os.readlink(_as_read(self._link(claim))).partition(".")
+            size, _, mtime_ns = os.readlink(self._link(claim)).partition("/")[0].partition(".")
         except FileNotFoundError:
             return None
         return State(int(size), int(mtime_ns))
@@ -169,15 +166,6 @@ def outcome(signal: str) -> str:
 def summary(facts: Mapping[str, Any]) -> str:
     """The most telling text among the facts."""
     return next((str(facts[key]) for key in SUMMARISED if facts.get(key)), "")
-
-
-def _as_read(link: Path) -> Path:
-    return link.with_name(link.name + AS_READ)
-
-
-def _note(link: Path, target: str) -> None:
-    with suppress(FileExistsError):
-        link.symlink_to(target)
 
 
 def _read(notes: Path) -> list[dict[str, Any]]:
