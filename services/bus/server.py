@@ -37,6 +37,7 @@ from services.runtime import logs
 from services.runtime.exits import refuse
 from services.runtime.manifest import Manifest, load_all
 from services.runtime.notify import Notifier
+from services.runtime.usage import usage
 from signals import __version__
 from signals.catalogue import Catalogue
 from signals.envelope import rfc3339
@@ -196,18 +197,15 @@ class Server:
         self.core.commit()
 
     def _health(self, now: float) -> dict[str, Any]:
-        times = os.times()
         return {
             "daemon": "bus",
             "uptime_s": round(now - self._started, 3),
             "handled": self.state.head,
             "failed": 0,
             "in_flight": sum(len(lane.in_hand) for lane in self.state.lanes.values()),
-            "rss_bytes": _rss_bytes(),
-            "cpu_s": round(times.user + times.system, 3),
+            **usage(),
             "state": "degraded" if self.state.refusing_roots else "ready",
             "message": (self.state.refusing_roots or "")[:500],
-            "pid": os.getpid(),
             "interval_s": HEARTBEAT_S,
         }
 
@@ -321,11 +319,6 @@ def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode, log: Any) -> tupl
         for group in close_to_others(path, door, mode):
             log.warning("group_missing", group=group, socket=str(path), mend="ligand install --system makes it")
     return router, mirror
-
-
-def _rss_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _write_failed(journal: Path, error: Exception) -> str:

@@ -21,6 +21,7 @@ from services.runtime.handlers import Function, Handlers
 from services.runtime.manifest import Manifest, find, with_overlays
 from services.runtime.notify import Notifier
 from services.runtime.turn import Batch, Maker
+from services.runtime.usage import usage
 from services.runtime.work import Work
 from signals import __version__
 from signals.catalogue import Catalogue
@@ -380,18 +381,15 @@ class Daemon:
         self.emit_live("Q_HEARTBEAT", self._health())
 
     def _health(self) -> dict[str, Any]:
-        times = os.times()
         return {
             "daemon": self.name,
             "uptime_s": round(time.monotonic() - self._started, 3),
             "handled": self._work.handled,
             "failed": self._work.failed,
             "in_flight": self._work.in_hand,
-            "rss_bytes": _rss_bytes(),
-            "cpu_s": round(times.user + times.system, 3),
+            **usage(),
             "state": self._condition,
             "message": self._message[:500],
-            "pid": os.getpid(),
             "interval_s": HEARTBEAT_S,
         }
 
@@ -444,8 +442,3 @@ class Daemon:
                 self.state.pop(key, None)
             else:
                 self.state[key] = value
-
-
-def _rss_bytes() -> int:
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
