@@ -97,6 +97,6 @@ class Administration:
         envelope |= {"id": uuid7(), "timestamp": rfc3339(time.time())}
         daemon = letter["daemon"] if letter["daemon"] in self._state.registry.daemons else None
         batch = Batch(peer, daemon, lambda cause, found: True)
-        batch.admitted.append(self._emitting.admit(orjson.dumps(envelope), batch))
+        batch.add(self._emitting.admit(orjson.dumps(envelope), batch))
         self._emitting.check_roots(batch)
         self._journaling.write(batch, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -32,10 +32,22 @@ class Batch:
     handled: Cause | None = None
     answers: Sequence[Cause] = ()
     admitted: list[Admitted] = field(default_factory=list)
+    _by_id: dict[str, Admitted] = field(default_factory=dict)
+    _grown: Counter[str] = field(default_factory=Counter)
+
+    def add(self, admitted: Admitted) -> None:
+        """Take one more signal in."""
+        self.admitted.append(admitted)
+        self._by_id.setdefault(admitted.id, admitted)
+        self._grown[admitted.correlation_id] += admitted.fresh
 
     def earlier(self, signal_id: str) -> Admitted | None:
         """A signal of this batch."""
-        return next((found for found in self.admitted if found.id == signal_id), None)
+        return self._by_id.get(signal_id)
+
+    def grown(self, story: str) -> int:
+        """How many new signals of a story are in this batch."""
+        return self._grown[story]
 
 
 class Admission:
@@ -133,8 +145,8 @@ class Admission:
                 hops=admitted.hops,
             )
         if causes:
-            size, limit = self._story(admitted.correlation_id)
-            size += sum(1 for a in batch.admitted if a.fresh and a.correlation_id == admitted.correlation_id)
+            size, limit = self._story(admitted.correlation_id, batch)
+            size += batch.grown(admitted.correlation_id)
             if size >= limit:
                 raise LoopError(
                     f"The story {admitted.correlation_id} has {size:,} signals; its root's contract allows {limit:,}. "
@@ -155,8 +167,12 @@ class Admission:
                 return cause_of(orjson.loads(found), seq)
         return None
 
-    def _story(self, correlation_id: str) -> list[int]:
+    def _story(self, correlation_id: str, batch: Batch) -> list[int]:
+        """How many signals of a story are journaled, and how many its root's contract allows."""
         found = self._stories.get(correlation_id)
+        root = batch.earlier(correlation_id)
+        if found is None and root is not None and root.fresh:
+            return [0, root.contract.story_limit]
         if found is None:
             found = self._stories[correlation_id] = [
                 self._store.story_size(correlation_id),
@@ -215,7 +231,7 @@ def _digest(envelope: dict[str, Any], stated: list[str]) -> bytes:
 
 
 def _again(admitted: Admitted, batch: Batch) -> tuple[int, bytes] | None:
-    earlier = batch.earlier(admitted.id) if batch.admitted else None
+    earlier = batch.earlier(admitted.id)
     return (earlier.seq, earlier.digest) if earlier else None
 
 

@@ -46,9 +46,10 @@ class Emitting:
 
     def _admit_or_bury(self, raw: bytes, batch: Batch) -> None:
         try:
-            batch.admitted.append(self.admit(raw, batch))
+            batch.add(self.admit(raw, batch))
         except LigandError as error:
             self._burying.refused(raw, batch, error)
+            error.fields["nth"] = len(batch.admitted)
             raise
 
     def admit(self, raw: bytes, batch: Batch) -> Admitted:

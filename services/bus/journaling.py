@@ -26,7 +26,8 @@ class Journaling:
             if admitted.fresh:
                 self.journal(admitted)
             elif not admitted.seq:
-                admitted.seq = next(a.seq for a in batch.admitted if a.id == admitted.id)
+                earlier = batch.earlier(admitted.id)
+                admitted.seq = earlier.seq if earlier else 0
         for key, value in puts.items():
             self._state.store.put_state(batch.session or "", key, value)
         return [admitted.seq for admitted in batch.admitted]

@@ -84,7 +84,7 @@ class Settling:
             try:
                 if ids:
                     _follows_not(raw, ids)
-                batch.admitted.append(self._emitting.admit(raw, batch))
+                batch.add(self._emitting.admit(raw, batch))
             except LoopError as error:
                 looped.append((raw, error))
                 ids.add(orjson.loads(raw)["id"])

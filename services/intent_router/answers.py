@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from services.intent_router.folder import Claim, Folder, State, as_claim, write_whole
-from services.intent_router.logic import root_key
-from signals.ids import is_id
+from services.intent_router.folder import Claim, Folder, write_whole
+from services.intent_router.notes import Note, Notes
 
 STORIES = ".stories"
 CHANGED = "The file was changed after it was read; this answers what stood in it then. Drop it again to ask the rest."
@@ -46,83 +43,40 @@ class Ending(Protocol):
 
 
 class Answers:
-    """Knows which story belongs to which file: the text of the link `done/.stories/<root id>` ends in the file's name,
-    and begins with the size and the time of change that it had when it was read. One link: it is made for each file.
-
-    `root_id` gives the id of the signal that the router emits under a key.
-    """
+    """Writes answers beside the files whose stories end. `root_id` gives the id of the signal that the router emits
+    under a key."""
 
     def __init__(self, folder: Folder, root_id: Callable[[str], str]) -> None:
         self.folder = folder
         self.stories = folder.done / STORIES
-        self._root_id = root_id
+        self.notes = Notes(self.stories, root_id)
 
-    def open(self, claim: Claim, read: State) -> None:
-        """Note whose story it will be and what was read, before it begins; noting it again changes nothing."""
-        self.stories.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            self._link(claim).symlink_to(f"{read.size}.{read.mtime_ns}/{claim.name}")
-
-    def forget(self, claim: Claim) -> None:
-        """Take the note back: the claim was refused."""
-        self._link(claim).unlink(missing_ok=True)
-
-    def read_of(self, claim: Claim) -> State | None:
-        """The file's state when it was first read; None when no note of it is left."""
-        try:
-            size, _, mtime_ns = os.readlink(self._link(claim)).partition("/")[0].partition(".")
-        except FileNotFoundError:
-            return None
-        return State(int(size), int(mtime_ns))
-
-    def is_changed(self, claim: Claim) -> bool:
-        """Whether somebody wrote to the file after it was read; False when that cannot be told any more."""
-        read, now = self.read_of(claim), self.folder.state(claim)
-        return read is not None and now is not None and read != now
-
-    def claim_of(self, story: str | None) -> Claim | None:
-        """The claim whose story this is; None for a story that no file began."""
-        if not is_id(story):
-            return None
-        try:
-            return as_claim((self.stories / str(story)).readlink().name)
-        except FileNotFoundError:
-            return None
+    def is_changed(self, note: Note) -> bool:
+        """Whether somebody wrote to the file after it was read; False when it is gone."""
+        now = self.folder.state(note.claim)
+        return now is not None and now != note.read
 
     def record(self, signal: Ending, *, ends: bool) -> Path | None:
         """Add a signal to the answer of its story, once however often it comes; None when no file began it.
 
         The answer stands beside the file from the first signal that ends the story.
         """
-        claim = self.claim_of(signal.correlation_id)
-        if claim is None:
+        note = self.notes.find(signal.correlation_id)
+        if note is None:
             return None
-        notes = self.stories / f"{signal.correlation_id}.json"
-        entries = _read(notes)
+        kept = self.stories / f"{signal.correlation_id}.json"
+        entries = _read(kept)
         if all(entry["id"] != signal.id for entry in entries):
             entries.append(entry_of(signal, ends))
-            write_whole(notes, _text(entries))
+            write_whole(kept, _text(entries))
         if not any(entry["ends"] for entry in entries):
             return None
-        target = self.folder.done / f"{claim.name}{SUFFIX}"
-        told = answer(claim, str(signal.correlation_id), entries)
-        if self.is_changed(claim):
+        target = self.folder.done / f"{note.claim.name}{SUFFIX}"
+        told = answer(note.claim, str(signal.correlation_id), entries)
+        if self.is_changed(note):
             told["warning"] = CHANGED
         write_whole(target, _text(told))
         return target
-
-    def prune(self, before_s: float) -> int:
-        """Remove notes last written before then (Unix seconds); says how many."""
-        gone = 0
-        if self.stories.is_dir():
-            for path in self.stories.iterdir():
-                if path.lstat().st_mtime < before_s:
-                    path.unlink(missing_ok=True)
-                    gone += 1
-        return gone
-
-    def _link(self, claim: Claim) -> Path:
-        return self.stories / self._root_id(root_key(claim.claim_id))
 
 
 def entry_of(signal: Ending, ends: bool) -> dict[str, Any]:
@@ -168,9 +122,9 @@ def summary(facts: Mapping[str, Any]) -> str:
     return next((str(facts[key]) for key in SUMMARISED if facts.get(key)), "")
 
 
-def _read(notes: Path) -> list[dict[str, Any]]:
+def _read(kept: Path) -> list[dict[str, Any]]:
     try:
-        entries: list[dict[str, Any]] = json.loads(notes.read_text(encoding="utf-8"))
+        entries: list[dict[str, Any]] = json.loads(kept.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     return entries

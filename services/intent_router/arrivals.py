@@ -166,7 +166,7 @@ class Arrivals:
         return hint is None and self._wall() - found.st_ctime >= self.settle_s
 
     def _take_up(self, name: str, found: os.stat_result) -> None:
-        rank = rank_of(peek(self.folder.root / name, PEEK_BYTES)) if found.st_size else NORMAL
+        rank = rank_of(peek(self.folder.place(name), PEEK_BYTES)) if found.st_size else NORMAL
         self._push(Item(NORMAL if rank is None else rank, found.st_mtime_ns, name))
 
     def _decide(self, key: tuple[bool, str], seen: _Settling, now: float) -> None:
@@ -189,12 +189,12 @@ class Arrivals:
     def _looks_cut_off(self, name: str, found: os.stat_result) -> bool:
         """JSON that does not end, in a file nobody closed, is likelier half written than wrong."""
         recent = self._wall() - found.st_ctime < PATIENCE * self.settle_s
-        raw = peek(self.folder.root / name, PEEK_BYTES) if recent else None
+        raw = peek(self.folder.place(name), PEEK_BYTES) if recent else None
         return raw is not None and raw.lstrip()[:1] == b"{" and rank_of(raw) is None
 
     def _stat(self, name: str, claimed: bool) -> os.stat_result | None:
         try:
-            return os.lstat((self.folder.working if claimed else self.folder.root) / name)
+            return os.lstat(self.folder.place(name, in_working=claimed))
         except (FileNotFoundError, NotADirectoryError):
             self._known.pop((claimed, name), None)
             self._settling.pop((claimed, name), None)

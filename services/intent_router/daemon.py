@@ -33,13 +33,13 @@ HINTS = {
 daemon = Daemon(NAME)
 
 
-async def send(plan: Sequence[Outgoing]) -> None:
-    """Emit a plan as one atomic batch; all of it carries the taint of a file."""
-    root, *rest = plan
+async def send(plans: Sequence[Sequence[Outgoing]]) -> None:
+    """Emit plans as one atomic batch; all of it carries the taint of a file."""
     async with daemon.batch() as emit:
-        first = emit(root.signal, root.facts, key=root.key, taint=["file"])
-        for each in rest:
-            emit(each.signal, each.facts, key=each.key, because=[first], taint=["file"])
+        for root, *rest in plans:
+            first = emit(root.signal, root.facts, key=root.key, taint=["file"])
+            for each in rest:
+                emit(each.signal, each.facts, key=each.key, because=[first], taint=["file"])
 
 
 class Router:
@@ -162,7 +162,7 @@ async def found(signal: Signal) -> None:
 async def record(signal: Signal) -> None:
     """Keep a signal of a story; stories that no file began cost one look."""
     answers = router().answers
-    if answers.claim_of(signal.correlation_id) is None:
+    if answers.notes.find(signal.correlation_id) is None:
         return
     ends = daemon.catalogue[signal.signal].terminal
     async with router().recording:
@@ -181,6 +181,6 @@ async def prune() -> None:
     """Remove what is older than `keep_days`."""
     before_s = time.time() - daemon.config["keep_days"] * DAY_S
     gone = await asyncio.to_thread(router().folder.prune, int(before_s * 1000))
-    gone += await asyncio.to_thread(router().answers.prune, before_s)
+    gone += await asyncio.to_thread(router().answers.notes.prune, before_s)
     if gone:
         daemon.log.info("pruned", files=gone)

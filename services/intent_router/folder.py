@@ -23,6 +23,7 @@ from signals.errors import ConfigError, LigandError
 SUBFOLDERS = ("working", "done", "rejected")
 CLAIM_PREFIX = 37  # a UUID and a dot
 ROOM_FOR_SUFFIXES = len(".answer.json") + len(".~12345678")
+SURELY_FITTING = 64  # bytes; no file system that could hold the folder takes fewer with the rest
 
 _CLAIMED = re.compile(
     r"(?P<id>[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})\.(?P<name>.+)", re.DOTALL
@@ -130,22 +131,27 @@ class Folder:
         """
         if in_working and (claim := as_claim(name)):
             return claim
-        source = (self.working if in_working else self.root) / name
+        source = self.place(name, in_working=in_working)
         claim_id = self.new_id()
         claim = Claim(claim_id, f"{claim_id}.{self._fitting(name)}")
+        target = self.place(claim.name, in_working=True)
         try:
-            rename_new(source, self.working / claim.name)
+            rename_new(source, target)
         except FileNotFoundError:
             if not os.path.lexists(source):
                 return None
             self.ensure()
-            rename_new(source, self.working / claim.name)
+            rename_new(source, target)
         return claim
+
+    def place(self, name: str, *, in_working: bool = False) -> str:
+        """Where a dropped or a claimed file stands."""
+        return f"{self.working if in_working else self.root}/{name}"
 
     def sync(self) -> None:
         """Make the claims durable, so that a power cut cannot bring a file back that was emitted."""
         for path in (self.working, self.root):
-            _sync(path)
+            sync_folder(path)
 
     def read(self, claim: Claim, limit: int) -> tuple[bytes, State]:
         """The bytes of a claimed file, at most `limit`, and its state as they were read.
@@ -153,7 +159,7 @@ class Folder:
         Raises `IntentRefused` (not a regular file, unreadable, too large), `StillWrittenError`, and
         `FileNotFoundError` when somebody took the file away.
         """
-        path = self.working / claim.name
+        path = self.place(claim.name, in_working=True)
         try:
             raw, before, after = _read(path, limit + 1)
         except PermissionError as error:
@@ -174,16 +180,16 @@ class Folder:
         """The state of a claim's file, in `done/` or still in `working/`; None when it is gone."""
         for folder in (self.done, self.working):
             with suppress(FileNotFoundError):
-                return State.of((folder / claim.name).lstat())
+                return State.of(os.lstat(f"{folder}/{claim.name}"))
         return None
 
-    def finish(self, claim: Claim) -> Path:
+    def finish(self, claim: Claim) -> None:
         """Move a claimed file to `done/`; raises `FileNotFoundError` when somebody took it away."""
-        return self._keep(claim, self.done)
+        self._keep(claim, self.done)
 
-    def reject(self, claim: Claim) -> Path:
+    def reject(self, claim: Claim) -> None:
         """Move a claimed file to `rejected/`; raises `FileNotFoundError` when somebody took it away."""
-        return self._keep(claim, self.rejected)
+        self._keep(claim, self.rejected)
 
     def explain(self, claim: Claim, text: str) -> None:
         """Write the `.error` file of a refused claim."""
@@ -201,14 +207,14 @@ class Folder:
                     if at is not None and at < before_ms and not entry.is_dir(follow_symlinks=False):
                         yield folder / entry.name
 
-    def _keep(self, claim: Claim, folder: Path) -> Path:
-        source, target = self.working / claim.name, folder / claim.name
+    def _keep(self, claim: Claim, folder: Path) -> None:
+        source, target = self.place(claim.name, in_working=True), f"{folder}/{claim.name}"
         while True:
             try:
                 rename_new(source, target)
-                return target
+                return
             except FileExistsError:
-                target = folder / f"{self.new_id()}.{claim.name.partition('.')[2]}"
+                target = f"{folder}/{self.new_id()}.{claim.name.partition('.')[2]}"
             except FileNotFoundError:
                 if folder.is_dir() or not os.path.lexists(source):
                     raise
@@ -218,8 +224,10 @@ class Folder:
         """The name without the id of an earlier claim, short enough to carry a new one and every suffix."""
         while earlier := _CLAIMED.fullmatch(name):
             name = earlier["name"]
-        room = os.pathconf(self.root, "PC_NAME_MAX") - CLAIM_PREFIX - ROOM_FOR_SUFFIXES
         raw = os.fsencode(name)
+        if len(raw) <= SURELY_FITTING:
+            return name
+        room = os.pathconf(self.root, "PC_NAME_MAX") - CLAIM_PREFIX - ROOM_FOR_SUFFIXES
         if len(raw) <= room:
             return name
         stem, dot, ending = raw.rpartition(b".")
@@ -234,17 +242,17 @@ def _cut(stem: bytes, room: int) -> str:
     return readable[:room].decode("utf-8", "ignore")
 
 
-def rename_new(source: Path, target: Path) -> None:
+def rename_new(source: str, target: str) -> None:
     """Rename without ever overwriting; raises `FileExistsError` (renameat2(2), RENAME_NOREPLACE)."""
     old, new = os.fsencode(source), os.fsencode(target)
     if _libc.renameat2(_AT_FDCWD, old, _AT_FDCWD, new, _RENAME_NOREPLACE) == 0:
         return
     number = ctypes.get_errno()
     if number not in (errno.EINVAL, errno.ENOSYS):
-        raise OSError(number, os.strerror(number), str(source), None, str(target))
+        raise OSError(number, os.strerror(number), source, None, target)
     if os.path.lexists(target):  # a file system without the flag; only this router writes there
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    source.rename(target)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    os.rename(source, target)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -257,7 +265,7 @@ def write_whole(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def peek(path: Path, limit: int) -> bytes | None:
+def peek(path: str, limit: int) -> bytes | None:
     """The first `limit` bytes of a regular file; None when it cannot be read."""
     try:
         return _read(path, limit)[0]
@@ -265,17 +273,21 @@ def peek(path: Path, limit: int) -> bytes | None:
         return None
 
 
-def _read(path: Path, most: int) -> tuple[bytes, os.stat_result, os.stat_result]:
-    _require_regular(path.lstat().st_mode)  # before the open, which could wake a device
+def _read(path: str, most: int) -> tuple[bytes, os.stat_result, os.stat_result]:
+    _require_regular(os.lstat(path).st_mode)  # before the open, which could wake a device
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    with open(fd, "rb", buffering=0) as file:
+    try:
         before = os.fstat(fd)
         _require_regular(before.st_mode)
-        raw = b"" if before.st_size >= most else file.read(most) or b""
+        raw = b"" if before.st_size >= most else os.read(fd, most)
         return raw, before, os.fstat(fd)
+    finally:
+        os.close(fd)
 
 
 def _require_regular(mode: int) -> None:
+    if stat.S_ISREG(mode):
+        return
     kinds = {
         stat.S_IFLNK: "a symbolic link",
         stat.S_IFIFO: "a named pipe",
@@ -284,9 +296,8 @@ def _require_regular(mode: int) -> None:
         stat.S_IFBLK: "a device",
         stat.S_IFCHR: "a device",
     }
-    if not stat.S_ISREG(mode):
-        kind = kinds.get(stat.S_IFMT(mode), "something else")
-        raise IntentRefused("not_regular", f"It is {kind}, not a file.", "Drop the file itself: cp it into the folder.")
+    kind = kinds.get(stat.S_IFMT(mode), "something else")
+    raise IntentRefused("not_regular", f"It is {kind}, not a file.", "Drop the file itself: cp it into the folder.")
 
 
 def _remove(path: Path) -> int:
@@ -297,7 +308,8 @@ def _remove(path: Path) -> int:
     return 1
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make what was made, renamed and removed in a folder durable."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

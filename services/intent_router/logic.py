@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from pathlib import PurePath
+from os.path import splitext
 from typing import Any
 
 from services.intent_router.intent import Intent, Limits
@@ -168,12 +168,12 @@ def _decode(raw: bytes) -> str:
 
 
 def _is_json(text: str, file: str) -> bool:
-    ending = PurePath(file).suffix.lower()
+    ending = splitext(file)[1].lower()
     if ending in TEXT_ENDINGS:
         return False
     if ending == ".json" or text.lstrip().startswith("{"):
         return True
-    if not ending:
+    if ending in ("", "."):
         return False
     raise IntentRefused(
         "not_an_intent",

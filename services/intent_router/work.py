@@ -6,13 +6,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 from services.intent_router.answers import CHANGED, Answers
 from services.intent_router.arrivals import Arrivals, Item
-from services.intent_router.folder import Claim, Folder, StillWrittenError, shown
+from services.intent_router.folder import Claim, Folder, State, StillWrittenError, shown
 from services.intent_router.intent import Limits
 from services.intent_router.logic import Outgoing, Route, parse, plan
+from services.intent_router.notes import Note
 from services.intent_router.refusal import IntentRefused, explain
 from signals.errors import (
     BusUnreachableError,
@@ -30,12 +32,13 @@ GROUPS = 2
 
 
 class Send(Protocol):
-    """Emits a plan as one atomic batch, its first signal the cause of the others.
+    """Emits plans as one atomic batch, in each the first signal the cause of the others.
 
-    Returns when it is durable; raises a `LigandError` when it is refused or cannot be said.
+    Returns when all is durable; raises a `LigandError` when one is refused or it cannot be said. Its field
+    `nth`, where it has one, is the place of the refused signal in the batch, from 0.
     """
 
-    async def __call__(self, plan: Sequence[Outgoing]) -> None: ...
+    async def __call__(self, plans: Sequence[Sequence[Outgoing]]) -> None: ...
 
 
 class Log(Protocol):
@@ -48,11 +51,12 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A claimed file with what shall be emitted for it, or why not: it is refused, or the
-    disk failed, or (none of these) somebody still writes it."""
+    """A claimed file with what shall be emitted for it and its state when it was read, or why not: it is
+    refused, or the disk failed, or (none of these) somebody still writes it."""
 
     claim: Claim
     plan: tuple[Outgoing, ...] = ()
+    read: State | None = None
     refusal: IntentRefused | None = None
     disk: OSError | None = None
 
@@ -132,17 +136,22 @@ class Work:
     async def handle(self, items: Sequence[Item]) -> None:
         """Bring these files to their end."""
         prepared = await asyncio.to_thread(self.prepare, items)
-        await asyncio.gather(*(self._settle(each) for each in prepared))
+        await self._route([each for each in prepared if each.plan])
+        for each in prepared:
+            if not each.plan:
+                await self._leave(each)
 
     def prepare(self, items: Sequence[Item]) -> list[Prepared]:
-        """Claim, make the claims durable, then read and decide. Runs in a thread."""
+        """Claim, read and decide, then make durable what was claimed and noted. Runs in a thread."""
         claims = [claim for item in items if (claim := self._claim(item))]
+        prepared = [found for claim in claims if (found := self._decide(claim))]
         try:
+            self.answers.notes.write(Note(each.claim, each.read) for each in prepared if each.read)
             if not all(item.claimed for item in items):
                 self.folder.sync()
         except OSError as error:
-            return [Prepared(claim, disk=error) for claim in claims]
-        return [prepared for claim in claims if (prepared := self._decide(claim))]
+            return [Prepared(each.claim, disk=error) for each in prepared]
+        return prepared
 
     def _claim(self, item: Item) -> Claim | None:
         try:
@@ -165,7 +174,6 @@ class Work:
             raw, state = self.folder.read(claim, self.limits.file_bytes)
             intent = parse(raw, claim.file, claim.claim_id, self.limits)
             signals = plan(intent, self.routes)
-            self.answers.open(claim, state)
         except IntentRefused as refusal:
             return Prepared(claim, refusal=refusal)
         except StillWrittenError:
@@ -175,70 +183,111 @@ class Work:
             return None
         except OSError as error:
             return Prepared(claim, disk=error)
-        return Prepared(claim, signals)
+        return Prepared(claim, signals, state)
 
-    async def _settle(self, prepared: Prepared) -> None:
-        claim = prepared.claim
+    async def _route(self, group: Sequence[Prepared]) -> None:
+        emitted = await self._emit(group)
+        moved = await asyncio.to_thread(lambda: [self._move(each) for each in emitted])
+        for each, outcome in zip(emitted, moved, strict=True):
+            self._tell(each, outcome)
+
+    def _move(self, each: Prepared) -> bool | OSError:
+        """Move a routed file to `done/`; whether it was changed after it was read, or why it was not moved."""
         try:
-            if prepared.disk:
-                raise prepared.disk
-            if prepared.refusal:
-                await self._refuse(claim, prepared.refusal)
-            elif prepared.plan:
-                await self._route(claim, prepared.plan)
-            else:
-                self.arrivals.settle(claim.name, claimed=True)
-        except FileNotFoundError:
-            self._log.warning("file_taken_away", file=claim.file, claim=claim.claim_id)
+            self.folder.finish(each.claim)
+            return each.read is not None and self.answers.is_changed(Note(each.claim, each.read))
         except OSError as error:
+            return error
+
+    def _tell(self, each: Prepared, outcome: bool | OSError) -> None:
+        claim = each.claim
+        if isinstance(outcome, OSError):
+            self._failed(claim, outcome)
+            return
+        if outcome:
+            self._log.warning("changed_after_read", file=claim.file, intent_id=claim.claim_id, hint=CHANGED)
+        self.counts.routed += 1
+        self._log.debug("routed", file=claim.file, intent_id=claim.claim_id, to=[out.signal for out in each.plan[1:]])
+
+    def _failed(self, claim: Claim, error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):
+            self._log.warning("file_taken_away", file=claim.file, claim=claim.claim_id)
+        else:
             self._report(f"the drop folder cannot be written: {error}")
             asyncio.get_running_loop().call_later(RETRY_DISK_S, self.arrivals.resume, claim.name)
 
-    async def _route(self, claim: Claim, signals: Sequence[Outgoing]) -> None:
-        try:
-            await self._emit(claim, signals)
-        except LigandError as error:
-            await self._refuse(claim, _by_contract(error))
-            return
-        self.folder.finish(claim)
-        if self.answers.is_changed(claim):
-            self._log.warning("changed_after_read", file=claim.file, intent_id=claim.claim_id, hint=CHANGED)
-        self.counts.routed += 1
-        self._log.debug("routed", file=claim.file, intent_id=claim.claim_id, to=[out.signal for out in signals[1:]])
+    async def _leave(self, each: Prepared) -> None:
+        """Bring a file to its end that is not routed, or not now."""
+        if each.disk:
+            self._failed(each.claim, each.disk)
+        elif each.refusal:
+            await self._refuse(each.claim, each.refusal)
+        else:
+            self.arrivals.settle(each.claim.name, claimed=True)
 
     async def _refuse(self, claim: Claim, refusal: IntentRefused) -> None:
-        self.answers.forget(claim)
-        self.folder.explain(claim, explain(refusal, shown(claim.name), shown(str(self.folder.root))))
         facts = {
             "file": claim.file,
             "kept_at": shown(str(self.folder.rejected / claim.name)),
             "reason": refusal.reason,
             "detail": refusal.detail,
         }
-        await self._emit(claim, [Outgoing(REJECTED, facts, f"{claim.claim_id}/rejected")])
-        self.folder.reject(claim)
+        try:
+            self.folder.explain(claim, explain(refusal, shown(claim.name), shown(str(self.folder.root))))
+            await self._emit([Prepared(claim, (Outgoing(REJECTED, facts, f"{claim.claim_id}/rejected"),))])
+            self.folder.reject(claim)
+        except OSError as error:
+            self._failed(claim, error)
+            return
         self.counts.refused += 1
         self._log.warning("refused", file=claim.file, reason=refusal.reason, detail=refusal.detail)
 
-    async def _emit(self, claim: Claim, signals: Sequence[Outgoing]) -> None:
-        """Emit until the bus has answered; raises what it refuses for good.
-
-        `conflict` means that an earlier run emitted this claim when the routes were others; that holds.
-        """
-        while True:
+    async def _emit(self, group: Sequence[Prepared]) -> list[Prepared]:
+        """Emit these as one batch until the bus has answered; returned is what it took, the rest is refused."""
+        waiting = list(group)
+        emitted: list[Prepared] = []
+        while waiting:
             try:
-                await self._send(signals)
-            except ConflictError:
-                self._log.warning("emitted_before", intent_id=claim.claim_id, file=claim.file)
+                await self._send([each.plan for each in waiting])
             except (QuotaError, PressureError, BusUnreachableError) as error:
                 await self._hold(error)
-                continue
-            self._report(None)
-            return
+            except LigandError as error:
+                refused = _meant(waiting, error)
+                if refused is None:
+                    return emitted + [each for one in waiting for each in await self._emit([one])]
+                waiting.remove(refused)
+                emitted += await self._answer(refused, error)
+            else:
+                self._report(None)
+                return emitted + waiting
+        return emitted
+
+    async def _answer(self, refused: Prepared, error: LigandError) -> list[Prepared]:
+        """Go by a refusal for good. `conflict` means that an earlier run emitted this claim when the routes were
+        others; that holds."""
+        claim = refused.claim
+        if isinstance(error, ConflictError):
+            self._log.warning("emitted_before", intent_id=claim.claim_id, file=claim.file)
+            return [refused]
+        if refused.plan[0].signal == REJECTED:
+            raise error
+        await self._refuse(claim, _by_contract(error))
+        return []
 
     async def _hold(self, error: LigandError) -> None:
         self._report(f"waiting for the bus: {error.message}")
         await asyncio.sleep(error.retry_after_s if isinstance(error, QuotaError) else RETRY_S)
+
+
+def _meant(group: Sequence[Prepared], error: LigandError) -> Prepared | None:
+    """Whose signal the bus refused; None when it does not say which of several."""
+    if len(group) == 1:
+        return group[0]
+    nth = error.fields.get("nth")
+    if nth is None:
+        return None
+    owners = (each for each in group for _ in each.plan)
+    return next(islice(owners, nth, None), None)
 
 
 def _by_contract(error: LigandError) -> IntentRefused:

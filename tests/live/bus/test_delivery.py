@@ -96,10 +96,12 @@ def test_the_same_id_from_another_source_is_another_signal(home, person):
 
 
 def test_a_batch_is_taken_whole_or_not_at_all(home, person):
-    """Half a batch would be a story that begins in the middle."""
+    """Half a batch would be a story that begins in the middle; which signal was wrong must be told."""
     head = person.query("status")["head"]
-    with pytest.raises(SchemaError):
-        person.emit(person.make("Q_THING_SORTED", {"n": 1}), person.make("Q_THING_SORTED", {"n": "no"}))
+    facts = [{"n": 1}, {"n": "no"}, {"n": 3}]
+    with pytest.raises(SchemaError) as refused:
+        person.emit(*(person.make("Q_THING_SORTED", each) for each in facts))
+    assert refused.value.fields["nth"] == 1
     assert [s for s in home.signals("Q_THING_SORTED") if s.seq > head] == []
 
 

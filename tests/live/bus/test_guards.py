@@ -116,6 +116,16 @@ def test_a_story_ends_at_the_limit_of_its_root_s_contract(home, person):
     assert len([s for s in home.signals("Q_BALL_THROWN") if s.correlation_id == root.signal.id]) == 4
 
 
+def test_a_story_begun_and_continued_in_one_batch_is_held_to_the_same_limit(person):
+    """Else a fan-out would only have to be sent at once to be free of its bound."""
+    root = person.make("Q_STORY_SHORT", {"n": 1})
+    follow = [person.make("Q_BALL_THROWN", {"n": n}, causation_id=root.id) for n in range(5)]
+    with pytest.raises(LoopError, match="allows 5") as refused:
+        person.emit(root, *follow)
+    assert refused.value.fields["nth"] == 5
+    assert len(person.emit(root, *follow[:4])) == 5
+
+
 def test_a_cause_must_have_been_delivered_to_the_emitter_or_be_its_own(home, person):
     """A story must not be joined by who has no part in it."""
     with attached(home.paths, "ping") as ping, attached(home.paths, "pong") as pong:

@@ -59,7 +59,7 @@ class Changes:
 
 
 class Recorder:
-    """Takes plans as the bus does: checked against the contracts, once an id, other content a conflict."""
+    """Takes plans as the bus does: all or none, checked against the contracts, once an id, other content a conflict."""
 
     def __init__(self, changes: Changes) -> None:
         self.changes = changes
@@ -67,18 +67,24 @@ class Recorder:
         self.sent = 0
         self.before: Callable[[Sequence[Outgoing]], None] = lambda plan: None
 
-    async def __call__(self, plan: Sequence[Outgoing]) -> None:
-        self.before(plan)
-        self.sent += 1
+    async def __call__(self, plans: Sequence[Sequence[Outgoing]]) -> None:
+        for plan in plans:
+            self.before(plan)
+        self.sent += len(plans)
         await asyncio.sleep(0)
-        new = {root_id(out.key): (out.signal, out.facts) for out in plan}
-        for out in plan:
-            if not CATALOGUE[out.signal].is_valid(out.facts):
-                CATALOGUE[out.signal].check(out.facts)
-        if any(self.by_id.get(each, content) != content for each, content in new.items()):
-            raise ConflictError
+        new: dict[str, tuple[str, dict[str, Any]]] = {}
+        for nth, out in enumerate(out for plan in plans for out in plan):
+            self._check(out, nth)
+            new[root_id(out.key)] = (out.signal, out.facts)
         self.by_id |= new
         self.changes.happened()
+
+    def _check(self, out: Outgoing, nth: int) -> None:
+        content = (out.signal, out.facts)
+        if self.by_id.get(root_id(out.key), content) != content:
+            raise ConflictError(nth=nth)
+        if not CATALOGUE[out.signal].is_valid(out.facts):
+            CATALOGUE[out.signal].check(out.facts)
 
     def facts(self, signal: str = "Q_CURIOSITY_INVESTIGATE") -> list[dict[str, Any]]:
         return [facts for name, facts in self.by_id.values() if name == signal]

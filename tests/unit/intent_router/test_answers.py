@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from services.intent_router.answers import Answers
-from services.intent_router.folder import Claim, Folder
+from services.intent_router.folder import Claim, Folder, State
 from services.intent_router.logic import root_key
+from services.intent_router.notes import Note
 from signals.ids import uuid7
 from tests.unit.intent_router.rig import CATALOGUE, root_id
 
@@ -40,7 +41,7 @@ def story_of(answers: Answers) -> tuple[Claim, str]:
     (answers.folder.root / "a.json").write_text("{}")
     claim = answers.folder.claim("a.json")
     assert claim is not None
-    answers.open(claim, answers.folder.read(claim, 100)[1])
+    answers.notes.write([Note(claim, answers.folder.read(claim, 100)[1])])
     return claim, root_id(root_key(claim.claim_id))
 
 
@@ -95,7 +96,9 @@ def test_a_redelivered_ending_is_written_once_and_a_second_one_is_added(answers:
 def test_an_answer_to_a_part_of_the_file_says_so(answers: Answers, moved: bool) -> None:
     """The whole text would lie in done/ beside an answer to half of it, and nobody would notice."""
     claim, story = story_of(answers)
-    path = answers.folder.finish(claim) if moved else answers.folder.working / claim.name
+    if moved:
+        answers.folder.finish(claim)
+    path = (answers.folder.done if moved else answers.folder.working) / claim.name
     with path.open("a") as file:
         file.write("the rest")
     answers.record(Ended("Q_INTEGRATION_SKIPPED", story), ends=True)
@@ -126,7 +129,7 @@ def test_an_answer_may_come_before_the_file_is_moved(answers: Answers) -> None:
     claim, story = story_of(answers)
     assert answers.record(Ended("Q_INTEGRATION_SKIPPED", story), ends=True)
     answers.folder.finish(claim)
-    assert answers.claim_of(story) == claim
+    assert answers.record(Ended("Q_INVESTIGATION_FAILED", story), ends=True)
     assert (answers.folder.done / claim.name).read_text() == "{}"
 
 
@@ -138,17 +141,42 @@ def test_a_story_that_no_file_began_is_ignored(answers: Answers, story: str | No
     assert not list(answers.folder.done.glob("*.answer.json"))
 
 
-def test_a_refused_claim_leaves_no_note(answers: Answers) -> None:
-    """Notes of files that were never routed would pile up."""
+def test_a_note_that_was_never_finished_hides_no_other(answers: Answers) -> None:
+    """A disk that was full for a moment would cost later questions of the same moment their answers."""
     claim, story = story_of(answers)
-    answers.forget(claim)
-    assert answers.claim_of(story) is None
-    assert list(answers.stories.iterdir()) == []
+    (file,) = answers.stories.iterdir()
+    whole = file.read_text()
+    file.write_text(whole[: len(whole) // 2])
+    assert answers.notes.find(story) is None
+    read = answers.folder.read(claim, 100)[1]
+    answers.notes.write([Note(claim, read)])
+    assert answers.notes.find(story) == Note(claim, read)
+
+
+def test_a_note_made_again_keeps_what_was_read_first(answers: Answers) -> None:
+    """A router that was killed reads the file anew; an answer to the old text would pass for one to this."""
+    claim, story = story_of(answers)
+    (answers.folder.working / claim.name).write_text("{} and more")
+    answers.notes.write([Note(claim, answers.folder.read(claim, 100)[1])])
+    found = answers.notes.find(story)
+    assert found is not None
+    assert found.read.size == 2
+
+
+@pytest.mark.parametrize("name", ["new\nline.json", 'quote".json', "bytes\udcff.json", "日本.json"])
+def test_any_file_name_is_found_again(answers: Answers, name: str) -> None:
+    """A question in an oddly named file would get no answer."""
+    (answers.folder.root / name).write_text("{}")
+    claim = answers.folder.claim(name)
+    assert claim is not None
+    answers.notes.write([Note(claim, State(2, 3))])
+    assert answers.notes.find(root_id(root_key(claim.claim_id))) == Note(claim, State(2, 3))
 
 
 def test_old_notes_are_pruned(answers: Answers) -> None:
     """The notes would outlive the files by years."""
     _, story = story_of(answers)
-    assert answers.prune(0) == 0
-    assert answers.prune((answers.stories / story).lstat().st_mtime + 1) == 1
-    assert answers.claim_of(story) is None
+    (file,) = answers.stories.iterdir()
+    assert answers.notes.prune(0) == 0
+    assert answers.notes.prune(file.lstat().st_mtime + 1) == 1
+    assert answers.notes.find(story) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ def crash_after(step: Callable[..., Any]) -> Callable[..., Any]:
     return stepping
 
 
-def crash_once_sent(bus: Recorder) -> Callable[[Sequence[Outgoing]], Any]:
-    async def sending(plan: Sequence[Outgoing]) -> None:
-        await bus(plan)
+def crash_once_sent(bus: Recorder) -> Callable[[Sequence[Sequence[Outgoing]]], Any]:
+    async def sending(plans: Sequence[Sequence[Outgoing]]) -> None:
+        await bus(plans)
         raise Crash
 
     return sending
@@ -43,8 +44,8 @@ STEPS: dict[str, Callable[[Rig], Any]] = {
     "before the claim": lambda rig: setattr(rig.folder, "claim", crash),
     "after the claim": lambda rig: setattr(rig.folder, "sync", crash),
     "after the sync": lambda rig: setattr(rig.folder, "sync", crash_after(rig.folder.sync)),
-    "before the note": lambda rig: setattr(rig.answers, "open", crash),
-    "after the note": lambda rig: setattr(rig.answers, "open", crash_after(rig.answers.open)),
+    "before the note": lambda rig: setattr(rig.answers.notes, "write", crash),
+    "after the note": lambda rig: setattr(rig.answers.notes, "write", crash_after(rig.answers.notes.write)),
     "before the emit": lambda rig: setattr(rig.work, "_send", crash),
     "after the emit": lambda rig: setattr(rig.work, "_send", crash_once_sent(rig.bus)),
     "before the move": lambda rig: setattr(rig.folder, "finish", crash),
@@ -175,22 +176,66 @@ def test_what_the_bus_refuses_for_good_is_rejected_with_its_words(tmp_path: Path
     (facts,) = rig.bus.facts("Q_INTENT_REJECTED")
     assert facts["reason"] == "refused_oversize"
     assert "70000" in facts["detail"]
-    assert list(rig.answers.stories.iterdir()) == []
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_one_refused_file_holds_up_none_that_goes_with_it(tmp_path: Path, told: bool) -> None:
+    """A program that drops one bad intent among good ones would lose the good ones, or have them asked twice."""
+    rig = Rig(tmp_path / "intents")
+
+    def refuse(plan: Sequence[Outgoing]) -> None:
+        if plan[0].facts["file"] == "bad.json" and plan[0].signal == "Q_INTENT_READY":
+            raise OversizeError("The envelope has 70000 bytes.", **({"nth": 2} if told else {}))
+
+    rig.bus.before = refuse
+    for name in ("a.json", "bad.json", "c.json"):
+        (rig.root / name).write_text(intent(f"Why {name}?"))
+        rig.arrivals.examine(name, Hint.CLOSED)
+
+    async def scenario() -> None:
+        await rig.work.handle(sorted(await rig.arrivals.take(3), key=lambda item: item.name))
+
+    asyncio.run(scenario())
+    assert rig.bus.questions() == ["Why a.json?", "Why c.json?"]
+    assert rig.standing("done") == ["a.json", "c.json"]
+    assert rig.standing("rejected") == ["bad.json", "bad.json.error"]
+    assert (rig.work.counts.routed, rig.work.counts.refused) == (2, 1)
+
+
+def test_a_file_emitted_by_an_earlier_run_holds_up_none_that_goes_with_it(tmp_path: Path) -> None:
+    """After a crash and a change of routes the rest of its group would wait for ever."""
+    rig = Rig(tmp_path / "intents")
+    for name in ("a.json", "b.json"):
+        (rig.root / name).write_text(intent(f"Why {name}?"))
+        rig.arrivals.examine(name, Hint.CLOSED)
+
+    async def scenario() -> None:
+        items = sorted(await rig.arrivals.take(2), key=lambda item: item.name)
+        prepared = rig.work.prepare(items)
+        await rig.bus([[replace(out, facts=out.facts | {"file": "b4"}) for out in prepared[0].plan[:1]]])
+        await rig.work.handle(
+            [item._replace(name=each.claim.name, claimed=True) for item, each in zip(items, prepared, strict=True)]
+        )
+
+    asyncio.run(scenario())
+    assert rig.bus.questions() == ["Why b.json?"]
+    assert rig.standing("done") == ["a.json", "b.json"]
+    assert len(rig.diary.all("emitted_before")) == 1
 
 
 def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The router would end, or leave the file in working/ until its next start."""
     monkeypatch.setattr("services.intent_router.work.RETRY_DISK_S", 0.01)
     rig = Rig(tmp_path / "intents")
-    note = rig.answers.open
+    note = rig.answers.notes.write
     failures = [OSError(28, "No space left on device")]
 
-    def full(claim: Any, read: Any) -> None:
+    def full(notes: Any) -> None:
         if failures:
             raise failures.pop()
-        note(claim, read)
+        note(notes)
 
-    monkeypatch.setattr(rig.answers, "open", full)
+    monkeypatch.setattr(rig.answers.notes, "write", full)
 
     async def scenario() -> None:
         async with rig.running():
