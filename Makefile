@@ -4,6 +4,9 @@ PYTEST_ARGS ?= -n 2 --dist loadgroup
 
 VENV := .venv
 READY := $(VENV)/ready
+BENCH_VENV := .venv-bench
+BENCH_READY := $(BENCH_VENV)/ready
+BENCH_ARGS ?= --json bench.json --plot bench.svg
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 
@@ -32,8 +35,15 @@ demo: $(READY) ## run the constellation on example intents in a temporary home
 test: $(READY) ## run every test, the linters and the type checker among them
 	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
-bench: $(READY) ## measure the bus and the drop folder, print a table
-	@$(VENV)/bin/python -m tools.bench
+bench: $(READY) $(BENCH_READY) ## measure Ligand beside what else there is, print a table
+	@$(VENV)/bin/python -m tools.bench $(BENCH_ARGS)
+
+# What is measured beside Ligand has an environment of its own: nothing of Ligand's imports it.
+$(BENCH_READY): requirements-bench.lock requirements-build.lock tools/create-venv
+	@tools/create-venv '$(PYTHON)' $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes --requirement requirements-build.lock
+	@$(BENCH_VENV)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes --no-build-isolation --requirement requirements-bench.lock
+	@touch $@
 
 docs: $(READY) ## make the documents that come from contracts and manifests
 	@$(VENV)/bin/python -m tools.docs
@@ -50,7 +60,8 @@ lock: ## pin newer versions of the dependencies (needs uv)
 	@$(LOCK) --upgrade pyproject.toml --output-file requirements.lock
 	@$(LOCK) --upgrade pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	@$(LOCK) --upgrade --group build --constraint requirements-dev.lock --output-file requirements-build.lock
+	@$(LOCK) --upgrade --group bench --output-file requirements-bench.lock
 
 clean: ## remove .venv, caches and build results
-	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find signals services tools tests -name __pycache__ -type d -prune -exec rm -rf {} +

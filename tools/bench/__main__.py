@@ -11,26 +11,31 @@ import click
 from rich.console import Console
 
 from signals.errors import LigandError
-from tools.bench import backlog, chain, emits, fanout, latency, tapping
+from tools.bench import backlog, chain, consume, emits, fanout, latency, ready, rivals, sizes, tapping
 from tools.bench.disk import file_system
+from tools.bench.plot import svg
 from tools.bench.report import Figure, Measured, Skipped, gather, table
 
 BENCHES: dict[str, Callable[[Path, bool], list[Measured] | Skipped]] = {
     "emits": emits.measure,
+    "consume": consume.measure,
     "chain": chain.measure,
     "latency": latency.measure,
     "backlog": backlog.measure,
     "fanout": fanout.measure,
     "tap": tapping.measure,
+    "sizes": sizes.measure,
+    "ready": ready.measure,
 }
-ONCE = frozenset({"backlog"})
+ONCE = frozenset({"backlog", "sizes"})
 """What takes so long that one round must do."""
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Small counts and one round: does it run, not how fast.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file too.")
-@click.option("--rounds", type=click.IntRange(1, 50), help="How often each is run, in turn [default: 3, quick 1].")
+@click.option("--plot", "plot_file", type=click.Path(path_type=Path), help="Draw the ratios into this SVG file.")
+@click.option("--rounds", type=click.IntRange(1, 50), help="How often each is run, in turn [default: 5, quick 1].")
 @click.option(
     "--in",
     "within",
@@ -39,11 +44,18 @@ ONCE = frozenset({"backlog"})
     help="Where the temporary homes are made: the disk that is measured [default: /var/tmp].",
 )
 @click.argument("names", nargs=-1, type=click.Choice(list(BENCHES)))
-def main(quick: bool, json_file: Path | None, rounds: int | None, within: Path, names: tuple[str, ...]) -> None:
+def main(  # noqa: PLR0917 - click names them
+    quick: bool,
+    json_file: Path | None,
+    plot_file: Path | None,
+    rounds: int | None,
+    within: Path,
+    names: tuple[str, ...],
+) -> None:
     """Measure the bus, the frame and the drop folder with real processes, and print one table."""
     wanted = names or tuple(BENCHES)
     try:
-        figures, skipped = _rounds(wanted, within, quick, rounds or (1 if quick else 3))
+        figures, skipped = _rounds(wanted, within, quick, rounds or (1 if quick else 5))
     except LigandError as error:
         print(f"bench: {error.message}", file=sys.stderr)
         sys.exit(1)
@@ -53,6 +65,8 @@ def main(quick: bool, json_file: Path | None, rounds: int | None, within: Path, 
     if json_file is not None:
         document = {"where": where, "quick": quick, "figures": [figure.to_json() for figure in figures]}
         json_file.write_text(json.dumps(document, indent=2) + "\n")
+    if plot_file is not None:
+        plot_file.write_text(svg(figures, f"Ligand beside what else there is, medians and spread; {where}"))
 
 
 def _rounds(names: tuple[str, ...], within: Path, quick: bool, rounds: int) -> tuple[list[Figure], list[Skipped]]:
@@ -69,6 +83,8 @@ def _rounds(names: tuple[str, ...], within: Path, quick: bool, rounds: int) -> t
                 skipped[name] = found
             else:
                 measured[name].append(found)
+    if (why := rivals.missing()) is not None:
+        skipped["yardsticks"] = Skipped("JetStream, Redis, Mosquitto, ovos-messagebus", why)
     return [figure for name in names for figure in gather(measured[name])], list(skipped.values())
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from signals.envelope import decode, unix_seconds
 from signals.journal import Journal
 from tools.bench.home import BenchError, Home, opened
-from tools.bench.report import Measured, Skipped
+from tools.bench.report import Measured, Skipped, percentile
 
-TARGET = 2_000
+TARGET = 5_000
 FILES = 44_638
 ROUTER = "intent_router"
 ROUTED = "Q_INTENT_READY"
@@ -34,6 +34,7 @@ def measure(within: Path, quick: bool) -> list[Measured] | Skipped:
         home.wait(lambda journal: journal.names().get(ROUTED, 0) > files, files / 50)
         bus, router = (1e6 * seconds / files for seconds in home.cpu_s())
         first, urgent, last = _times(home, files)
+        arrivals = _arrivals(home, 20 if quick else 200)
         rate = files / (last - first)
     how = f"{files:,} files before the start"
     return [
@@ -45,9 +46,28 @@ def measure(within: Path, quick: bool) -> list[Measured] | Skipped:
             None,
             f"the rest took {last - dropped:.1f} s",
         ),
+        *(
+            Measured(f"a dropped file → its signal, p{p}", percentile(arrivals, p), "ms", note="one at a time")
+            for p in (50, 99)
+        ),
         Measured("backlog, CPU of the bus", bus, "µs/file", None, how),
         Measured("backlog, CPU of the router", router, "µs/file", None, how),
     ]
+
+
+def _arrivals(home: Home, files: int) -> list[float]:
+    """Milliseconds from the rename of a file into the folder until its signal is on disk, one file after the other."""
+    found = []
+    for n in range(files):
+        name = f"alone{n}"
+        drop_one(home.folder, name, "normal")
+        upto, dropped = home.head() + 1, time.time()
+        (home.folder / f"intent_{name}.json").rename(home.paths.intents / f"intent_{name}.json")
+        home.wait(lambda journal, upto=upto: journal.head() >= upto, 30.0)  # type: ignore[misc]
+        with Journal(home.paths.journal) as journal:
+            ((_, raw),) = journal.page(upto - 1, 1)
+        found.append(1000 * (unix_seconds(decode(raw).received_at or "") - dropped))
+    return found
 
 
 def drop(folder: Path, files: int) -> None:

@@ -1,15 +1,18 @@
-"""Three daemons in a row: how many settles a second go through the bus, and how long a story takes at ease."""
+"""Three daemons in a row: how many settles a second go through the bus, and how long a story takes at ease, beside
+three nats-py programs on JetStream."""
 
 from __future__ import annotations
 
 import time
+from array import array
 from itertools import pairwise
 from pathlib import Path
 
 from signals.emitter import Emitter
 from signals.envelope import decode, unix_seconds
 from signals.journal import Journal
-from tools.bench.home import Home, opened
+from tools.bench import rivals
+from tools.bench.home import PAD, Home, opened
 from tools.bench.load import emit_many, emit_paced
 from tools.bench.report import Measured, percentile
 
@@ -17,6 +20,7 @@ TARGET = 10_000
 STEPS = ("Q_BENCH_START", "Q_BENCH_ONE", "Q_BENCH_TWO", "Q_BENCH_END")
 IN_FLIGHT = 250
 AT_EASE = 200
+STORIES, TAKES_P50, TAKES_P99 = "chain, stories", "chain, root → end p50", "chain, root → end p99"
 
 
 def measure(within: Path, quick: bool) -> list[Measured]:
@@ -29,14 +33,47 @@ def measure(within: Path, quick: bool) -> list[Measured]:
     rate = stories / seconds_taken
     how = f"three daemons, one emit a settle, {IN_FLIGHT} in flight, {stories:,} stories waiting"
     ease = f"at {AT_EASE} stories/s, as the bus stamped them"
-    return [
+    found = [
         Measured("chain, settles", 3 * rate, "settles/s", TARGET, how),
-        Measured("chain, stories", rate, "stories/s", None, how),
+        Measured(STORIES, rate, "stories/s", None, how),
         Measured("chain, CPU of the bus", 1e6 * cpu[0] / (3 * stories), "µs/settle", None, how),
         Measured("chain, CPU of the daemons", 1e6 * sum(cpu[1:]) / (3 * stories), "µs/settle", None, how),
-        Measured("chain, root → end p50", 1000 * percentile(tale, 50), "ms", None, ease),
-        Measured("chain, root → end p99", 1000 * percentile(tale, 99), "ms", None, ease),
+        Measured(TAKES_P50, 1000 * percentile(tale, 50), "ms", None, ease),
+        Measured(TAKES_P99, 1000 * percentile(tale, 99), "ms", None, ease),
     ]
+    return found + (_jetstream(within, stories, seconds) if rivals.missing() is None else [])
+
+
+def _jetstream(within: Path, stories: int, seconds: float) -> list[Measured]:
+    """The same chain: publish, wait until that is acknowledged, acknowledge. It may double what a crash cuts off."""
+    paced = int(AT_EASE * seconds)
+    with opened(within) as home, rivals.jetstream(home.folder) as port:
+        saturated, _ = _through(port, "rate", stories, ["publish", port, stories - 1, "bench.rate0", 1000, "0 " + PAD])
+        notes = home.folder / "took"
+        listener = rivals.Peer("jetstream", "listen", port, "bench.ease3", paced, notes).ready()
+        _through(port, "ease", paced, ["pace", port, "bench.ease0", AT_EASE, seconds, PAD])
+        listener.result()
+        took = array("q")
+        took.frombytes(notes.read_bytes())
+    how = "three nats-py push consumers, publish acknowledged before the ack"
+    milliseconds = [nanoseconds / 1e6 for nanoseconds in took]
+    return [
+        Measured("JetStream, chain", stories / saturated, "stories/s", note=how, of=STORIES, aim=1.0),
+        Measured("JetStream, chain p50", percentile(milliseconds, 50), "ms", note=how, of=TAKES_P50),
+        Measured("JetStream, chain p99", percentile(milliseconds, 99), "ms", note=how, of=TAKES_P99),
+    ]
+
+
+def _through(port: str, name: str, stories: int, load: list[object]) -> tuple[float, float]:
+    """Seconds from the first publish to the last link's last acknowledgement, and when that was."""
+    links = [
+        rivals.Peer("jetstream", "link", port, f"bench.{name}{n}", f"bench.{name}{n + 1}", stories).ready()
+        for n in range(3)
+    ]
+    began = time.time()
+    told = rivals.Peer("jetstream", *load).result()
+    ended = max(link.result()["ended"] for link in links)
+    return ended - told.get("began", began), ended
 
 
 def _build(home: Home) -> None:

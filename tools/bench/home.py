@@ -73,10 +73,10 @@ class Home:
         document = {"daemon": daemon, "description": f"{daemon} of a benchmark", **fields}
         (self.paths.manifests / f"{daemon}.yaml").write_text(yaml.safe_dump(document))
 
-    def bus(self) -> subprocess.Popen[bytes]:
-        """Start the bus; it is ready when this returns."""
+    def bus(self, **config: Any) -> subprocess.Popen[bytes]:
+        """Start the bus, with more configuration where given; it is ready when this returns."""
         rooms = {path.parent.name for path in packaged()}
-        config = {"quota": {"roots_per_s": 0}, "disable": sorted(rooms - {"bus", *self._daemons})}
+        config |= {"quota": {"roots_per_s": 0}, "disable": sorted(rooms - {"bus", *self._daemons})}
         self.paths.config_of("bus").write_text(yaml.safe_dump(config))
         return self.start("bus", "-m", "services.bus")
 

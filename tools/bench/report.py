@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
@@ -15,24 +15,35 @@ from rich.table import Table
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One value of one round. `target` is the least that is wanted, where something is."""
+    """One value of one round. `target` is the least that is wanted, `limit` the most, where something is.
+
+    A yardstick names in `of` the figure that stands beside it; `aim` is the least, `bound` the most that the
+    figure divided by the yardstick should be.
+    """
 
     name: str
     value: float
     unit: str
     target: float | None = None
     note: str = ""
+    limit: float | None = None
+    of: str = ""
+    aim: float | None = None
+    bound: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """The values of all rounds."""
+    """The values of all rounds; of a yardstick also, round by round, how many times it the figure is."""
 
-    name: str
-    unit: str
+    first: Measured
     values: tuple[float, ...]
-    target: float | None
-    note: str
+    ratios: tuple[float, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What was measured."""
+        return self.first.name
 
     @property
     def median(self) -> float:
@@ -40,23 +51,42 @@ class Figure:
         return median(self.values)
 
     @property
+    def ratio(self) -> float | None:
+        """The middle ratio; None where there is none."""
+        return median(self.ratios) if self.ratios else None
+
+    @property
     def met(self) -> bool | None:
-        """Whether the median reaches the target; None without one."""
-        return None if self.target is None else self.median >= self.target
+        """Whether the median, or the ratio, is as wanted; None where nothing is."""
+        if self.ratio is not None:
+            return _within(self.ratio, self.first.aim, self.first.bound)
+        return _within(self.median, self.first.target, self.first.limit)
 
     def to_json(self) -> dict[str, Any]:
         """As `--json` writes it."""
         return {
             "name": self.name,
-            "unit": self.unit,
+            "unit": self.first.unit,
             "median": self.median,
             "low": min(self.values),
             "high": max(self.values),
             "values": list(self.values),
-            "target": self.target,
+            "target": self.first.target,
+            "limit": self.first.limit,
+            "of": self.first.of or None,
+            "ratio": self.ratio,
+            "ratios": list(self.ratios),
+            "aim": self.first.aim,
+            "bound": self.first.bound,
             "met": self.met,
-            "note": self.note,
+            "note": self.first.note,
         }
+
+
+def _within(value: float, least: float | None, most: float | None) -> bool | None:
+    if least is None and most is None:
+        return None
+    return (least is None or value >= least) and (most is None or value <= most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +103,12 @@ def gather(rounds: Iterable[Sequence[Measured]]) -> list[Figure]:
     for measured in rounds:
         for one in measured:
             found.setdefault(one.name, []).append(one)
-    return [
-        Figure(name, many[0].unit, tuple(one.value for one in many), many[0].target, many[0].note)
-        for name, many in found.items()
-    ]
+    return [Figure(many[0], tuple(one.value for one in many), _ratios(many, found)) for many in found.values()]
+
+
+def _ratios(many: Sequence[Measured], found: Mapping[str, Sequence[Measured]]) -> tuple[float, ...]:
+    ours = found.get(many[0].of, [])
+    return tuple(one.value / other.value for one, other in zip(ours, many, strict=False) if other.value)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -86,23 +118,38 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def table(figures: Sequence[Figure], skipped: Sequence[Skipped], where: str) -> Table:
-    """The figures beside their targets."""
+    """The figures, each with its yardsticks below it, beside what is wanted of them."""
     found = Table(title=f"Ligand on {os.cpu_count()} × {_processor()}, {where}", title_justify="left")
-    for heading in ("figure", "median", "lowest – highest", "unit", "target", "", "how"):
-        numeric = heading in ("median", "lowest – highest", "target")
+    for heading in ("figure", "median", "lowest – highest", "unit", "ratio", "wanted", "", "how"):
+        numeric = heading in ("median", "lowest – highest", "ratio", "wanted")
         found.add_column(heading, justify="right" if numeric else "left", no_wrap=heading in ("figure", "median"))
     for figure in figures:
         found.add_row(*_row(figure))
     for one in skipped:
-        found.add_row(one.name, "skipped", "", "", "", "", one.why)
+        found.add_row(one.name, "skipped", "", "", "", "", "", one.why)
     return found
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
-    spread = f"{shown(min(figure.values))} – {shown(max(figure.values))}" if len(figure.values) > 1 else ""
-    target = f"≥ {shown(figure.target)}" if figure.target is not None else ""
+    first = figure.first
+    ratio = f"× {_spread(figure.ratios)}" if figure.ratios else ""
     verdict = {None: "", True: "met", False: "missed"}[figure.met]
-    return figure.name, shown(figure.median), spread, figure.unit, target, verdict, figure.note
+    name = f"  beside {figure.name}" if first.of else figure.name
+    spread = f"{shown(min(figure.values))} – {shown(max(figure.values))}" if len(figure.values) > 1 else ""
+    return name, shown(figure.median), spread, first.unit, ratio, _wanted(first), verdict, first.note
+
+
+def _spread(values: Sequence[float]) -> str:
+    middle = shown(median(values))
+    return f"{middle} ({shown(min(values))} – {shown(max(values))})" if len(values) > 1 else middle
+
+
+def _wanted(first: Measured) -> str:
+    least, most = (first.aim, first.bound) if first.of else (first.target, first.limit)
+    sign = "× " if first.of else ""
+    if least is not None:
+        return f"{sign}≥ {shown(least)}"
+    return f"{sign}≤ {shown(most)}" if most is not None else ""
 
 
 def shown(value: float) -> str:

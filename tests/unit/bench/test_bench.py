@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
+from tools.bench.plot import svg
 from tools.bench.report import Measured, gather, percentile
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -17,10 +19,10 @@ def test_a_quick_run_prints_its_table_and_writes_the_same_figures(tmp_path):
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(written.read_text())["figures"]
-    assert [figure["target"] for figure in figures] == [20_000, None, None]
+    assert [figure["target"] for figure in figures if figure["of"] is None] == [20_000, None, None, None]
     rows = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines() if line.startswith("│")]
-    medians = {row[1]: float(row[2].replace(",", "")) for row in rows if row[1]}
-    for figure in figures:
+    medians = {row[1]: float(row[2].replace(",", "")) for row in rows if row[2] not in ("", "skipped")}
+    for figure in (figure for figure in figures if figure["of"] is None):
         assert figure["median"] > 0
         assert abs(medians[figure["name"]] - figure["median"]) <= 0.01 * figure["median"]
     assert list(tmp_path.iterdir()) == [written]
@@ -30,6 +32,35 @@ def test_the_rounds_of_a_figure_become_its_median_and_spread():
     """If this fails, one slow round is shown as the result."""
     (figure,) = gather([[Measured("emits", value, "signals/s", 2.0)] for value in (3.0, 1.0, 2.0)])
     assert (figure.median, figure.values, figure.met) == (2.0, (3.0, 1.0, 2.0), True)
+
+
+def test_a_yardstick_is_compared_round_by_round():
+    """If this fails, a machine that was slow for one round looks like a slow bus."""
+    rounds = [
+        [
+            Measured("emits", ours, "signals/s"),
+            Measured("the other", theirs, "messages/s", of="emits", aim=2.0),
+        ]
+        for ours, theirs in ((30.0, 10.0), (3.0, 1.5), (20.0, 10.0))
+    ]
+    _, yardstick = gather(rounds)
+    assert yardstick.ratios == (3.0, 2.0, 2.0)
+    assert (yardstick.ratio, yardstick.met) == (2.0, True)
+
+
+def test_a_limit_is_missed_by_what_exceeds_it():
+    """If this fails, a slow start or a fat daemon passes for a good one."""
+    (figure,) = gather([[Measured("ready", value, "s", limit=3.0)] for value in (2.0, 4.0, 5.0)])
+    assert figure.met is False
+
+
+def test_the_picture_shows_each_ratio():
+    """If this fails, the picture in the documents tells something else than the table."""
+    figures = gather([[Measured("emits", 30.0, "signals/s"), Measured("<other>", 10.0, "messages/s", of="emits")]])
+    document = ElementTree.fromstring(svg(figures, "a run"))
+    texts = [text.text for text in document.iter("{http://www.w3.org/2000/svg}text")]
+    assert "emits ÷ <other>" in texts
+    assert "× 3" in texts
 
 
 def test_a_percentile_is_one_of_the_values():

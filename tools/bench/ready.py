@@ -1,0 +1,112 @@
+"""From `ligand up` to every daemon ready, and what the constellation costs while nothing happens."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from signals.emitter import Emitter
+from signals.errors import LigandError
+from tools.bench import rivals
+from tools.bench.home import ROOT, BenchError, Home, opened
+from tools.bench.report import Measured
+
+READY_S, IDLE_PERCENT, PROPORTIONAL_MIB = 3.0, 1.0, 45.0
+START_S = 60.0
+IDLE = "idle, CPU of all daemons"
+
+
+def measure(within: Path, quick: bool) -> list[Measured]:
+    """The packaged daemons as installed, in a home of their own; then an idle bus of another kind."""
+    idle_s = 2.0 if quick else 20.0
+    with opened(within) as home, _up(home) as (seconds, processes):
+        busy = _busy(list(processes.values()), idle_s)
+        shares = {name: _proportional_mib(pid) for name, pid in processes.items()}
+    found = [
+        Measured("all daemons ready", seconds, "s", note=f"{len(processes)} daemons, from `ligand up`", limit=READY_S),
+        Measured(IDLE, busy, "% of a core", note=f"over {idle_s:g} s, heartbeats included", limit=IDLE_PERCENT),
+        *(
+            Measured(f"memory, {name}", mib, "MiB", note="its share of what is shared (PSS)", limit=_limit(name))
+            for name, mib in sorted(shares.items())
+        ),
+    ]
+    return found + ([_ovos(within, idle_s)] if rivals.missing() is None else [])
+
+
+def _limit(name: str) -> float | None:
+    return PROPORTIONAL_MIB if name in ("capability_integrator", "intent_router", "investigator") else None
+
+
+@contextmanager
+def _up(home: Home) -> Iterator[tuple[float, dict[str, int]]]:
+    """(seconds until all were ready, the process of each daemon)."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", "tools.ligand", "up", "--home", str(home.folder)]
+    with (home.folder / "up.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        found = _ready(home, process)
+        yield time.monotonic() - began, found
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _ready(home: Home, process: subprocess.Popen[bytes]) -> dict[str, int]:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with Emitter(home.paths.bus_socket, timeout_s=1.0) as emitter:
+                status = emitter.query("status")
+        except LigandError:
+            time.sleep(0.01)
+            continue
+        if all(one["ready"] for one in status["daemons"]):
+            return {one["daemon"]: one["pid"] for one in status["daemons"]} | {"bus": status["pid"]}
+        time.sleep(0.01)
+    raise BenchError(f"Not every daemon got ready:\n{(home.folder / 'up.log').read_text()[-2000:]}")
+
+
+def _busy(processes: list[int], seconds: float) -> float:
+    """How much of one core these use together, in percent."""
+    before = sum(_cpu_ticks(pid) for pid in processes)
+    time.sleep(seconds)
+    ticks = sum(_cpu_ticks(pid) for pid in processes) - before
+    return 100 * ticks / os.sysconf("SC_CLK_TCK") / seconds
+
+
+def _cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def _proportional_mib(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def _ovos(within: Path, idle_s: float) -> Measured:
+    """The message bus of a voice assistant: no schema, no journal, no acknowledgement."""
+    with opened(within) as home:
+        environment = {**os.environ, "HOME": str(home.folder), "XDG_CONFIG_HOME": str(home.folder)}
+        process = subprocess.Popen(
+            [rivals.PYTHON.with_name("ovos-messagebus")],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            time.sleep(5.0)
+            if process.poll() is not None:
+                raise BenchError("ovos-messagebus did not stay up.")
+            mib = _proportional_mib(process.pid)
+        finally:
+            process.kill()
+            process.wait()
+    return Measured("ovos-messagebus, idle", mib, "MiB", note="the bus alone, in memory", of="memory, bus")
