@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.systemd import ROOT, packages
 
-pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(300)]
 NAME, RUN, HOME = "carol", "/run/user/carol", "/home/carol"
 ENVIRON = {"XDG_RUNTIME_DIR": RUN, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 

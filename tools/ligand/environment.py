@@ -6,12 +6,15 @@ import hashlib
 import re
 import shutil
 import sys
+import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.ligand.layout import HOMES, InstallError, Layout
+from tools.ligand.repacked import is_installed, repack
 from tools.ligand.steps import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,11 +30,17 @@ class Source:
     path: Path
 
     @classmethod
-    def of(cls, given: Path | None) -> Source:
-        """What was named, else the tree this runs from. Raises `InstallError`."""
+    @contextmanager
+    def of(cls, given: Path | None) -> Iterator[Source]:
+        """What was named, else what this runs from: a tree, or an installed wheel. Raises `InstallError`."""
         path = (given or ROOT).absolute()
         if (path / "pyproject.toml").is_file() or (path.suffix == ".whl" and path.is_file()):
-            return cls(path)
+            yield cls(path)
+            return
+        if given is None and is_installed(ROOT):
+            with tempfile.TemporaryDirectory(prefix="ligand-") as folder:
+                yield cls(repack(Path(folder)))
+            return
         raise InstallError(f"{path} is neither Ligand's source tree nor a wheel. Name one: --from ligand-X.whl")
 
     @property
