@@ -17,8 +17,8 @@ zmodload zsh/zpty
 zpty shell 'zsh -f -i'
 zpty -w shell 'PS1=; autoload -Uz compinit; compinit -D -u; print READY$((40+2))'
 zpty -r shell line '*READY42*'
-zpty -w -n shell "ligand $1"$'\\t\\C-aprint -r -- \\'<\\C-e>\\'\\n'
-zpty -r shell line '*<*>*<*>*'
+zpty -w -n shell "ligand $1"$'\\t\\C-aprint -r -- $((40+2))\\'<\\C-e>\\'\\n'
+zpty -r shell line '*42<*>*'
 print -r -- "$line"
 """
 
@@ -38,4 +38,4 @@ def test_bash_completes_a_verb(ligand):
 def test_zsh_completes_a_verb(ligand):
     """The function lies where zsh looks for it, and Tab puts the verb into the line."""
     said = ligand.machine.out("zsh", "-f", "-c", ZSH, "zsh", "stat", user="alice")
-    assert said.splitlines()[-1] == "<ligand status>"
+    assert said.splitlines()[-1] == "42<ligand status>"

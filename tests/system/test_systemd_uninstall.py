@@ -22,7 +22,7 @@ def test_what_cannot_be_installed_leaves_no_trace(fresh):
     fresh.run("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", "/srv/small")
     fresh.run("mount", "-t", "tmpfs", "-o", "ro", "tmpfs", "/srv/fixed")
     for prefix, said in (
-        ("/srv/small/ligand", "No space left on device"),
+        ("/srv/small/ligand", "MB were free in /srv/small/ligand/versions"),
         ("/srv/fixed/ligand", "Read-only file system"),
         ("/srv/a:b", "cannot be the prefix"),
         ("/home/ligand", "home folder"),
@@ -47,7 +47,10 @@ def test_uninstalling_keeps_what_is_a_persons_and_purging_leaves_nothing(fresh):
     for daemon in ("bus", "investigator"):
         assert PREFIX in fresh.show(unit(daemon), "ExecStart")
     ligand.kill("investigator")
-    fresh.until("a failure is told from there", lambda: "Q_DAEMON_FAILED" in fresh.out("signal-tap", "types"))
+    fresh.until(
+        "a failure is told from there",
+        lambda: "KILL" in fresh.out("signal-tap", "show", "-o", "json", "Q_DAEMON_FAILED"),
+    )
     fresh.run("useradd", "alice")
     fresh.run("usermod", "--append", "--groups", "ligand-users", "alice")
     fresh.write("/home/alice/file", "text")

@@ -20,6 +20,8 @@ from tools.ligand.steps import run
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("requirements-build.lock", "requirements.lock")
 IN_WHEEL = "tools/locks"
+ROOM_BYTES = 150_000_000
+LEAST_BYTES = 20_000_000
 _PIN = re.compile(r"^([a-z0-9._-]+)==", re.MULTILINE)
 
 
@@ -103,8 +105,14 @@ def build(folder: Path, source: Source, python: Path) -> None:
     try:
         run([str(python), "-m", "venv", "--clear", str(folder)])
         _fill(folder, source)
-    except (InstallError, KeyboardInterrupt):
+    except (InstallError, KeyboardInterrupt) as error:
+        free = shutil.disk_usage(folder.parent).free
         shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, InstallError) and free < LEAST_BYTES:
+            room = (
+                f"Only {free / 1e6:.0f} MB were free in {folder.parent}; a version takes about {ROOM_BYTES / 1e6:.0f}."
+            )
+            raise InstallError(f"{error.message}\n{room}") from error
         raise
 
 

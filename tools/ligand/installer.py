@@ -24,11 +24,6 @@ READY_S = 90.0
 TARGET = "ligand.target"
 BUS = "ligand-bus.service"
 PROGRAMS = ("ligand", "signal-tap")
-COMPLETIONS = {
-    "bash": "bash-completion/completions/{program}",
-    "zsh": "zsh/site-functions/_{program}",
-    "fish": "fish/vendor_completions.d/{program}.fish",
-}
 
 
 class Installer:
@@ -205,8 +200,7 @@ class Installer:
                 continue
             self.steps.link(self.layout.commands / program, target)
             made.append(self.layout.commands / program)
-            for shell, place in COMPLETIONS.items():
-                path = self.layout.share / place.format(program=program)
+            for shell, path in self.layout.completions(program).items():
                 text = _completion(target, program, shell)
                 if text:
                     self.steps.write(path, text)

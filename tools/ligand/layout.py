@@ -13,6 +13,7 @@ from signals.errors import LigandError
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 DEFAULT_PREFIX = Path("/opt/ligand")
 DEFAULT_STATE = Path("/var/lib/ligand")
+FISH = Path("/etc/fish")
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f\"'\\:;$]+")
 
 
@@ -107,6 +108,17 @@ class Layout:
     def tmpfiles(self) -> Path:
         """The folders' file of a system installation."""
         return Path("/etc/tmpfiles.d/ligand.conf")
+
+    def completions(self, program: str) -> dict[str, Path]:
+        """Where each shell looks for a program's completion without being told to."""
+        found = {
+            "bash": self.share / "bash-completion" / "completions" / program,
+            "zsh": self.share / "zsh" / "site-functions" / f"_{program}",
+            "fish": self.share / "fish" / "vendor_completions.d" / f"{program}.fish",
+        }
+        if self.system and FISH.is_dir():  # /usr/local/share it reads only where XDG_DATA_DIRS says so
+            found["fish"] = FISH / "completions" / f"{program}.fish"
+        return found
 
     @property
     def purged(self) -> tuple[Path, ...]:
