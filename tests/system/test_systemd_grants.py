@@ -95,18 +95,27 @@ def test_a_path_that_is_swapped_while_it_is_granted_leads_nowhere_else(ligand, h
     home.run("rm", "-r", "/home/alice/in", "/home/alice/moved", "/srv/private", "/srv/bin")
 
 
+SLOW = "#!/bin/sh\n[ -e /run/is-granting ] || { touch /run/is-granting; read line < /run/go-on; }\n"
+
+
 def test_two_changes_at_once_do_not_mix(ligand, home):
     """Two shells, two administrators: the second is told who is at it, and nothing is half done."""
-    home.write("/srv/bin/setfacl", "#!/bin/sh\ntouch /run/is-granting\nread line < /run/go-on\n", mode="0755")
+    home.write("/srv/bin/setfacl", SLOW, mode="0755")
     home.run("mkfifo", "/run/go-on")
     first = ligand.begin("grant", "investigator", "/home/alice/project", "--read", path="/srv/bin")
     home.until("it is under way", lambda: home.run("test", "-e", "/run/is-granting", check=False).returncode == 0)
-    for command in (("grant", "investigator", NOTES, "--write"), ("install", "--system"), ("uninstall", "--system")):
-        second = ligand.ligand(*command, check=False)
-        assert second.returncode == 1
-        assert "`ligand grant`, process " in second.stderr
-    home.run("sh", "-c", "echo > /run/go-on")
-    assert first.wait(60) == 0
+    try:
+        for command in (
+            ("grant", "investigator", NOTES, "--write"),
+            ("install", "--system"),
+            ("uninstall", "--system"),
+        ):
+            second = ligand.ligand(*command, check=False)
+            assert second.returncode == 1
+            assert "`ligand grant`, process " in second.stderr
+    finally:
+        home.run("sh", "-c", "echo > /run/go-on")
+        assert first.wait(60) == 0
     home.run("rm", "-r", "/srv/bin", "/run/go-on", "/run/is-granting")
     assert [one["path"] for one in json.loads(ligand.ligand("grants", "-o", "json").stdout)] == ["/home/alice/project"]
     ligand.ligand("revoke", "investigator", "/home/alice/project")

@@ -214,9 +214,10 @@ class Installer:
             self.steps.remove(self.layout.units / f"{TARGET}.wants" / unit)
 
     def _enable(self, units: Sequence[str]) -> None:
-        """Enable what is new; what a person has disabled since stays so. The bus hears of new instances first."""
+        """Enable what is new; what a person has disabled stays so. The bus hears first which instances there are."""
         fresh = [name for name in units if name not in self.record.services]
-        if any("@" in name for name in fresh) and BUS in self.manager.running():
+        changed = {*self.record.services} ^ {*units}
+        if any("@" in name for name in changed) and BUS in self.manager.running():
             self.steps.do(f"reload {BUS}", lambda: self.manager.systemctl("reload", BUS))
         if fresh:
             self.steps.do(
