@@ -14,7 +14,7 @@ from tests.support.systemd import PATH, ROOT, Machine, environment
 DAEMONS = ("bus", "intent_router", "investigator", "capability_integrator")
 PYTHON = "/opt/ligand/venv/bin/python"
 INTENTS = "/var/lib/ligand/intents"
-INSTALL_S = 240.0
+INSTALL_S = 600.0
 ENDS = ("Q_MODULE_INTEGRATED", "Q_INTEGRATION_SKIPPED", "Q_INTEGRATION_FAILED", "Q_INVESTIGATION_FAILED")
 
 _READ = """

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.installed import ATTACH, EMIT, ENDS, INTENTS, PYTHON
 
-pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 
 DAEMON_USER = "ligand-investigator"
 _WATCH = """

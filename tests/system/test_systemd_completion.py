@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 BASH = """
 source /usr/local/share/bash-completion/completions/ligand
 COMP_WORDS=(ligand "$1") COMP_CWORD=1

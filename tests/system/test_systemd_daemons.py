@@ -10,7 +10,7 @@ import pytest
 from tests.support.installed import DAEMONS, ENDS, unit
 from tests.support.systemd import ROOT
 
-pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 each_daemon = pytest.mark.parametrize("daemon", DAEMONS)
 MODULES = ("json", "csv", "html", "wave", "queue", "uuid", "email", "logging")
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.installed import Installed, unit
 
-pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 NOTES = "/var/lib/ligand/failures"
 
 

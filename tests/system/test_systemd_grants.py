@@ -9,7 +9,7 @@ import pytest
 from tests.support.installed import unit
 from tests.support.systemd import Machine
 
-pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 FILE, NOTES = "/home/alice/project/module.py", "/home/alice/notes"
 
 

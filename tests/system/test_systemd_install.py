@@ -9,7 +9,7 @@ import pytest
 from tests.support.installed import DAEMONS, unit
 from tests.support.systemd import ROOT
 
-pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 TREE = ("signals", "services", "tools", "systemd", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -109,7 +109,7 @@ def test_an_upgrade_that_is_killed_half_way_is_mended_by_running_it_again_and_ca
     machine, old = ligand.machine, version_in_use(ligand)
     link, folder = machine.out("readlink", "/opt/ligand/venv"), tree(ligand, "newer", "0.2.0")
     upgrade = ligand.begin("install", "--system", "--from", folder)
-    machine.until("the link is swapped", lambda: machine.out("readlink", "/opt/ligand/venv") != link, 240.0)
+    machine.until("the link is swapped", lambda: machine.out("readlink", "/opt/ligand/venv") != link, 600.0)
     upgrade.kill()
     upgrade.wait()
     new = machine.out("readlink", "/opt/ligand/venv").removeprefix("versions/")

@@ -9,7 +9,7 @@ import pytest
 from tests.support.installed import ATTACH, PYTHON
 from tests.support.systemd import ROOT
 
-pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 ONE, TWO = "ligand-twin@one.service", "ligand-twin@two.service"
 MANIFEST = """
 daemon: twin

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.installed import Installed, unit
 
-pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(1200)]
 LISTING = ("find", "/etc", "/opt", "/usr/local", "/var/lib", "/run", "/home", "-not", "-path", "/run/log/*")
 PREFIX = "/srv/my own 100% Ligand"
 

@@ -16,7 +16,7 @@ from tests.support.booted import booted
 from tests.support.installed import DAEMONS, INSTALL_S, Installed, unit
 from tests.support.systemd import ROOT, Machine, memory_v1, memory_v2
 
-pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(1200)]
 LIGAND = "/srv/own/bin/ligand"
 
 
