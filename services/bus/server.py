@@ -18,7 +18,7 @@ import apsw
 import orjson
 import zmq
 
-from services.bus.access import Access, Mode, Peer
+from services.bus.access import Access, Mode, Peer, check_users
 from services.bus.admission import Admission
 from services.bus.clock import RunningClock
 from services.bus.core import Core
@@ -255,6 +255,7 @@ class Server:
             config = configuration.load(self.paths.config_of("bus"), self.manifest.config, daemon="bus")
             catalogue = Catalogue.load([self.paths.contracts])
             registry = _registry(self.paths, catalogue, config)
+            _open_doors(self.paths, config["access"], self.log)
         except LigandError as error:
             self.log.error("reload_refused", error=error.message)
         else:
@@ -278,7 +279,10 @@ class Server:
 
 def _registry(paths: Paths, catalogue: Catalogue, config: Mapping[str, Any]) -> Registry:
     manifests = load_all(paths.manifests)
-    return Registry.build(manifests.values(), catalogue, config["disable"], config["instances"])
+    registry = Registry.build(manifests.values(), catalogue, config["disable"], config["instances"])
+    if config["access"] == "system":
+        check_users(registry.daemons)
+    return registry
 
 
 def _take_address(paths: Paths) -> Any:
@@ -308,17 +312,20 @@ def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode, log: Any) -> tupl
     router.setsockopt(zmq.RCVHWM, 4000)
     router.setsockopt(zmq.SNDHWM, 10_000)
     mirror.setsockopt(zmq.SNDHWM, 5_000)
-    doors: tuple[tuple[zmq.Socket[bytes], Path, Door], ...] = (
-        (router, paths.bus_socket, "bus"),
-        (mirror, paths.mirror_socket, "mirror"),
-    )
-    for sock, path, door in doors:
+    for sock, path in ((router, paths.bus_socket), (mirror, paths.mirror_socket)):
         address = endpoint(path)
         path.unlink(missing_ok=True)
         sock.bind(address)
+    _open_doors(paths, mode, log)
+    return router, mirror
+
+
+def _open_doors(paths: Paths, mode: Mode, log: Any) -> None:
+    """Say who may connect, from the groups as they are now. Raises `ConfigError`."""
+    doors: tuple[tuple[Path, Door], ...] = ((paths.bus_socket, "bus"), (paths.mirror_socket, "mirror"))
+    for path, door in doors:
         for group in close_to_others(path, door, mode):
             log.warning("group_missing", group=group, socket=str(path), mend="ligand install --system makes it")
-    return router, mirror
 
 
 def _write_failed(journal: Path, error: Exception) -> str:

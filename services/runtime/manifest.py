@@ -151,12 +151,17 @@ class Manifest:
         )
 
     @property
+    def system_user(self) -> str:
+        """The user it runs as on a machine with many; each instance of a template has one of its own."""
+        return self.user or f"ligand-{self.daemon.replace('_', '-')}{'-%i' if self.instances else ''}"
+
+    @property
     def may_emit(self) -> frozenset[str]:
         """Every signal this daemon may send, the frame's own and its requests included."""
         return frozenset((*self.emits, *self.asks, *RUNTIME_EMITS))
 
     def instance(self, name: str) -> Manifest:
-        """This template for one instance: `$instance` in conditions becomes its name."""
+        """This template for one instance: `$instance` in conditions becomes its name, `%i` in the user's name too."""
         consumes = tuple(
             replace(
                 line,
@@ -167,7 +172,7 @@ class Manifest:
             )
             for line in self.consumes
         )
-        return replace(self, consumes=consumes)
+        return replace(self, consumes=consumes, user=self.system_user.replace("%i", name))
 
     def subscriptions(self, contract: Contract) -> tuple[Subscription, ...]:
         """The lines that mean signals of this contract, lanes before the main one."""

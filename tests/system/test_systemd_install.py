@@ -9,7 +9,7 @@ import pytest
 from tests.support.installed import DAEMONS, unit
 from tests.support.systemd import ROOT
 
-pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 TREE = ("signals", "services", "tools", "systemd", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -97,13 +97,27 @@ def test_a_version_that_breaks_a_contract_or_the_configuration_never_starts(liga
     assert pids(ligand) == before
 
 
-def test_an_upgrade_takes_over_and_can_be_taken_back_by_hand(ligand):
-    """A newer version replaces the old one; `ligand rollback` returns to it."""
+def loaded_from(ligand, version: str) -> list[bool]:
+    """Of each daemon, whether what it has in memory is of this version's environment."""
+    folder = f"/opt/ligand/versions/{version}/"
+    return [folder in ligand.machine.read(f"/proc/{pid}/maps") for pid in pids(ligand)]
+
+
+def test_an_upgrade_that_is_killed_half_way_is_mended_by_running_it_again_and_can_be_taken_back(ligand):
+    """The power goes in the middle of an upgrade; running it again ends with one version, not with a mixture."""
     ligand.ready()
-    old = version_in_use(ligand)
-    ligand.ligand("install", "--system", "--from", tree(ligand, "newer", "0.2.0"))
+    machine, old = ligand.machine, version_in_use(ligand)
+    link, folder = machine.out("readlink", "/opt/ligand/venv"), tree(ligand, "newer", "0.2.0")
+    upgrade = ligand.begin("install", "--system", "--from", folder)
+    machine.until("the link is swapped", lambda: machine.out("readlink", "/opt/ligand/venv") != link, 600.0)
+    upgrade.kill()
+    upgrade.wait()
+    new = machine.out("readlink", "/opt/ligand/venv").removeprefix("versions/")
+    ligand.ligand("install", "--system", "--from", folder)
     assert version_in_use(ligand) == "0.2.0"
     ligand.ready()
+    assert all(loaded_from(ligand, new))
     ligand.ligand("rollback", "--system")
     assert version_in_use(ligand) == old
     ligand.ready()
+    assert all(loaded_from(ligand, link.removeprefix("versions/")))

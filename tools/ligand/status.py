@@ -20,6 +20,7 @@ from signals.errors import BusUnreachableError
 from signals.paths import Paths
 from tools.cli import NOTHING, OK, UNREACHABLE, ask_bus, coloured, home_option, paths_of, told
 from tools.ligand.listing import output_option, say
+from tools.ligand.unit_names import unit_of
 from tools.text import clean, seconds_text, shorten
 
 _COLOURS = {"ready": "green", "paused": "yellow", "degraded": "yellow", "waiting": "yellow", "starting": "yellow"}
@@ -191,7 +192,7 @@ def _why(daemon: Mapping[str, Any], unit: Unit) -> str:
     name = str(daemon["daemon"])
     if unit:
         return f"{unit['state']}; last end: {unit.get('last_end') or 'none'}"
-    return f"not attached; start it: systemctl start ligand-{name.replace('_', '-')}"
+    return f"not attached; start it: systemctl start {unit_of(name).removesuffix('.service')}"
 
 
 def unit_table(units: list[dict[str, Any]]) -> Table:

@@ -1,6 +1,5 @@
 """A disk that is full or odd. If this fails, a person is left with a traceback, or with a disk that fills up."""
 
-import os
 import subprocess
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from signals.errors import BusUnreachableError
 from tests.support.constellation import Constellation, constellation
 from tests.support.raw import Raw
+from tests.support.required import lacking, root
 
 TEXT = {"text": {"type": "string"}}
 
@@ -15,13 +15,12 @@ TEXT = {"text": {"type": "string"}}
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 4 MiB."""
-    if os.getuid() != 0:
-        pytest.skip("mounting needs root")
+    root("mounting")
     folder = tmp_path / "small"
     folder.mkdir()
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True, check=False)
     if made.returncode:
-        pytest.skip("mounting is not allowed here")
+        lacking("mounting is not allowed here")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
 
