@@ -15,6 +15,7 @@ import click
 import orjson
 from rich.table import Table
 
+from services.runtime import restoring
 from signals.catalogue import Catalogue
 from signals.errors import ConfigError, LigandError, UsageError
 from signals.journal import Journal
@@ -272,6 +273,8 @@ def restore(*, folder: Path, only_check: bool, yes: bool, home: Path | None) -> 
         return OK
     if not yes:
         _confirm(paths, backups.read(source))
+    if (earlier := restoring.pending(paths.journal.parent)) is not None:
+        notice(f"A restore was interrupted here; it is finished first. What was there before it: {earlier}")
     found, kept = backups.restore(paths, source)
     click.echo(f"restored {_words(found)}")
     if kept is not None:

@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from services.runtime import restoring
 from signals.errors import BusUnreachableError
 from signals.paths import Paths
 from tools.cli import NOTHING, OK, UNREACHABLE, ask_bus, coloured, home_option, paths_of, told
@@ -23,6 +24,7 @@ from tools.ligand.listing import output_option, say
 from tools.text import clean, seconds_text, shorten
 
 _COLOURS = {"ready": "green", "paused": "yellow", "degraded": "yellow", "waiting": "yellow", "starting": "yellow"}
+_INTERRUPTED = " A restore of the journal was interrupted; the bus finishes it at its start."
 Unit = Mapping[str, Any]
 
 
@@ -109,11 +111,15 @@ def gather(paths: Paths) -> tuple[dict[str, Any], int]:
     try:
         bus = ask_bus(paths, "status")
     except BusUnreachableError as unreachable:
-        error = unreachable.message
+        error = unreachable.message + (_INTERRUPTED if _is_interrupted(paths) else "")
     daemons = _with_units(bus.pop("daemons") if bus else [], up)
     ready = bus is not None and all(daemon["ready"] for daemon in daemons)
     code = UNREACHABLE if bus is None else OK if ready else NOTHING
     return {"ready": ready, "error": error, "bus": bus, "daemons": daemons, "up": up}, code
+
+
+def _is_interrupted(paths: Paths) -> bool:
+    return (paths.journal.parent / restoring.READY / restoring.PLAN).exists()
 
 
 def units_of(paths: Paths) -> dict[str, Any] | None:

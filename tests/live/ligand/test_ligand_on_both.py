@@ -17,6 +17,7 @@ from tools.ligand.__main__ import ligand as root
 PLAIN: dict[str, Any] = {"coloured": False}
 VARIES: dict[str, Any] = {"coloured": False, "varies": True}
 JSON: dict[str, Any] = {"coloured": False, "varies": True, "cut": False}
+BUSY = "disk sync|answers within|to mend,"
 CASES = (
     Case("status", code=1, varies=True),
     Case("status -o json", code=1, **JSON),
@@ -29,9 +30,9 @@ CASES = (
     Case("why Q_ITEM_DONE", coloured=False),
     Case("why {item} -o json", **JSON),
     Case("why 999999", code=1, **PLAIN),
-    Case("doctor", code=1, varies=True, cut=False),
-    Case("doctor -q", code=1, varies=True, cut=False),
-    Case("doctor -o json", code=1, **JSON),
+    Case("doctor", code=1, varies=True, cut=False, but=BUSY),
+    Case("doctor -q", code=1, varies=True, cut=False, but=BUSY),
+    Case("doctor -o json", code=1, **JSON, but=BUSY),
     Case("config check", **PLAIN, cut=False),
     Case("config check -o json", **JSON),
     Case("config show link", **PLAIN, cut=False),
