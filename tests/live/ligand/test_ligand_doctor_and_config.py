@@ -173,6 +173,25 @@ class TestConfig:
         assert done.code == 1
         assert says in done.text
 
+    def test_a_daemon_judges_the_files_that_only_it_understands(self, tmp_path: Path) -> None:
+        """Routes with a slip would keep the router from starting, while the check called them well."""
+        config = Constellation(tmp_path).paths.config
+        config.mkdir(parents=True)
+        file = config / "intent_routes.yaml"
+        for text, line, says in (
+            ("routes:\n  - {name: x, type: y, signal: Q_CURIOSITY_INVESTIGAT, facts: {}}\n", 2, "did you mean"),
+            ("routes: [\n", 2, "intent_routes.yaml"),
+            ("routs: []\n", 1, "routs"),
+        ):
+            file.write_text(text)
+            (problem,) = ligand(tmp_path, "config", "check", "-o", "json").objects
+            assert (problem["file"], problem["line"], problem["daemon"]) == (str(file), line, "intent_router")
+            assert says in problem["message"]
+            assert f"{file}:{line}: " in ligand(tmp_path, "config", "check").text
+        file.write_text("routes: []\n")
+        assert ligand(tmp_path, "config", "check").code == 0
+        assert sorted(path.name for path in tmp_path.rglob("*")) == ["config", "intent_routes.yaml"]
+
     def test_show_is_yaml_that_could_be_the_file(self, own: Constellation) -> None:
         """What is set stands in it, what is a default as a comment; JSON has both."""
         own.config("investigator", {"max_files": 7})
