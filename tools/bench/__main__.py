@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from signals.errors import LigandError
-from tools.bench import backlog, chain, emits, fanout, latency, tapping
+from tools.bench import backlog, chain, emits, fanout, latency, tapcost, tapping
 from tools.bench.disk import file_system
 from tools.bench.report import Figure, Measured, Skipped, gather, table
 
@@ -22,6 +22,7 @@ BENCHES: dict[str, Callable[[Path, bool], list[Measured] | Skipped]] = {
     "backlog": backlog.measure,
     "fanout": fanout.measure,
     "tap": tapping.measure,
+    "tapcost": tapcost.measure,
 }
 ONCE = frozenset({"backlog"})
 """What takes so long that one round must do."""

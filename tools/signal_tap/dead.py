@@ -73,7 +73,7 @@ def _line(view: View, letter: Letter) -> str:
 
 
 @dead.command("show")
-@click.argument("number", type=click.IntRange(1), metavar="NUMBER")
+@click.argument("number", type=click.IntRange(1, 2**63 - 1), metavar="NUMBER")
 @options.listing
 @home_option
 @told

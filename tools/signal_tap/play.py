@@ -17,7 +17,7 @@ from signals.envelope import Signal, encode, rfc3339
 from signals.errors import BusUnreachableError, ConflictError, LigandError, UsageError
 from signals.ids import is_id, uuid7
 from signals.journal import Journal
-from tools.cli import NOTHING, OK, home_option, need_bus, told
+from tools.cli import NOTHING, OK, Finite, home_option, need_bus, told
 from tools.signal_tap import options, scratch
 from tools.signal_tap.choosing import Chosen, chosen
 from tools.signal_tap.leaving import in_order
@@ -35,7 +35,7 @@ AT_ONCE = 200
 @options.limited
 @click.option("--to", "kept", type=click.Path(path_type=Path, file_okay=False), help="Keep the scratch home here.")
 @click.option("--live", is_flag=True, help="To the running bus: intents, advisories and sensors only, as yourself.")
-@click.option("-r", "--rate", type=click.FloatRange(0, min_open=True), help="So many a second; else all at once.")
+@click.option("-r", "--rate", type=Finite(0, min_open=True), help="So many a second; else all at once.")
 @click.option("--original", is_flag=True, help="With the pauses between them as recorded.")
 @click.option("--dry-run", is_flag=True, help="Show what would be played, and play nothing.")
 @options.showing()
