@@ -11,7 +11,7 @@ LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench docs lint format lock clean
+.PHONY: help setup demo test bench docs pictures lint format lock clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-8s %s\n' "$$goal" "$$what"; done
@@ -47,6 +47,9 @@ $(BENCH_READY): requirements-bench.lock requirements-build.lock tools/create-ven
 
 docs: $(READY) ## make the documents that come from contracts and manifests
 	@$(VENV)/bin/python -m tools.docs
+
+pictures: $(READY) ## draw the pictures in docs/ from a constellation that runs
+	@$(VENV)/bin/python -m tools.docs pictures
 
 lint: $(READY) ## run the linters and the type checker alone
 	@$(VENV)/bin/python -m pytest -q tests/contracts/test_linters.py

@@ -33,7 +33,7 @@ from services.bus.registry import Registry
 from services.bus.state import State
 from services.bus.store import Store
 from services.runtime import config as configuration
-from services.runtime import logs
+from services.runtime import logs, restoring
 from services.runtime.exits import refuse
 from services.runtime.manifest import Manifest, load_all
 from services.runtime.notify import Notifier
@@ -72,6 +72,8 @@ class Server:
         catalogue = Catalogue.load([paths.contracts])
         registry = _registry(paths, catalogue, config)
         access = Access(config["access"], registry.daemons)
+        if (kept := restoring.finish(paths.journal.parent)) is not None:
+            self.log.warning("restored", message="finished a restore that was interrupted", before=str(kept))
         self.store = Store(paths.journal)
         epoch = uuid7()
         self.context = zmq.Context()

@@ -21,6 +21,7 @@ RUNTIME_EMITS = ("Q_DAEMON_READY", "Q_DAEMON_STOPPING", "Q_CONFIGURATION_RELOADE
 _NAME = "^[a-z][a-z0-9_]{0,63}$"
 _SIGNAL = "^Q_[A-Z0-9]+(_[A-Z0-9]+)*$"
 _GLOB = r"^Q_[A-Z0-9_*?\[\]!-]*$"
+_FILE = r"^[a-z][a-z0-9_.-]*$"
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 10000}
 _SIGNALS = {"type": "array", "items": {"type": "string", "pattern": _SIGNAL}, "uniqueItems": True}
 SCHEMA: dict[str, Any] = {
@@ -66,6 +67,7 @@ SCHEMA: dict[str, Any] = {
         "max_handling_s": {"type": "number", "exclusiveMinimum": 0},
         "start": {"enum": ["new", "all"]},
         "config": {"type": "object"},
+        "files": {"type": "array", "items": {"type": "string", "pattern": _FILE}, "uniqueItems": True},
         "unit": {"type": "object"},
         "user": {"type": "string"},
         "budget": {"type": "object"},
@@ -96,7 +98,10 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A daemon as data. Durations in seconds; `lanes` says how many signals each lane handles at once."""
+    """A daemon as data. Durations in seconds; `lanes` says how many signals each lane handles at once.
+
+    `files` are what the daemon reads in the configuration folder beside its own file, and judges by itself.
+    """
 
     daemon: str
     description: str
@@ -110,6 +115,7 @@ class Manifest:
     max_handling_s: float = 300.0
     start: str = "new"
     config: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
     unit: Mapping[str, Any] = field(default_factory=dict)
     user: str | None = None
 
@@ -146,6 +152,7 @@ class Manifest:
             max_handling_s=float(found.get("max_handling_s", 300.0)),
             start=found.get("start", "new"),
             config=found.get("config", {}),
+            files=tuple(found.get("files", ())),
             unit=found.get("unit", {}),
             user=found.get("user"),
         )

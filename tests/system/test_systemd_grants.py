@@ -34,6 +34,8 @@ def home(ligand) -> Machine:
 def test_a_daemon_sees_what_it_was_granted_and_nothing_else(ligand, home):
     """A person says which folder the investigator may read, and the rest of the home stays theirs."""
     assert not sees(home, "investigator", "-r", FILE)
+    assert "would " in ligand.ligand("grant", "investigator", NOTES, "--read", "--dry-run").stdout
+    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
     ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
     ligand.ligand("grant", "investigator", NOTES, "--write")
     ligand.ready("investigator")
@@ -49,6 +51,8 @@ def test_a_daemon_sees_what_it_was_granted_and_nothing_else(ligand, home):
         {"daemon": "investigator", "path": NOTES, "access": "write"},
         {"daemon": "investigator", "path": "/home/alice/project", "access": "read"},
     ]
+    assert "would " in ligand.ligand("revoke", "investigator", NOTES, "--dry-run").stdout
+    assert sees(home, "investigator", "-w", NOTES)
     for path in ("/home/alice/project", NOTES):
         ligand.ligand("revoke", "investigator", path)
     ligand.ready("investigator")

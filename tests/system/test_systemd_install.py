@@ -46,9 +46,15 @@ def test_a_dry_run_shows_the_steps_and_does_none(ligand):
     listing = ("find", "/etc", "/opt/ligand", "/usr/local", "/var/lib/ligand", "-xdev", "-newer", "/run/mark")
     folder = tree(ligand, "dry", "0.2.0")
     ligand.machine.run("touch", "/run/mark")
-    said = ligand.ligand("install", "--system", "--from", folder, "--dry-run").stdout
+    how = ("--prefix", "/opt/ligand", "--python", "/usr/bin/python3", "--ready-within", "5")
+    said = ligand.ligand("install", "--system", "--from", folder, *how, "--dry-run").stdout
     assert "would make /opt/ligand/versions/" in said
     assert "would link /opt/ligand/venv" in said
+    elsewhere = ligand.ligand("install", "--system", "--prefix", "/opt/elsewhere", "--dry-run").stdout
+    assert "would make /opt/elsewhere/versions/" in elsewhere
+    assert "would remove " in ligand.ligand("uninstall", "--system", *how[:2], "--purge", "--dry-run").stdout
+    back = ligand.ligand("rollback", "--system", *how[:2], "--dry-run", check=False)
+    assert "going back to Ligand" in back.stdout or "no earlier version" in back.stderr
     changed = [path for path in ligand.machine.out(*listing).splitlines() if "/var/lib/ligand/" not in path]
     assert changed == []
 

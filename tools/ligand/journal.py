@@ -15,12 +15,13 @@ import click
 import orjson
 from rich.table import Table
 
+from services.runtime import restoring
 from signals.catalogue import Catalogue
 from signals.errors import ConfigError, LigandError, UsageError
 from signals.journal import Journal
 from signals.masking import Masker
 from signals.paths import Paths
-from tools.cli import NOTHING, OK, TIMED_OUT, ask_bus, home_option, paths_of, told
+from tools.cli import NOTHING, OK, TIMED_OUT, Finite, ask_bus, home_option, paths_of, told
 from tools.ligand import backup as backups
 from tools.ligand import configuring
 from tools.ligand.listing import Form, notice, output_option, say, say_json
@@ -131,7 +132,7 @@ def _names_table(found: dict[str, Any]) -> Table:
 
 @journal.command()
 @click.option("--before", metavar="TIME", help="RFC 3339, or like -15min, -2h, -7d.")
-@click.option("--keep-days", type=click.FloatRange(0), help="The same, in days before now.")
+@click.option("--keep-days", type=Finite(0, 36_500), help="The same, in days before now.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and prune nothing.")
 @home_option
 @told
@@ -194,8 +195,8 @@ def export(
     selection = Selection(names_of(names))
     with Journal(paths.journal) as kept, _writing(file, force) as out:
         head, first = kept.head(), kept.first()
-        after = (kept.seq_at(int(moment_s(since, now) * 1e6)) if since else first) - 1
-        upto = kept.seq_at(int(moment_s(until, now) * 1e6) + 1) - 1 if until else head
+        after = (kept.seq_at(int(moment_s(since, now) * 1e6)) if since is not None else first) - 1
+        upto = kept.seq_at(int(moment_s(until, now) * 1e6) + 1) - 1 if until is not None else head
         count = 0
         with progress("exporting", max(upto - after, 1)) as advance:
             for seq, raw in between(kept, selection, after, upto):
@@ -272,6 +273,8 @@ def restore(*, folder: Path, only_check: bool, yes: bool, home: Path | None) -> 
         return OK
     if not yes:
         _confirm(paths, backups.read(source))
+    if (earlier := restoring.pending(paths.journal.parent)) is not None:
+        notice(f"A restore was interrupted here; it is finished first. What was there before it: {earlier}")
     found, kept = backups.restore(paths, source)
     click.echo(f"restored {_words(found)}")
     if kept is not None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tools.ligand.layout import InstallError
+from tools.ligand.rules import MEANINGS
 from tools.ligand.steps import run
 from tools.ligand.unit_names import HELPERS
 
@@ -104,7 +105,7 @@ class Manager:
         return [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in blocks]
 
     def _why(self, state: Mapping[str, str]) -> str:
-        words = {"78": "a person has to look first: its last lines say why", "0": "it ended"}
+        words = {"0": "it ended", **{str(status): meaning for status, meaning in MEANINGS.items()}}
         said = words.get(state["ExecMainStatus"], f"exit status {state['ExecMainStatus']}")
         if state["ActiveState"] == "activating" and state["SubState"] == "start":
             said = f"not ready in time ({state['StatusText'] or 'it said nothing'})"

@@ -119,6 +119,7 @@ def test_the_check_before_an_upgrade_finds_what_would_break(tmp_path: Path) -> N
     shutil.copytree(PACKAGED, old)
     assert list(faults(configuration, old)) == []
     (configuration / "investigator.yaml").write_text("no_such_setting: 1\n")
+    (configuration / "intent_routes.yaml").write_text("no_such_routes: []\n")
     spoken = json.loads((old / "Q_SPOKEN.json").read_text())
     spoken["properties"]["invented"] = {"type": "string"}
     (old / "Q_SPOKEN.json").write_text(json.dumps(spoken))
@@ -127,6 +128,7 @@ def test_the_check_before_an_upgrade_finds_what_would_break(tmp_path: Path) -> N
     said = "\n".join(faults(configuration, old))
     for word in (
         "no_such_setting",
+        "no_such_routes",
         "Q_SPOKEN: $.properties.invented: removed",
         "Q_GONE: this contract is gone",
         "Q_NOBODY",
