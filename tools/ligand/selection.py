@@ -11,17 +11,18 @@ from tools.ligand.unit_syntax import UnitError
 from tools.ligand.units import Unit, load
 
 
-def select(folders: Path | Sequence[Path], only: Iterable[str] = ()) -> list[Unit]:
+def select(folders: Path | Sequence[Path], only: Iterable[str] = (), instances: Iterable[str] = ()) -> list[Unit]:
     """The units in the folders in start order: all, or those named and what they want.
 
-    Names are those of daemons (`intent_router`, `model_worker@primary`) or units. A template runs only
-    when an instance is named. Raises `UnitError` for an unknown name, a broken unit or a circle.
+    Names are those of daemons (`intent_router`, `model_worker@primary`) or units. Of a template those `instances`
+    run that are named and whose template is there. Raises `UnitError` for an unknown name, a broken unit or a circle.
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
     files = _files(folders)
     if not files:
         raise UnitError(f"{folders[0]}: no units (ligand-*.service) here")
-    wanted = [_file_name(name) for name in only] or [name for name in files if "@." not in name]
+    started = (name for name in map(_file_name, instances) if _template(name) in files)
+    wanted = [_file_name(name) for name in only] or [*(name for name in files if "@." not in name), *started]
     chosen: dict[str, Unit] = {}
     while wanted:
         name = wanted.pop()

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 
+from services.runtime import config as configuration
+from services.runtime.manifest import load_all
 from signals.errors import LigandError
 from signals.paths import Paths
 from tools.ligand.lock import Lock
@@ -63,6 +65,14 @@ def environment(environ: Mapping[str, str], home: Path | None) -> dict[str, str]
     return {**ours, **added, **({"LIGAND_HOME": str(home)} if home else {})}
 
 
+def instances(paths: Paths) -> list[str]:
+    """The sessions of the templates, `daemon@instance`, that the bus takes. Raises `LigandError`."""
+    manifests = load_all(paths.manifests)
+    bus = configuration.load(paths.config_of("bus"), manifests["bus"].config, daemon="bus")
+    templates = (one for one in manifests.values() if one.instances and one.daemon not in bus["disable"])
+    return [name for manifest in templates for name in manifest.sessions(bus["instances"])]
+
+
 @click.command()
 @click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="Keep everything in this folder.")
 @click.option("--only", metavar="NAME", multiple=True, help="Only this daemon and what it wants; repeatable.")
@@ -80,7 +90,7 @@ def up(home: Path | None, only: tuple[str, ...], units: Path | None) -> None:
     try:
         paths = Paths.resolve(home, inherited(os.environ))
         folders = [units] if units else [packaged_units(), users_units(paths)]
-        chosen = [here(unit) for unit in select(folders, only)]
+        chosen = [here(unit) for unit in select(folders, only, instances(paths))]
         sys.exit(_up(paths, chosen))
     except LigandError as error:
         raise click.ClickException(str(error)) from error
