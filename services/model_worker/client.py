@@ -58,7 +58,9 @@ class ModelClient:
     def _make(self, package: Any) -> openai.AsyncOpenAI:
         for name in QUIET:
             logging.getLogger(name).setLevel(logging.WARNING)  # at debug they write whole requests
-        secure = self._server.base_url.startswith("https:")  # without it no certificates need be loaded
+        secure = self._server.base_url.startswith("https:")
+        # nearby a connection costs nothing, and a kept one may be dead: llama-cpp-python resets it after an error
+        headers = {} if secure else {"Connection": "close"}
         made: openai.AsyncOpenAI = package.AsyncOpenAI(
             base_url=self._server.base_url,
             api_key=self._key or "none",
@@ -69,6 +71,8 @@ class ModelClient:
                 pool=self._settings.connect_s,
             ),
             max_retries=0,
+            default_headers=headers,
+            # `verify` only says whether certificates are loaded at all: http has none to verify
             http_client=package.DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, verify=secure),
         )
         return made
@@ -107,21 +111,28 @@ class ModelClient:
     async def chat(self, body: Mapping[str, Any]) -> AsyncGenerator[Piece, None]:
         """The pieces of an answer as they come. Raises `Failure`, also when the stream ends before its end."""
         patience = self._settings.first_token_s
-        finished = False
+        begun = finished = False
         client = await self._client()
         stream = await self._in_time(self._begin(client, body), patience)
         try:
             chunks = aiter(stream)
             while (chunk := await self._next(chunks, patience, finished=finished)) is not None:
-                piece = read(chunk)
+                piece, begun = read(chunk), True
                 finished = finished or piece.finish_reason is not None
                 if piece.text or _is_thinking(chunk):
                     patience = self._settings.idle_s
                 yield piece
         finally:
             await stream.close()
+        if not begun:
+            await self._in_time(self._complain(client, body), patience)
         if not finished:
             raise Failure(CUT, "the stream ended before the answer did")
+
+    async def _complain(self, client: openai.AsyncOpenAI, body: Mapping[str, Any]) -> None:
+        """Hear why a stream came without a word: llama-cpp-python tells an error only where nothing is streamed."""
+        short = {**body, self._server.max_tokens_as: 1}
+        await client.chat.completions.create(**short, extra_body=dict(self._server.extra_body) or None)
 
     async def _begin(self, client: openai.AsyncOpenAI, body: Mapping[str, Any]) -> Any:
         extra = dict(self._server.extra_body)

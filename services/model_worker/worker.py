@@ -20,25 +20,27 @@ MODELS = 64
 class Worker:
     """What the handlers of `daemon` do."""
 
-    pool: Pool
-
     def __init__(self, daemon: Daemon, role: str) -> None:
         self._daemon = daemon
         self._role = role
-        self._retired: list[Pool] = []
+        self._pools: list[Pool] = []
         self._looking = asyncio.Lock()
         self._presence = Presence(self._tell_presence)
         self._deference = Deference(self._person_has)
+
+    @property
+    def pool(self) -> Pool:
+        """The servers as the configuration lists them now."""
+        return self._pools[-1]
 
     # -- servers -------------------------------------------------------------------------------------
 
     async def open(self) -> None:
         """Take the configuration as it now is. Raises `ConfigError` for a credential that is not there."""
         fresh = Pool.of(Settings.of(self._role, self._daemon.config), self._daemon.credential)
-        if hasattr(self, "pool"):
-            self._retired.append(self.pool)
-            self.pool.look_soon()
-        self.pool = fresh
+        if self._pools:
+            self.pool.look_soon()  # whoever waits for them goes on with the new ones
+        self._pools.append(fresh)
         try:
             await self.look()
         except PressureError as error:
@@ -57,8 +59,8 @@ class Worker:
             for edge in list(self.pool.edges(self._daemon.state, wall)):
                 await self._tell_edge(edge, wall)
         self._say_status()
-        for pool in [pool for pool in self._retired if pool.is_idle]:
-            self._retired.remove(pool)
+        for pool in [pool for pool in self._pools[:-1] if pool.is_idle]:
+            self._pools.remove(pool)
             await pool.close()
 
     async def _tell_edge(self, edge: Edge, wall: float) -> None:
@@ -71,7 +73,7 @@ class Worker:
             facts |= {"reason": edge.reason[:512], "hint": f"Start it, or mend {self._daemon.name}.yaml."}
         name = "Q_MODEL_AVAILABLE" if edge.reason is None else "Q_MODEL_UNAVAILABLE"
         async with self._daemon.batch({server: {"up": edge.reason is None, "since": wall}}) as emit:
-            emit(name, facts)
+            emit(name, facts, taint=["model"])  # a reason may quote what the server said
         self._daemon.log.info("server_changed", server=server, available=edge.reason is None)
 
     def _say_status(self) -> None:
@@ -83,7 +85,7 @@ class Worker:
 
     async def close(self) -> None:
         """Close all connections."""
-        for pool in (*self._retired, self.pool):
+        for pool in self._pools:
             await pool.close()
 
     # -- requests ------------------------------------------------------------------------------------
@@ -115,6 +117,6 @@ class Worker:
             self._deference.heard(signal.facts)
 
     def _person_has(self, name: str, in_use: int) -> None:
-        for pool in (*self._retired, self.pool):
+        for pool in self._pools:
             for server in pool.of_name(name):
                 server.gate.person_has(in_use if pool.settings.yields else 0)

@@ -1,7 +1,8 @@
 """A small server with the OpenAI interface, over real HTTP, that does what a test tells it to.
 
 Each request for an answer takes the next of `plans`, else `usual`; the worker's own tries take those of `trials`. It
-notes what it was asked, and when an answer began and ended; a server of one slot answers one request at a time, in the order in which they came.
+notes what it was asked, and when an answer began and ended; a server of one slot answers one request at a time, in the
+order in which they came.
 """
 
 from __future__ import annotations

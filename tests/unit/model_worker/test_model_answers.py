@@ -95,6 +95,15 @@ def test_a_server_that_stalls_is_replaced_by_the_next(asker, first, second):
     assert (name, facts["reason"], facts["retryable"]) == ("Q_MODEL_FAILED", "timeout", True)
 
 
+def test_a_stream_without_a_word_is_asked_for_its_reason(asker, first):
+    """A server that tells errors only where nothing is streamed is not taken for a broken one, again and again."""
+    silent = Plan(pieces=(), ends="silent")
+    first.plans.extend([silent, fails(400, "Requested tokens (9) exceed context window of 8")])
+    name, facts = asker().once(at(first))
+    assert (name, facts["reason"]) == ("Q_MODEL_FAILED", "context_too_long")
+    assert [body.get("stream", False) for body in first.questions] == [True, False]
+
+
 @pytest.mark.parametrize("status", [500, 503, 429])
 def test_what_may_pass_is_tried_again_on_the_same_server(asker, first, status):
     """A server that is just loading its model answers a moment later."""
