@@ -229,7 +229,7 @@ def _probed(shapes: set[str], body: Mapping[str, Any]) -> Plan:
         return Plan()
     shape = "json_object_schema" if "schema" in wanted else wanted["type"]
     if f"ignores {shape}" in shapes:
-        return says("Hello!")
+        return says("Hello!" if shape == "json_object" else '{"hello": "you"}')
     if shape not in shapes:
         return fails(500, "unknown response_format")
     return says('{"hello": "you"}') if shape == "json_object" else says('{"colour": "ultraviolet"}')

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from services.model_worker.server import Server
 from services.model_worker.settings import ServerSettings
 from tests.support.model_server import Plan, fails, model_server, says
 from tests.unit.model_worker.conftest import at
@@ -88,11 +89,18 @@ def test_a_server_that_fails_is_replaced_by_the_next(asker, first, second, plan,
 def test_a_server_that_stalls_is_replaced_by_the_next(asker, first, second):
     """A stream that only says that it is alive does not hold the person for ever."""
     first.usual = says("Hel", ends="stall")
-    _, facts = asker(idle_s=0.2).once(at(first), at(second))
+    _, facts = asker(idle_s=0.2, first_token_s=60.0).once(at(first), at(second))
     assert facts["server"] == second.url
     first.until("left")
-    name, facts = asker(idle_s=0.2, rounds=1).once(at(first))
+    name, facts = asker(idle_s=0.2, first_token_s=60.0, rounds=1).once(at(first))
     assert (name, facts["reason"], facts["retryable"]) == ("Q_MODEL_FAILED", "timeout", True)
+
+
+def test_what_cannot_help_is_not_tried_again(asker, first):
+    """A model that is not there will not be there in a second either."""
+    first.usual = fails(404, "no such model")
+    name, facts = asker(rounds=3).once(at(first))
+    assert (name, facts["reason"], len(first.questions)) == ("Q_MODEL_FAILED", "refused", 1)
 
 
 def test_a_stream_without_a_word_is_asked_for_its_reason(asker, first):
@@ -353,19 +361,23 @@ def test_a_schema_that_is_none_is_refused_before_anything_is_asked(asker, first,
 # -- the breaker ---------------------------------------------------------------------------------------
 
 
+def its_time_is_over(server: Server) -> None:
+    server.breaker._until = time.monotonic()
+
+
 def test_a_server_that_keeps_failing_is_left_alone_and_tried_again(asker, first):
     """A dead server does not cost every request its time-out, and is used again once it works."""
     first.plans.extend([fails(500)] * 3)
 
     async def story() -> None:
-        asking = asker(failures=3, open_s=0.3, rounds=1)
+        asking = asker(failures=3, open_s=1000, rounds=1)
         pool = asking.pool(at(first))
         for _ in range(3):
             assert (await asking.ask(pool))[1]["reason"] == "unavailable"
         assert (await asking.ask(pool))[1]["reason"] == "circuit_open"
         assert len(first.questions) == 3
         (server,) = pool.servers
-        await asyncio.sleep(server.breaker.opens_again_in(time.monotonic()))
+        its_time_is_over(server)
         assert (await asking.ask(pool))[0] == "Q_MODEL_RESPONSE"
         assert server.why_not(time.monotonic()) is None
         await pool.close()
@@ -379,14 +391,14 @@ def test_a_server_that_lists_models_but_cannot_answer_is_found_out_and_found_wel
     first.trials.append(fails(500))
 
     async def story() -> None:
-        asking = asker(failures=2, open_s=0.2)
+        asking = asker(failures=2, open_s=1000)
         pool = asking.pool(at(first))
         await asking.ask(pool)
         await pool.look()
         assert pool.answering == 0
         (server,) = pool.servers
         for answering in (0, 1):
-            await asyncio.sleep(server.breaker.opens_again_in(time.monotonic()))
+            its_time_is_over(server)
             await pool.look()
             assert pool.answering == answering
         await pool.close()
