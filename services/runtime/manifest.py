@@ -23,6 +23,7 @@ _SIGNAL = "^Q_[A-Z0-9]+(_[A-Z0-9]+)*$"
 _GLOB = r"^Q_[A-Z0-9_*?\[\]!-]*$"
 _FILE = r"^[a-z][a-z0-9_.-]*$"
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 10000}
+_INSTANCES = {"type": "array", "items": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}, "uniqueItems": True}
 _SIGNALS = {"type": "array", "items": {"type": "string", "pattern": _SIGNAL}, "uniqueItems": True}
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -31,7 +32,7 @@ SCHEMA: dict[str, Any] = {
     "properties": {
         "daemon": {"type": "string", "pattern": _NAME},
         "description": {"type": "string", "minLength": 1},
-        "instances": {"type": "boolean"},
+        "instances": {"anyOf": [{"type": "boolean"}, _INSTANCES]},
         "consumes": {
             "type": "array",
             "items": {
@@ -101,12 +102,14 @@ class Manifest:
     """A daemon as data. Durations in seconds; `lanes` says how many signals each lane handles at once.
 
     `files` are what the daemon reads in the configuration folder beside its own file, and judges by itself.
+    `instances` makes it a template; `usual` are those that run where the bus's configuration names none.
     """
 
     daemon: str
     description: str
     origin: str = "<memory>"
     instances: bool = False
+    usual: tuple[str, ...] = ()
     consumes: tuple[Subscription, ...] = ()
     emits: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
@@ -143,7 +146,8 @@ class Manifest:
             daemon=found["daemon"],
             description=found["description"],
             origin=origin,
-            instances=found.get("instances", False),
+            instances=found.get("instances", False) is not False,
+            usual=tuple(instances) if isinstance(instances := found.get("instances"), list) else (),
             consumes=consumes,
             emits=tuple(found.get("emits", ())),
             asks=tuple(found.get("asks", ())),
@@ -180,6 +184,13 @@ class Manifest:
             for line in self.consumes
         )
         return replace(self, consumes=consumes, user=self.system_user.replace("%i", name))
+
+    def sessions(self, listed: Mapping[str, Iterable[str]]) -> dict[str, Manifest]:
+        """It under each name that it attaches by: its own, or one an instance of those `listed`, else the usual."""
+        if not self.instances:
+            return {self.daemon: self}
+        names = listed.get(self.daemon, self.usual)
+        return {f"{self.daemon}@{name}": self.instance(name) for name in names}
 
     def subscriptions(self, contract: Contract) -> tuple[Subscription, ...]:
         """The lines that mean signals of this contract, lanes before the main one."""

@@ -98,6 +98,11 @@ def test_names_agree(unit: Path) -> None:
     """User, state folder and program of a unit belong to the same daemon."""
     daemon, dashed = daemon_of(unit), daemon_of(unit).replace("_", "-")
     assert values(unit, "ExecStart")[0].split()[2] == f"services.{daemon}"
+    if unit.stem.endswith("@"):  # each instance has a folder and a user of its own, made when it is installed
+        assert values(unit, "ExecStart")[0].split()[3] == "%i"
+        assert values(unit, "StateDirectory") == [f"ligand/{daemon}@%i"]
+        assert values(unit, "User") == [f"ligand-{dashed}-%i"]
+        return
     assert values(unit, "StateDirectory") == [f"ligand/{daemon}"]
     assert values(unit, "User") == [f"ligand-{dashed}"]
     users = (ROOT / "systemd" / "ligand.sysusers.conf").read_text().split("\n")

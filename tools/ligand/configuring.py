@@ -97,12 +97,8 @@ def _loaded(paths: Paths, name: str, manifests: Mapping[str, Manifest]) -> dict[
 
 def _instances(paths: Paths, manifests: Mapping[str, Manifest]) -> dict[str, Manifest]:
     listed = _loaded(paths, "bus", manifests).get("instances", {})
-    return {
-        f"{daemon}@{name}": manifests[daemon].instance(name)
-        for daemon, names in listed.items()
-        if daemon in manifests
-        for name in names
-    }
+    templates = (manifest for manifest in manifests.values() if manifest.instances)
+    return {name: one for manifest in templates for name, one in manifest.sessions(listed).items()}
 
 
 def _strangers(paths: Paths, names: Mapping[str, Manifest]) -> Iterator[Problem]:

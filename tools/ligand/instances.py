@@ -39,11 +39,18 @@ class Instance:
 
 
 def listed(manifests: Iterable[Manifest], configuration: Path) -> list[Instance]:
-    """Every instance that the bus's configuration lists. Raises `LigandError` for a file that cannot be used."""
+    """Every instance that the bus's configuration lists, else a daemon's usual ones; none of a disabled daemon.
+
+    Raises `LigandError` for a file that cannot be used.
+    """
     known = {manifest.daemon: manifest for manifest in manifests}
-    wanted = config.load(configuration / "bus.yaml", known["bus"].config, daemon="bus")["instances"]
-    found = [(known[daemon], name) for daemon, names in sorted(wanted.items()) if daemon in known for name in names]
-    return [Instance(manifest, _checked(manifest.daemon, name)) for manifest, name in found if manifest.instances]
+    bus = config.load(configuration / "bus.yaml", known["bus"].config, daemon="bus")
+    return [
+        Instance(manifest, _checked(daemon, name))
+        for daemon, manifest in sorted(known.items())
+        if manifest.instances and daemon not in bus["disable"]
+        for name in bus["instances"].get(daemon, manifest.usual)
+    ]
 
 
 def _checked(daemon: str, name: str) -> str:

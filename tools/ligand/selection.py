@@ -15,15 +15,16 @@ from tools.ligand.units import Unit, load
 def select(folders: Path | Sequence[Path], only: Iterable[str] = (), instances: Iterable[str] = ()) -> list[Unit]:
     """The units in the folders in start order: all, or those named and what they want.
 
-    Names are those of daemons (`intent_router`, `model_worker@primary`) or units. Of a template run the `instances`
-    that belong to it, or those that are named. Raises `UnitError` for an unknown name, a broken unit or a circle.
+    Names are those of daemons (`intent_router`, `model_worker@primary`) or units. Of a template run those `instances`
+    whose template is there, or those that are named. Raises `UnitError` for an unknown name, a broken unit or a circle.
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
     files = _files(folders)
     if not files:
         raise UnitError(f"{folders[0]}: no units (ligand-*.service) here")
+    started = (name for name in map(unit_of, instances) if _template(name) in files)
     wanted = [unit_of(daemon_of(name)) for name in only]
-    wanted = wanted or [*(name for name in files if "@." not in name), *map(unit_of, instances)]
+    wanted = wanted or [*(name for name in files if "@." not in name), *started]
     chosen: dict[str, Unit] = {}
     while wanted:
         name = wanted.pop()

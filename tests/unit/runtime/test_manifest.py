@@ -110,3 +110,13 @@ def test_a_name_cannot_be_taken_over(tmp_path):
     write(tmp_path, "mine.yaml", {**GREETER, "daemon": "investigator"})
     with pytest.raises(ManifestError, match="already described"):
         load_all(tmp_path)
+
+
+def test_a_template_runs_as_the_bus_lists_it_or_else_as_it_says_itself():
+    """A person who lists nothing gets the usual instances; who lists one gets that one."""
+    template = parsed(instances=["primary", "research"], consumes=[])
+    assert list(template.sessions({})) == ["greeter@primary", "greeter@research"]
+    assert list(template.sessions({"greeter": ["night"]})) == ["greeter@night"]
+    assert list(template.sessions({"greeter": []})) == []
+    assert list(parsed(instances=True).sessions({})) == []
+    assert list(parsed().sessions({"greeter": ["night"]})) == ["greeter"]
