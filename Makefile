@@ -8,10 +8,10 @@ LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench docs lint format lock clean
+.PHONY: help setup demo test crash-sweep model bench docs lint format lock clean
 
 help: ## list what make can do
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-8s %s\n' "$$goal" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-12s %s\n' "$$goal" "$$what"; done
 
 setup: $(READY) ## make .venv from the lock, if it is not there yet
 
@@ -31,6 +31,12 @@ demo: $(READY) ## run the constellation on example intents in a temporary home
 
 test: $(READY) ## run every test, the linters and the type checker among them
 	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+crash-sweep: $(READY) ## cut the power before every act of the bus on the disk
+	@$(VENV)/bin/python -m tests.sweep $(SWEEP_ARGS)
+
+model: $(READY) ## drive a real bus against a model for as long as the profile says (HYPOTHESIS_PROFILE=long)
+	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-long} $(VENV)/bin/python -m pytest -s --timeout 0 tests/model $(MODEL_ARGS)
 
 bench: $(READY) ## measure the bus and the drop folder, print a table
 	@$(VENV)/bin/python -m tools.bench

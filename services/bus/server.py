@@ -121,6 +121,8 @@ class Server:
         self._announce()
         self.notify.ready(f"{len(self.state.lanes)} consumers, head {self.state.head}")
         self.log.info("ready", socket=str(self.paths.bus_socket), consumers=len(self.state.lanes), head=self.state.head)
+        if self.dead.set_aside is not None:
+            self.log.warning("dead_letters_set_aside", kept=str(self.dead.set_aside), why="this journal is a new one")
         while not self.stopping:
             self._turn()
         self.notify.stopping()
