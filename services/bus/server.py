@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gc
 import os
@@ -12,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import apsw
 import orjson
@@ -30,11 +31,12 @@ from services.bus.mirror import Mirror
 from services.bus.queries import Queries
 from services.bus.quota import Quota
 from services.bus.registry import Registry
+from services.bus.soundness import DamagedError
 from services.bus.state import State
 from services.bus.store import Store
 from services.runtime import config as configuration
 from services.runtime import logs
-from services.runtime.exits import refuse
+from services.runtime.exits import EXIT_CONFIG, refuse
 from services.runtime.manifest import Manifest, load_all
 from services.runtime.notify import Notifier
 from services.runtime.usage import usage
@@ -48,6 +50,7 @@ from signals.paths import Paths, endpoint
 from signals.wire import LIVE, MAX_FRAME_BYTES
 
 EXIT_JOURNAL = 1
+DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 MESSAGES_A_TURN = 1000
 TURN_S = 0.02
 IDLE_S = 1.0
@@ -325,9 +328,22 @@ def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode, log: Any) -> tupl
 
 def _write_failed(journal: Path, error: Exception) -> str:
     return (
-        f"The journal {journal} cannot be written ({type(error).__name__}: {error}). What was acknowledged is on disk, "
-        "the rest was not answered and is sent again. Make room on the disk; the bus starts again by itself."
+        f"The journal {journal} or its dead letters cannot be written ({type(error).__name__}: {error}). What was "
+        "acknowledged is on disk, the rest was not answered and is sent again. Make room on the disk, or see to it; "
+        "the bus starts again by itself."
     )
+
+
+def _end(paths: Paths, error: Exception) -> NoReturn:
+    """Say what is wrong with the journal or the disk, and end at once: nothing more is written, nobody is answered."""
+    if isinstance(error, OSError) and error.errno not in DISK_ERRORS:
+        raise error
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError, orjson.JSONDecodeError)):
+        error = DamagedError(paths.journal, str(error))
+    damaged = isinstance(error, DamagedError)
+    what = str(error) if damaged else _write_failed(paths.journal, error)
+    print(f"bus: {what}", file=sys.stderr, flush=True)
+    os._exit(EXIT_CONFIG if damaged else EXIT_JOURNAL)
 
 
 def main() -> None:
@@ -340,11 +356,12 @@ def main() -> None:
         server = Server(paths, config, manifest)
     except LigandError as error:
         refuse("bus", error)
+    except (apsw.Error, OSError, orjson.JSONDecodeError) as error:
+        _end(paths, error)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         server.run()
-    except apsw.Error as error:
-        print(f"bus: {_write_failed(paths.journal, error)}", file=sys.stderr, flush=True)
-        os._exit(EXIT_JOURNAL)  # nothing more is written, and nobody is answered
+    except (apsw.Error, OSError, DamagedError, orjson.JSONDecodeError) as error:
+        _end(paths, error)

@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 
 from services.bus.records import Admitted, Aside, DeadLetter, Deadline
+from services.bus.soundness import DamagedError, check_log, check_pages
 from signals.errors import ConfigError
 from signals.ids import pack
 from signals.journal import SCHEMA, SCHEMA_VERSION
@@ -25,17 +26,16 @@ class Store:
     def __init__(self, path: Path, *, synchronous: str = "FULL", vfs: str | None = None) -> None:
         """Open or make the journal, through an SQLite VFS if one is named.
 
-        Raises `ConfigError` when the file is no journal of this version.
+        Raises `ConfigError` when the file is no journal of this version, `DamagedError` when it is not whole.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
+        check_log(path)
         try:
+            check_pages(path)
             self.db = apsw.Connection(str(path), vfs=vfs)
             self._prepare(synchronous)
         except (apsw.NotADBError, apsw.CorruptError) as error:
-            raise ConfigError(
-                f"The journal {path} is damaged ({error}). Move it away with its -wal file, "
-                "and start again from a backup."
-            ) from error
+            raise DamagedError(path, str(error)) from error
         except apsw.Error as error:
             raise ConfigError(
                 f"The journal {path} cannot be opened for writing ({error}). Check that it is a file, that its folder "

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +84,7 @@ def backup(paths: Paths, folder: Path) -> Backup:
         (beside / ABOUT).write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         _sync(beside)
         beside.rename(folder)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
     except OSError as error:
         raise ConfigError(f"Cannot write the backup {folder}: {error.strerror}. Choose another place.") from error
     except apsw.FullError as error:
@@ -188,11 +188,12 @@ def restore(paths: Paths, folder: Path) -> tuple[Backup, Path | None]:
         found = verify(folder)
         state = paths.journal.parent
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
-        fresh = [_beside(folder / name, state / name, _owner(paths)) for name in (COPY, LETTERS)]
-        kept = _set_aside(paths)
+        fresh = [_beside(folder / name, state / name, owner_of(paths)) for name in (COPY, LETTERS)]
+        name = f"before-restore-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+        kept = set_aside(paths, name, [COPY, LETTERS])
         for file in fresh:
             file.rename(state / file.name.removeprefix(".").removesuffix(".restored"))
-        _sync_folder(state)
+        sync_folder(state)
     return found, kept
 
 
@@ -213,7 +214,7 @@ def bus_held_off(paths: Paths) -> Iterator[None]:
         yield
 
 
-def _owner(paths: Paths) -> os.stat_result:
+def owner_of(paths: Paths) -> os.stat_result:
     """Whose the files are to be: as the journal there, else as its folder."""
     return (paths.journal if paths.journal.exists() else paths.journal.parent).stat()
 
@@ -229,14 +230,13 @@ def _beside(source: Path, target: Path, owner: os.stat_result) -> Path:
     return beside
 
 
-def _set_aside(paths: Paths) -> Path | None:
-    """Move what is there into a folder of its own; nothing of it is lost."""
+def set_aside(paths: Paths, folder: str, names: Sequence[str]) -> Path | None:
+    """Move what is there of these files, and of the journal's companions, into a folder of its own."""
     state = paths.journal.parent
-    names = [COPY, f"{COPY}-wal", f"{COPY}-shm", LETTERS]
-    there = [state / name for name in names if (state / name).exists()]
+    there = [state / name for name in (*names, f"{COPY}-wal", f"{COPY}-shm") if (state / name).exists()]
     if not there:
         return None
-    kept = state / f"before-restore-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+    kept = state / folder
     kept.mkdir(mode=0o750)
     for file in there:
         file.rename(kept / file.name)
@@ -265,10 +265,11 @@ def _sync(folder: Path) -> None:
     for file in folder.iterdir():
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make sure of names that were given or moved in a folder."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
