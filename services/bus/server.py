@@ -19,12 +19,13 @@ import apsw
 import orjson
 import zmq
 
-from services.bus.access import Access, Mode, Peer
+from services.bus.access import Access, Peer
 from services.bus.admission import Admission
 from services.bus.clock import RunningClock
 from services.bus.core import Core
 from services.bus.deadletters import DeadLetters
 from services.bus.deadlines import Deadlines
+from services.bus.descriptors import Descriptors
 from services.bus.doors import Door, close_to_others
 from services.bus.housekeeping import Housekeeping, Limits
 from services.bus.mirror import Mirror
@@ -78,7 +79,12 @@ class Server:
         self.store = Store(paths.journal)
         epoch = uuid7()
         self.context = zmq.Context()
-        self.router, publisher = _bind(self.context, paths, config["access"], self.log)
+        self.router, publisher = _sockets(self.context)
+        self._doors: tuple[tuple[zmq.Socket[bytes], Path, Door], ...] = (
+            (self.router, paths.bus_socket, "bus"),
+            (publisher, paths.mirror_socket, "mirror"),
+        )
+        self._open_doors()
         self.mirror = Mirror(publisher, epoch)
         self.dead = DeadLetters(self.store, paths.dead_letters)
         head = self.store.head()
@@ -109,9 +115,34 @@ class Server:
         )
         self._poll = select.poll()
         self._pidfds: set[int] = set()
+        self._descriptors = Descriptors()
         self._next_beat = 0.0
         self._started = time.monotonic()
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    # -- doors ---------------------------------------------------------------------------------------
+
+    def _open_doors(self) -> None:
+        for sock, path, door in self._doors:
+            address = endpoint(path)
+            path.unlink(missing_ok=True)
+            sock.bind(address)
+            for group in close_to_others(path, door, self.config["access"]):
+                mend = "ligand install --system makes it"
+                self.log.warning("group_missing", group=group, socket=str(path), mend=mend)
+
+    def _mind_descriptors(self) -> None:
+        """Say it before descriptors run out: at the limit libzmq ends the process, whoever is connected."""
+        found = self._descriptors
+        if found.changed():
+            tell = self.log.warning if found.short else self.log.info
+            mend = "end what opens so many connections, or raise LimitNOFILE of the bus"
+            tell(
+                "descriptors_short" if found.short else "descriptors_again",
+                used=found.used,
+                limit=found.limit,
+                mend=mend,
+            )
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -145,6 +176,7 @@ class Server:
         self.core.commit()
         self.mirror.heed()
         self.mirror.beacon(self.state.head)
+        self._mind_descriptors()
         self._beat()
 
     def _wait(self) -> None:
@@ -209,8 +241,8 @@ class Server:
             "failed": 0,
             "in_flight": sum(len(lane.in_hand) for lane in self.state.lanes.values()),
             **usage(),
-            "state": "degraded" if self.state.refusing_roots else "ready",
-            "message": (self.state.refusing_roots or "")[:500],
+            "state": "degraded" if self.state.refusing_roots or self._descriptors.short else "ready",
+            "message": (self.state.refusing_roots or self._descriptors.words())[:500],
             "interval_s": HEARTBEAT_S,
         }
 
@@ -305,7 +337,7 @@ def _take_address(paths: Paths) -> Any:
     return lock
 
 
-def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode, log: Any) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+def _sockets(context: zmq.Context[Any]) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
     router, mirror = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
     router.setsockopt(zmq.ROUTER_MANDATORY, 1)
     router.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
@@ -313,16 +345,6 @@ def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode, log: Any) -> tupl
     router.setsockopt(zmq.RCVHWM, 4000)
     router.setsockopt(zmq.SNDHWM, 10_000)
     mirror.setsockopt(zmq.SNDHWM, 5_000)
-    doors: tuple[tuple[zmq.Socket[bytes], Path, Door], ...] = (
-        (router, paths.bus_socket, "bus"),
-        (mirror, paths.mirror_socket, "mirror"),
-    )
-    for sock, path, door in doors:
-        address = endpoint(path)
-        path.unlink(missing_ok=True)
-        sock.bind(address)
-        for group in close_to_others(path, door, mode):
-            log.warning("group_missing", group=group, socket=str(path), mend="ligand install --system makes it")
     return router, mirror
 
 

@@ -37,7 +37,7 @@ def check_log(path: Path) -> None:
         raise DamagedError(path, f"{commits} commits in {log.name} stand behind bytes that have changed")
 
 
-def check_pages(path: Path) -> None:
+def check_pages(path: Path, vfs: str | None) -> None:
     """All of a small journal; of one over 64 MiB, which would take long, all but signals and dead letters."""
     if not path.exists() or path.with_name(f"{path.name}-journal").exists():
         return  # a new one, or one that was being made: SQLite takes that back
@@ -45,7 +45,7 @@ def check_pages(path: Path) -> None:
         asked = ["quick_check(3)"]
     else:
         asked = [f"quick_check({table})" for table in SMALL_TABLES]
-    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)) as db:
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         for pragma in asked:
             said = [str(row[0]) for row in db.execute(f"PRAGMA {pragma}")]

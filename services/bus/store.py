@@ -31,7 +31,7 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         check_log(path)
         try:
-            check_pages(path)
+            check_pages(path, vfs)
             self.db = apsw.Connection(str(path), vfs=vfs)
             self._prepare(synchronous)
         except (apsw.NotADBError, apsw.CorruptError) as error:

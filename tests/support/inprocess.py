@@ -10,7 +10,7 @@ import orjson
 
 from services.bus.access import Access, Peer
 from services.bus.admission import Admission
-from services.bus.clock import RunningClock
+from services.bus.clock import RunningClock, WallClock
 from services.bus.core import Core
 from services.bus.deadletters import DeadLetters
 from services.bus.deadlines import Deadlines
@@ -42,6 +42,13 @@ class TurnedClock(RunningClock):
 
     def now(self) -> float:
         return self.at
+
+
+class SureClock(WallClock):
+    """The time of day, as after hours of running."""
+
+    def is_sure(self) -> bool:
+        return True
 
 
 class NoWatchers(Mirror):
@@ -104,6 +111,7 @@ class InProcess:
         kept = {"bytes": 2 << 30, "days": 30, "dead_letter_bytes": 1 << 28, **config}
         self.limits = Limits.of({"retention": kept, "lag": {"signals": 10_000, "age_s": 600}})
         self.housekeeping = Housekeeping(self.core, self.limits)
+        self.housekeeping.wall_clock = SureClock()
         self.core.query = Queries(
             self.state, self.core.administration, lambda: self.limits.budget_bytes, self.housekeeping.prune_before
         )
