@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import time
@@ -18,7 +19,8 @@ class Descriptors:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
         if soft != resource.RLIM_INFINITY and soft < most:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            with contextlib.suppress(PermissionError):  # a sandbox forbids it: what is given must do
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
         self.short = False
         self.used = self.limit = 0
         self._next = 0.0

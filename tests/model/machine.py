@@ -372,6 +372,13 @@ class BusMachine(RuleBasedStateMachine):
     # -- what must always be so ----------------------------------------------------------------------
 
     @invariant()
+    def clients_are_heard(self) -> None:
+        """As the frame does: a session that is not heard for a minute gives back what it holds."""
+        for known in self.known.values():
+            if known.client is not None:
+                known.client.send(wire.BEAT, b"", b"{}")
+
+    @invariant()
     def dead_letters_agree(self) -> None:
         if hasattr(self, "person"):
             found = {
