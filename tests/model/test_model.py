@@ -11,12 +11,13 @@ from tests.model.machine import BusMachine
 
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large, HealthCheck.large_base_example]
 PROFILES = {
-    "default": settings(max_examples=5, stateful_step_count=30, phases=[Phase.generate]),
+    "default": settings(max_examples=4, stateful_step_count=30, phases=[Phase.generate]),
     "long": settings(max_examples=300, stateful_step_count=60, phases=[Phase.generate, Phase.shrink]),
 }
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_bus_does_what_a_simple_model_says_whatever_the_order_of_acts(record_property):
     """Emit, settle, fail, reject, replay, pause, prune, attach and kill in any order: nothing is lost or doubled."""
     number = int(os.environ.get("HYPOTHESIS_SEED", random.randrange(1 << 32)))

@@ -21,6 +21,7 @@ def seed(record_property):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_power_cut_before_any_act_on_the_disk_loses_nothing_and_doubles_nothing(tmp_path, seed):
     """A machine whose plug is pulled comes back with all that was acknowledged, once."""
     sweep = Sweep(record(tmp_path), seed)
