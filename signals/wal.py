@@ -49,14 +49,14 @@ def frames(path: Path) -> Iterator[Frame]:
 
 
 def lost_commits(path: Path) -> int:
-    """How many commits stand at or behind the first damaged frame: SQLite would leave them out without a word.
+    """How many whole commits stand behind the first damaged frame: SQLite would leave them out without a word.
 
-    One may be the transaction that a crash interrupted, which nobody was told of; more are damage.
+    One may be what a crash has left of the transaction that it interrupted, which nobody was told of; more are damage.
     """
     damaged, commits = False, 0
     for frame in frames(path):
         damaged = damaged or not frame.intact
-        commits += damaged and frame.pages > 0
+        commits += damaged and frame.intact and frame.pages > 0
     return commits
 
 
