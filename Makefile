@@ -11,10 +11,10 @@ LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-llama bench docs pictures lint format lock clean
+.PHONY: help setup demo test test-llama crash-sweep model bench docs pictures lint format lock clean
 
 help: ## list what make can do
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-10s %s\n' "$$goal" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-12s %s\n' "$$goal" "$$what"; done
 
 setup: $(READY) ## make .venv from the lock, if it is not there yet
 
@@ -37,6 +37,12 @@ test: $(READY) ## run every test, the linters and the type checker among them
 
 test-llama: $(READY) ## try the model worker on a real llama.cpp server, built once in the cache folder
 	@LIGAND_LLAMA_PYTHON="$$(tools/build-llama '$(PYTHON)')" $(VENV)/bin/python -m pytest -q tests/llama/real_server.py
+
+crash-sweep: $(READY) ## cut the power before every act of the bus on the disk
+	@$(VENV)/bin/python -m tests.sweep $(SWEEP_ARGS)
+
+model: $(READY) ## drive a real bus against a model for as long as the profile says (HYPOTHESIS_PROFILE=long)
+	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-long} $(VENV)/bin/python -m pytest -s --timeout 0 tests/model $(MODEL_ARGS)
 
 bench: $(READY) $(BENCH_READY) ## measure Ligand beside what else there is, print a table
 	@$(VENV)/bin/python -m tools.bench $(BENCH_ARGS)

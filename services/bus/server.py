@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gc
 import os
@@ -12,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import apsw
 import orjson
@@ -24,17 +25,19 @@ from services.bus.clock import RunningClock
 from services.bus.core import Core
 from services.bus.deadletters import DeadLetters
 from services.bus.deadlines import Deadlines
+from services.bus.descriptors import Descriptors
 from services.bus.doors import Door, close_to_others
 from services.bus.housekeeping import Housekeeping, Limits
 from services.bus.mirror import Mirror
 from services.bus.queries import Queries
 from services.bus.quota import Quota
 from services.bus.registry import Registry
+from services.bus.soundness import DamagedError
 from services.bus.state import State
 from services.bus.store import Store
 from services.runtime import config as configuration
 from services.runtime import logs, restoring
-from services.runtime.exits import refuse
+from services.runtime.exits import EXIT_CONFIG, refuse
 from services.runtime.manifest import Manifest, load_all
 from services.runtime.notify import Notifier
 from services.runtime.usage import usage
@@ -48,6 +51,7 @@ from signals.paths import Paths, endpoint
 from signals.wire import LIVE, MAX_FRAME_BYTES
 
 EXIT_JOURNAL = 1
+DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 MESSAGES_A_TURN = 1000
 TURN_S = 0.02
 IDLE_S = 1.0
@@ -108,9 +112,23 @@ class Server:
         )
         self._poll = select.poll()
         self._pidfds: set[int] = set()
+        self._descriptors = Descriptors()
         self._next_beat = 0.0
         self._started = time.monotonic()
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def _mind_descriptors(self) -> None:
+        """Say it before descriptors run out: at the limit libzmq ends the process, whoever is connected."""
+        found = self._descriptors
+        if found.changed():
+            tell = self.log.warning if found.short else self.log.info
+            mend = "end what opens so many connections, or raise LimitNOFILE of the bus"
+            tell(
+                "descriptors_short" if found.short else "descriptors_again",
+                used=found.used,
+                limit=found.limit,
+                mend=mend,
+            )
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -123,6 +141,8 @@ class Server:
         self._announce()
         self.notify.ready(f"{len(self.state.lanes)} consumers, head {self.state.head}")
         self.log.info("ready", socket=str(self.paths.bus_socket), consumers=len(self.state.lanes), head=self.state.head)
+        if self.dead.set_aside is not None:
+            self.log.warning("dead_letters_set_aside", kept=str(self.dead.set_aside), why="this journal is a new one")
         while not self.stopping:
             self._turn()
         self.notify.stopping()
@@ -142,6 +162,7 @@ class Server:
         self.core.commit()
         self.mirror.heed()
         self.mirror.beacon(self.state.head)
+        self._mind_descriptors()
         self._beat()
 
     def _wait(self) -> None:
@@ -206,8 +227,8 @@ class Server:
             "failed": 0,
             "in_flight": sum(len(lane.in_hand) for lane in self.state.lanes.values()),
             **usage(),
-            "state": "degraded" if self.state.refusing_roots else "ready",
-            "message": (self.state.refusing_roots or "")[:500],
+            "state": "degraded" if self.state.refusing_roots or self._descriptors.short else "ready",
+            "message": (self.state.refusing_roots or self._descriptors.words())[:500],
             "interval_s": HEARTBEAT_S,
         }
 
@@ -332,9 +353,22 @@ def _open_doors(paths: Paths, mode: Mode, log: Any) -> None:
 
 def _write_failed(journal: Path, error: Exception) -> str:
     return (
-        f"The journal {journal} cannot be written ({type(error).__name__}: {error}). What was acknowledged is on disk, "
-        "the rest was not answered and is sent again. Make room on the disk; the bus starts again by itself."
+        f"The journal {journal} or its dead letters cannot be written ({type(error).__name__}: {error}). What was "
+        "acknowledged is on disk, the rest was not answered and is sent again. Make room on the disk, or see to it; "
+        "the bus starts again by itself."
     )
+
+
+def _end(paths: Paths, error: Exception) -> NoReturn:
+    """Say what is wrong with the journal or the disk, and end at once: nothing more is written, nobody is answered."""
+    if isinstance(error, OSError) and error.errno not in DISK_ERRORS:
+        raise error
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError, orjson.JSONDecodeError)):
+        error = DamagedError(paths.journal, str(error))
+    damaged = isinstance(error, DamagedError)
+    what = str(error) if damaged else _write_failed(paths.journal, error)
+    print(f"bus: {what}", file=sys.stderr, flush=True)
+    os._exit(EXIT_CONFIG if damaged else EXIT_JOURNAL)
 
 
 def main() -> None:
@@ -347,11 +381,12 @@ def main() -> None:
         server = Server(paths, config, manifest)
     except LigandError as error:
         refuse("bus", error)
+    except (apsw.Error, OSError, orjson.JSONDecodeError) as error:
+        _end(paths, error)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         server.run()
-    except apsw.Error as error:
-        print(f"bus: {_write_failed(paths.journal, error)}", file=sys.stderr, flush=True)
-        os._exit(EXIT_JOURNAL)  # nothing more is written, and nobody is answered
+    except (apsw.Error, OSError, DamagedError, orjson.JSONDecodeError) as error:
+        _end(paths, error)

@@ -1,4 +1,4 @@
-"""`ligand journal`: what it holds, making it smaller, copying it out, and putting a copy back."""
+"""`ligand journal`: what it holds, making it smaller, copying it out, putting a copy back, and saving a damaged one."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from signals.paths import Paths
 from tools.cli import NOTHING, OK, TIMED_OUT, Finite, ask_bus, home_option, paths_of, told
 from tools.ligand import backup as backups
 from tools.ligand import configuring
+from tools.ligand import salvage as salvaging
 from tools.ligand.listing import Form, notice, output_option, say, say_json
 from tools.progress import progress
 from tools.signal_tap.reading import between
@@ -38,7 +39,7 @@ DAY_S = 86_400
 
 @click.group()
 def journal() -> None:
-    """The journal: what it holds, pruning, export, backup and restore."""
+    """The journal: what it holds, pruning, export, backup, restore and salvage."""
 
 
 # -- stats -------------------------------------------------------------------------------------------
@@ -280,6 +281,28 @@ def restore(*, folder: Path, only_check: bool, yes: bool, home: Path | None) -> 
     if kept is not None:
         click.echo(f"what was there before: {kept}")
     return OK
+
+
+# -- salvage -----------------------------------------------------------------------------------------
+
+
+@journal.command()
+@click.option("--dry-run", is_flag=True, help="Say what could be kept, and change nothing.")
+@output_option
+@home_option
+@told
+def salvage(*, dry_run: bool, form: Form, home: Path | None) -> None:
+    """Make a new journal of all that a damaged one still holds. Refused while a bus runs.
+
+    What is damaged is kept in a folder beside it, as it is. Where there is a fresh backup, compare: `restore` gives
+    back an instant whole, this the latest with holes.
+    """
+    found = salvaging.salvage(paths_of(home), dry_run=dry_run)
+    if form == "json":
+        say_json([found.as_json()])
+        return
+    for line in salvaging.words(found):
+        click.echo(line)
 
 
 def _confirm(paths: Paths, found: backups.Backup) -> None:

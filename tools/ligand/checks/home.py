@@ -218,7 +218,7 @@ def journal(paths: Paths) -> Iterator[Finding]:
             head, first = kept.head(), kept.first()
             dead = sum(1 for _ in kept.dead())
     except LigandError as error:
-        todo = "Stop Ligand, then `ligand journal restore FOLDER`; without a backup, move the file away."
+        todo = "Stop Ligand, then `ligand journal salvage`, or `ligand journal restore FOLDER` where there is a backup."
         yield mend("journal", shorten(clean(error.message), 300), todo)
         return
     yield ok("journal", f"{'quickly checked' if large else 'whole'}, #{first} to #{head}")
