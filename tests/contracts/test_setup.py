@@ -81,7 +81,21 @@ def test_make_alone_lists_the_goals() -> None:
     """`make` without a goal must not begin to install anything."""
     done = run("make")
     goals = [line.split()[1] for line in done.stdout.splitlines()]
-    assert goals == ["help", "setup", "demo", "test", "bench", "docs", "lint", "format", "lock", "clean"]
+    assert goals == [
+        "help",
+        "setup",
+        "demo",
+        "test",
+        "bench",
+        "chaos",
+        "fuzz",
+        "soak",
+        "docs",
+        "lint",
+        "format",
+        "lock",
+        "clean",
+    ]
 
 
 def test_the_readme_names_only_goals_that_exist() -> None:
