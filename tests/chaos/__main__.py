@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -18,13 +19,16 @@ from tests.chaos.work import Work
 from tests.support.constellation import constellation
 from tests.support.load import chain, packaged
 
+MOST_TOLD = 50
+
 
 @click.command()
 @click.option("--kills", type=click.IntRange(min=1), default=1000, show_default=True)
 @click.option("--seed", type=int, help="The same seed draws the same decisions; else one is chosen and printed.")
 @click.option("--outage", type=float, default=60.0, show_default=True, help="Seconds the bus is away, twice.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("build/chaos"), show_default=True)
 @click.option("--in", "within", type=click.Path(path_type=Path, exists=True), default=Path("/var/tmp"))
-def main(kills: int, seed: int | None, outage: float, within: Path) -> None:
+def main(kills: int, seed: int | None, outage: float, out: Path, within: Path) -> None:
     """Kill bus and daemons at work; then every story has exactly one end, and no effect is doubled."""
     seed = random.randrange(1 << 32) if seed is None else seed
     print(f"seed {seed}", flush=True)
@@ -40,8 +44,16 @@ def main(kills: int, seed: int | None, outage: float, within: Path) -> None:
             chaos.work.end()
         chaos.finish()
         found = faults(chaos, counted=True)
+        if found:  # what tells why
+            shutil.copytree(home.home, out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("run"))
+            print(f"The home as it was: {out}")
     _tell(chaos, time.monotonic() - began)
-    print("\n".join(f"FAULT: {fault}" for fault in found[:50]) or "Exactly one end for each; nothing lost or doubled.")
+    if len(found) > MOST_TOLD:
+        print(f"{len(found):,} faults, of which the first {MOST_TOLD}:")
+    print(
+        "\n".join(f"FAULT: {fault}" for fault in found[:MOST_TOLD])
+        or "Exactly one end for each; nothing lost or doubled."
+    )
     sys.exit(1 if found else 0)
 
 

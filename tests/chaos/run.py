@@ -19,6 +19,8 @@ from tests.support.load import STEPS, Commands
 
 STILL_S = 0.5
 """So long without a new signal in the journal, and the next decision does not wait for more."""
+GIVE_UP_S = 120.0
+"""At the end: so long without any progress, and what is missing counts as lost."""
 BUS = ("-m", "services.bus")
 
 
@@ -94,15 +96,17 @@ class Chaos:
 
     # -- the end -------------------------------------------------------------------------------------
 
-    def finish(self, timeout_s: float = 180.0) -> None:
+    def finish(self) -> None:
         """No more work: until every story has its end. What five kills in a row made `poison` is replayed once."""
         self.work.end()
-        deadline = time.monotonic() + timeout_s
+        rest, deadline = "", time.monotonic() + GIVE_UP_S
         with self.home.emitter(timeout_s=30.0) as person, Journal(self.home.paths.journal) as journal:
             while not self._at_rest(person.query("consumers"), journal):
                 for letter in journal.dead():
                     if letter["reason"] == "poison":
                         self._replay(person, letter["dead_letter_id"])
+                if rest != self.rest:
+                    rest, deadline = self.rest, time.monotonic() + GIVE_UP_S
                 if time.monotonic() > deadline:
                     return  # what is missing is then found missing; `rest` says what was waited for
                 time.sleep(0.1)

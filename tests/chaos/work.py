@@ -14,7 +14,7 @@ from signals.errors import BusUnreachableError
 from tests.support.constellation import Constellation
 from tests.support.load import STEPS, drop
 
-INTENT_EVERY_S = 1.0
+INTENT_EVERY_S = 2.0
 
 
 def modules() -> list[str]:
