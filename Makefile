@@ -10,8 +10,13 @@ BENCH_ARGS ?= --json bench.json --plot bench.svg
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 
+KILLS ?= 1000
+INPUTS ?= 1000000
+MINUTES ?= 60
+RATE ?= 500
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-llama crash-sweep model bench docs pictures lint format lock clean
+.PHONY: help setup demo test test-llama crash-sweep model bench chaos fuzz soak docs pictures lint format lock clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-12s %s\n' "$$goal" "$$what"; done
@@ -53,6 +58,15 @@ $(BENCH_READY): requirements-bench.lock requirements-build.lock tools/create-ven
 	@$(BENCH_VENV)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes --requirement requirements-build.lock
 	@$(BENCH_VENV)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes --no-build-isolation --requirement requirements-bench.lock
 	@touch $@
+
+chaos: $(READY) ## kill bus and daemons at work, KILLS=1000 times; SEED=N draws the same decisions again
+	@$(VENV)/bin/python -m tests.chaos --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+fuzz: $(READY) ## put INPUTS=1000000 wrong and right inputs into every door; SEED=N gives the same ones again
+	@$(VENV)/bin/python -m tests.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
+
+soak: $(READY) ## everything at RATE=500 signals a second for MINUTES=60: does anything grow?
+	@$(VENV)/bin/python -m tests.soak --minutes $(MINUTES) --rate $(RATE)
 
 docs: $(READY) ## make the documents that come from contracts and manifests
 	@$(VENV)/bin/python -m tools.docs

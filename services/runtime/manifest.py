@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
-import yaml
 
+from services.runtime.budget import SCHEMA as BUDGET
+from services.runtime.budget import Budget
+from services.runtime.yamlmarks import YamlError, parse
 from signals.catalogue import Catalogue, Contract
 from signals.errors import ManifestError
 
@@ -71,7 +73,7 @@ SCHEMA: dict[str, Any] = {
         "files": {"type": "array", "items": {"type": "string", "pattern": _FILE}, "uniqueItems": True},
         "unit": {"type": "object"},
         "user": {"type": "string"},
-        "budget": {"type": "object"},
+        "budget": BUDGET,
     },
 }
 OVERLAY_FIELDS = {"overlay", "emits"}
@@ -121,15 +123,12 @@ class Manifest:
     files: tuple[str, ...] = ()
     unit: Mapping[str, Any] = field(default_factory=dict)
     user: str | None = None
+    budget: Budget | None = None
 
     @classmethod
     def load(cls, path: Path) -> Manifest:
         """The manifest in a YAML file. Raises `ManifestError` naming the file and the key."""
-        try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ManifestError(f"Cannot read the manifest {path}: {error}") from error
-        return cls.parse(found, str(path))
+        return cls.parse(_document(path), str(path))
 
     @classmethod
     def parse(cls, found: Any, origin: str = "<memory>") -> Manifest:
@@ -159,6 +158,7 @@ class Manifest:
             files=tuple(found.get("files", ())),
             unit=found.get("unit", {}),
             user=found.get("user"),
+            budget=Budget.of(found["budget"]) if "budget" in found else None,
         )
 
     @property
@@ -268,9 +268,11 @@ def with_overlays(manifest: Manifest, users: Path) -> Manifest:
 
 def _document(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ManifestError(f"Cannot read the manifest {path}: {error}") from error
+        return parse(path.read_bytes()).data
+    except OSError as error:
+        raise ManifestError(f"Cannot read the manifest {path}: {error.strerror}.") from error
+    except YamlError as error:
+        raise ManifestError(f"{path}:{error.line}: {error}. Mend that line.") from error
 
 
 def _overlay(found: dict[str, Manifest], path: Path, document: Mapping[str, Any]) -> None:
@@ -278,7 +280,7 @@ def _overlay(found: dict[str, Manifest], path: Path, document: Mapping[str, Any]
     extra = set(document) - OVERLAY_FIELDS
     if extra:
         raise ManifestError(f"{path}: an overlay may only add emits; take {sorted(extra)[0]!r} out.")
-    if target not in found:
+    if not isinstance(target, str) or target not in found:
         raise ManifestError(f"{path}: overlays {target!r}, which is no daemon here.")
     emits = document.get("emits", [])
     Manifest.parse({"daemon": "overlay", "description": "-", "emits": emits}, str(path))

@@ -55,7 +55,7 @@ def envelopes(file: str) -> Iterator[tuple[int, Envelope]]:
             found = load(line, LONGEST)
         except MalformedError as error:
             raise UsageError(f"{file}, line {number}: {error.message}") from error
-        if not isinstance(found.get("signal"), str) or not isinstance(found.get("facts"), dict):
+        if not _is_envelope(found):
             raise UsageError(f"{file}, line {number}: this is no envelope; a recording has one in each line.")
         yield number, found
 
@@ -78,6 +78,14 @@ def story_of(key: str, file: str) -> str:
     if len(found) > 1:
         raise UsageError(f"{key} is the beginning of {len(found)} stories in {file}. Give more digits.")
     return next(iter(found))
+
+
+def _is_envelope(found: Envelope) -> bool:
+    """Whether what playing looks into is there; the rest is judged by who takes the signal."""
+    lists = (found.get(name, []) for name in ("also_caused_by", "taint"))
+    texts = all(isinstance(each, list) and all(isinstance(item, str) for item in each) for each in lists)
+    named = isinstance(found.get("signal"), str) and isinstance(found.get("causation_id", ""), str)
+    return texts and named and isinstance(found.get("facts"), dict)
 
 
 class RecordingError(LigandError):
