@@ -32,7 +32,7 @@ ALLOWED = {"pss_kib": 2048.0, "rss_kib": 2048.0, "fds": 1.0, "threads": 0.5}
 def growths(samples: Sequence[Sample], after_s: float) -> list[Growth]:
     """Of every process that was there at every sample since `after_s`."""
     seen = [sample for sample in samples if sample.at_s >= after_s]
-    always = sorted(set.intersection(*({*sample.uses} for sample in seen)))
+    always = sorted(set.intersection(*({*sample.uses} for sample in seen))) if seen else []
     found = []
     for process in always:
         for measure, allowed in ALLOWED.items():
