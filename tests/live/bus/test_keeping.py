@@ -381,8 +381,8 @@ def test_the_mirror_s_counts_tell_a_slow_watcher_just_what_it_missed(tmp_path):
             ticker.attach("ticker")
             while slow.head == 0:
                 assert slow.wait(10)
-                count = 0
-            for _ in range(60):
+            count = 0
+            for _ in range(36):  # as many as one source may emit at once, however fast the bus takes them
                 batch = [encode(ticker.make("Q_TICK_SEEN", {"n": n, "pad": "x" * 2000})) for n in range(500)]
                 ticker.send(wire.LIVE, b"", *batch)
                 count += 500
