@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.installed import Installed, unit
+from tests.support.systemd import ROOT
 
 pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(1200)]
 LISTING = ("find", "/etc", "/opt", "/usr/local", "/var/lib", "/run", "/home", "-not", "-path", "/run/log/*")
@@ -66,3 +67,33 @@ def test_uninstalling_keeps_what_is_a_persons_and_purging_leaves_nothing(fresh):
     fresh.run("userdel", "alice")
     assert traces(fresh) - before == set()
     assert fresh.read("/etc/passwd") + fresh.read("/etc/group") == users
+
+
+def known(machine, kind: str, name: str) -> bool:
+    return not machine.run("getent", kind, name, check=False).returncode
+
+
+def test_purging_removes_the_users_that_ligand_made_and_nobody_else(fresh):
+    """Somebody's own account survives whatever it is called, and what a purge cannot do is said before it begins."""
+    ligand = Installed(fresh)
+    instances = 'u ligand-twin-one - "x" /var/lib/ligand/twin@one\n'
+    fresh.write("/etc/sysusers.d/ligand-instances.conf", f"{instances}# made before: ligand-old\nu ligand-mine -\n")
+    fresh.run("systemd-sysusers", str(ROOT / "systemd/ligand.sysusers.conf"))
+    fresh.run("useradd", "--create-home", "ligand-mine")
+    fresh.run("useradd", "--home-dir", "/var/lib/ligand/old", "ligand-old")
+    fresh.run("systemd-sysusers")
+    fresh.run("useradd", "ligand-admin")
+    fresh.run("useradd", "--gid", "ligand-users", "carol")
+    refused = ligand.ligand("uninstall", "--system", "--purge", check=False)
+    assert refused.returncode == 1
+    assert "carol has ligand-users as primary group" in refused.stderr
+    assert "usermod --gid GROUP carol" in refused.stderr
+    assert known(fresh, "passwd", "ligand-bus")
+    fresh.run("usermod", "--gid", "users", "carol")
+    said = ligand.ligand("uninstall", "--system", "--purge").stdout
+    assert "ligand-mine stays" in said
+    assert all(known(fresh, "passwd", name) for name in ("ligand-admin", "ligand-mine", "carol"))
+    for name in ("ligand-bus", "ligand-investigator", "ligand-twin-one", "ligand-old"):
+        assert not known(fresh, "passwd", name), name
+    assert not any(known(fresh, "group", name) for name in ("ligand", "ligand-users"))
+    assert fresh.run("test", "-e", "/etc/sysusers.d/ligand-instances.conf", check=False).returncode

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from services.runtime.manifest import Manifest, load_all
 from tools.ligand import environment
+from tools.ligand.accounts import Accounts, packaged_units, with_those_before
 from tools.ligand.grants import Grants
 from tools.ligand.installed import Installed, Version
 from tools.ligand.instances import Instance, listed, users
@@ -164,7 +165,11 @@ class Installer:
     def _users_and_folders(self, packaged: Path, instances: Sequence[Instance]) -> None:
         for text, target, tool in (
             ((packaged / "ligand.sysusers.conf").read_text("utf-8"), self.layout.sysusers, ("systemd-sysusers",)),
-            (users(instances), self.layout.instance_users, ("systemd-sysusers",)),
+            (
+                with_those_before(users(instances), self.layout.instance_users),
+                self.layout.instance_users,
+                ("systemd-sysusers",),
+            ),
             (
                 (packaged / "ligand.tmpfiles.conf").read_text("utf-8"),
                 self.layout.tmpfiles,
@@ -265,8 +270,7 @@ class Installer:
 
     def _show_rest(self) -> None:
         """What a first installation does after the environment is made; a dry run has none to look into."""
-        packaged = environment.ROOT / "systemd"
-        packaged = packaged if packaged.is_dir() else environment.ROOT / "tools" / "systemd"
+        packaged = packaged_units()
         self.steps.note("would check configuration, manifests and contracts with it")
         units = rendered(packaged, self.layout, self.manager.version())
         if self.layout.system:
@@ -287,14 +291,18 @@ class Installer:
         """Stop and remove everything; what the daemons know and how they are set stays unless purged."""
         if not self.record.current and not purge:
             raise InstallError(f"Ligand is not installed in {self.layout.prefix}. --purge removes what it left.")
+        accounts = Accounts(self.layout, packaged_units()) if purge and self.layout.system else None
+        if accounts is not None:
+            accounts.check()
         if self.record.current:
             self._remove_program()
         if purge:
-            self._purge()
+            self._purge(accounts)
 
     def _remove_program(self) -> None:
         self._tell_stopped()
-        self._remove_files(list(self.record.files))
+        kept = {str(self.layout.sysusers), str(self.layout.instance_users)}  # as long as the users are there
+        self._remove_files([file for file in self.record.files if file not in kept])
         self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
         self.steps.remove_tree(self.layout.versions)
         self.steps.remove(self.layout.link)
@@ -310,23 +318,14 @@ class Installer:
         if not self.steps.dry:
             self.manager.forget(units)
 
-    def _purge(self) -> None:
+    def _purge(self, accounts: Accounts | None) -> None:
         if self.layout.system and (grants := Grants(self.layout, self.steps, self.manager)).all:
             grants.remove_all()
         for path in self.layout.purged:
             self.steps.remove_tree(path)
-        if self.layout.system:
-            self._remove_users()
-
-    def _remove_users(self) -> None:
-        import grp  # noqa: PLC0415 - only here
-        import pwd  # noqa: PLC0415
-
-        for user in sorted(one.pw_name for one in pwd.getpwall() if one.pw_name.startswith("ligand-")):
-            self.steps.run("userdel", user)
-        for group in ("ligand", "ligand-users"):
-            if any(one.gr_name == group for one in grp.getgrall()):
-                self.steps.run("groupdel", group)
+        if accounts is not None:
+            accounts.remove(self.steps)
+            self._remove_files([str(self.layout.sysusers), str(self.layout.instance_users)])
 
 
 def _package(folder: Path, name: str) -> Path:
