@@ -97,3 +97,25 @@ def test_purging_removes_the_users_that_ligand_made_and_nobody_else(fresh):
         assert not known(fresh, "passwd", name), name
     assert not any(known(fresh, "group", name) for name in ("ligand", "ligand-users"))
     assert fresh.run("test", "-e", "/etc/sysusers.d/ligand-instances.conf", check=False).returncode
+
+
+def kill_when(ligand, what, condition) -> None:
+    """Begin an installation and kill it once something is so; pip must not live on."""
+    machine = ligand.machine
+    begun = ligand.begin("install", "--system")
+    machine.until(what, condition, 600.0)
+    machine.run("kill", "-KILL", machine.read("/run/ligand-install.lock").split()[-1])
+    assert begun.wait(60) != 0
+    machine.until("pip has ended", lambda: machine.run("pgrep", "-f", " -m pip ", check=False).returncode == 1)
+
+
+def test_purging_after_a_killed_installation_leaves_nothing(fresh):
+    """Whenever the power went, one command takes away what was made until then."""
+    before, ligand = traces(fresh), Installed(fresh)
+    kill_when(ligand, "pip runs", lambda: not fresh.run("pgrep", "-f", " -m pip ", check=False).returncode)
+    assert "remove /opt/ligand/versions" in ligand.ligand("uninstall", "--system", "--purge").stdout
+    assert traces(fresh) - before == set()
+    unit_file = "/etc/systemd/system/ligand.target"
+    kill_when(ligand, "units are there", lambda: not fresh.run("test", "-e", unit_file, check=False).returncode)
+    ligand.ligand("uninstall", "--system", "--purge")
+    assert traces(fresh) - before == set()

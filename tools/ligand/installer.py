@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tools.ligand.instances import Instance, listed, users
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.manager import Manager, Trouble
 from tools.ligand.settings import template
-from tools.ligand.steps import Steps, run
+from tools.ligand.steps import Steps, beside, run
 from tools.ligand.unit_files import rendered, services
 from tools.ligand.unit_names import unit_of
 
@@ -129,11 +129,13 @@ class Installer:
         folder = self._folder(name)
         packaged = _package(folder, "tools") / "systemd"
         units = rendered(packaged, self.layout, self.manager.version())
-        files = [self.layout.units / unit for unit in units]
         instances = self._instances(folder)
+        files = [self.layout.units / unit for unit in units]
+        if self.layout.system:
+            files += [self.layout.sysusers, self.layout.tmpfiles, self.layout.instance_users]
+        self._will_make(files)
         if self.layout.system:
             self._users_and_folders(packaged, instances)
-            files += [self.layout.sysusers, self.layout.tmpfiles, self.layout.instance_users]
         for path in self.layout.first_folders:
             self.steps.folder(path, 0o700)
         self._configure(folder, instances)
@@ -149,6 +151,11 @@ class Installer:
             self.manager.systemctl("daemon-reload")
         self._enable(enabled)
         self._save(replace(self.record, files=tuple(str(file) for file in files), services=tuple(enabled)))
+
+    def _will_make(self, files: Iterable[Path]) -> None:
+        """Record files before they are made: what is killed in between can still be removed."""
+        known = dict.fromkeys((*self.record.files, *map(str, files)))
+        self._save(replace(self.record, files=tuple(known)))
 
     def _instances(self, folder: Path) -> list[Instance]:
         """What `bus.yaml` lists of this version's template daemons and of the person's own."""
@@ -198,18 +205,19 @@ class Installer:
 
     def _commands(self) -> list[Path]:
         """Links to the programs and their completions; what they are called is free or already ours."""
-        made = []
-        for program in PROGRAMS:
-            target = self.layout.link / "bin" / program
-            if not target.exists():
-                continue
+        there = {one: self.layout.link / "bin" / one for one in PROGRAMS if (self.layout.link / "bin" / one).exists()}
+        texts = {
+            path: _completion(target, program, shell)
+            for program, target in there.items()
+            for shell, path in self.layout.completions(program).items()
+        }
+        written = {path: text for path, text in texts.items() if text}
+        made = [*(self.layout.commands / program for program in there), *written]
+        self._will_make(made)
+        for program, target in there.items():
             self.steps.link(self.layout.commands / program, target)
-            made.append(self.layout.commands / program)
-            for shell, path in self.layout.completions(program).items():
-                text = _completion(target, program, shell)
-                if text:
-                    self.steps.write(path, text)
-                    made.append(path)
+        for path, text in written.items():
+            self.steps.write(path, text)
         return made
 
     def _disable(self, units: Sequence[str]) -> None:
@@ -265,6 +273,7 @@ class Installer:
     def _remove_files(self, files: list[str]) -> None:
         for file in map(Path, files):
             self.steps.remove(file)
+            self.steps.remove(beside(file))
             if file.parent.name.endswith((".service.d", ".slice.d", ".target.d")):
                 self.steps.remove_folder(file.parent)
 
@@ -294,8 +303,7 @@ class Installer:
         accounts = Accounts(self.layout, packaged_units()) if purge and self.layout.system else None
         if accounts is not None:
             accounts.check()
-        if self.record.current:
-            self._remove_program()
+        self._remove_program()
         if purge:
             self._purge(accounts)
 
@@ -303,20 +311,33 @@ class Installer:
         self._tell_stopped()
         kept = {str(self.layout.sysusers), str(self.layout.instance_users)}  # as long as the users are there
         self._remove_files([file for file in self.record.files if file not in kept])
-        self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
+        if self.record.files:
+            self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
         self.steps.remove_tree(self.layout.versions)
-        self.steps.remove(self.layout.link)
-        self.steps.remove(self.layout.record)
+        self._remove_files([str(self.layout.link), str(self.layout.record)])
         self.steps.remove_folder(self.layout.prefix)
 
     def _tell_stopped(self) -> None:
-        units = sorted({*self.manager.running(), *self.manager.failed(), *self.record.services})
-        self.steps.do("stop every daemon", lambda: self.manager.systemctl("stop", TARGET, *units))
-        self.steps.do(
-            "disable them", lambda: self.manager.systemctl("disable", "--quiet", TARGET, *self.record.services)
-        )
+        """Stop and disable what is there; of an installation that was killed that may be a part, or nothing."""
+        enabled = sorted({*self.record.services, *self._wanted()})
+        there = [unit for unit in (TARGET, *enabled) if self._unit_file(unit).exists()]
+        loaded = {*self.manager.running(), *self.manager.failed()}
+        if units := sorted({*loaded, *there}):
+            self.steps.do("stop every daemon", lambda: self.manager.systemctl("stop", *units))
+        if there:
+            self.steps.do("disable them", lambda: self.manager.systemctl("disable", "--quiet", *there))
         if not self.steps.dry:
             self.manager.forget(units)
+
+    def _wanted(self) -> list[str]:
+        """Units of ours that are enabled, also where that could not be recorded any more."""
+        links = (self.layout.units / f"{TARGET}.wants").glob("ligand-*")
+        return [link.name for link in links if str(self._unit_file(link.name)) in self.record.files]
+
+    def _unit_file(self, unit: str) -> Path:
+        """Where a unit's file is, or that of its template."""
+        name, is_instance, _ = unit.partition("@")
+        return self.layout.units / (f"{name}@.service" if is_instance else unit)
 
     def _purge(self, accounts: Accounts | None) -> None:
         if self.layout.system and (grants := Grants(self.layout, self.steps, self.manager)).all:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from tools.ligand.layout import InstallError
 
 LAST_LINES = 15
+TRAMPOLINE = Path(__file__).with_name("trampoline.py")
 
 
 class Steps:
@@ -98,28 +100,38 @@ def run(argv: Sequence[str], environ: Mapping[str, str] | None = None, pass_fds:
     return done.stdout
 
 
+def run_tied(argv: Sequence[str]) -> str:
+    """Like `run`; the program is killed when this process ends, however it ends. Raises `InstallError`."""
+    return run([sys.executable, "-I", "-S", str(TRAMPOLINE), str(os.getpid()), *argv])
+
+
+def beside(path: Path) -> Path:
+    """The name under which a file or link is made before it takes its place."""
+    return path.with_name(f".{path.name}.new")
+
+
 def write_whole(path: Path, text: str, mode: int) -> None:
     """Write a file so that nobody ever sees half of it."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
+    fresh = beside(path)
     with suppress(FileNotFoundError):
-        beside.unlink()
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        fresh.unlink()
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
+    fresh.replace(path)
 
 
 def link_whole(path: Path, target: Path) -> None:
     """Make or change a link in one step."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
+    fresh = beside(path)
     with suppress(FileNotFoundError):
-        beside.unlink()
-    beside.symlink_to(target)
-    beside.replace(path)
+        fresh.unlink()
+    fresh.symlink_to(target)
+    fresh.replace(path)
 
 
 def _content(path: Path) -> str | None:
