@@ -83,7 +83,8 @@ class Installer:
     def _return_to(self, before: Installed, fresh: Version, error: InstallError, ready_s: float) -> None:
         old = before.version(before.current)
         self.steps.note(f"Ligand {fresh.version} does not work here; going back to {old.version}")
-        self._save(replace(before, files=self.record.files, services=self.record.services, unfinished=True))
+        made = replace(before, files=self.record.files, services=self.record.services)
+        self._save(replace(made, unfinished=True, going_back=True))
         self._go_on_with(old.name, ready_s, restart=True)
         self._prune()
         raise InstallError(f"Gone back to Ligand {old.version}, which runs. {fresh.version} did not:\n{error}")
@@ -112,7 +113,7 @@ class Installer:
         self._put_in_place(name)
         self._start(restart=restart)
         self._settle(ready_s)
-        self._save(replace(self.record, unfinished=False))
+        self._save(self.record.ended())
 
     def _there(self) -> list[str]:
         return [folder.name for folder in self.layout.versions.iterdir()] if self.layout.versions.is_dir() else []
