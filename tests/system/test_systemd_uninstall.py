@@ -41,10 +41,14 @@ def test_what_cannot_be_installed_leaves_no_trace(fresh):
 
 
 def test_uninstalling_keeps_what_is_a_persons_and_purging_leaves_nothing(fresh):
-    """Somebody who tried Ligand, wherever they put it, gets their machine back as it was."""
+    """Somebody who tried Ligand, wherever they put it, reads first what happens, and gets their machine back."""
     before, users = traces(fresh), fresh.read("/etc/passwd") + fresh.read("/etc/group")
     ligand = Installed(fresh)
-    ligand.ligand("install", "--system", "--prefix", PREFIX)
+    shown = ligand.ligand("install", "--system", "--prefix", PREFIX, "--dry-run").stdout
+    assert traces(fresh) == before
+    *done, last = ligand.ligand("install", "--system", "--prefix", PREFIX).stdout.splitlines()
+    assert "every daemon is ready" in last
+    assert [line.removeprefix("would ") for line in shown.splitlines()] == done
     for daemon in ("bus", "investigator"):
         assert PREFIX in fresh.show(unit(daemon), "ExecStart")
     ligand.kill("investigator")

@@ -49,6 +49,20 @@ class Source:
     def is_wheel(self) -> bool:
         return self.path.suffix == ".whl"
 
+    @contextmanager
+    def opened(self) -> Iterator[Path]:
+        """A folder with the packages of what would be installed, to look into. Raises `InstallError`."""
+        if not self.is_wheel:
+            yield self.path
+            return
+        with tempfile.TemporaryDirectory(prefix="ligand-") as folder:
+            try:
+                with zipfile.ZipFile(self.path) as wheel:
+                    wheel.extractall(folder)
+            except (OSError, zipfile.BadZipFile) as error:
+                raise InstallError(f"{self.path} cannot be opened: {error}.") from error
+            yield Path(folder)
+
     def lock(self, name: str) -> str:
         """A lock's text. Raises `InstallError` when it is not there."""
         try:

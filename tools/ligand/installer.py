@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import click
+
 from services.runtime.manifest import Manifest, load_all
 from tools.ligand import environment
 from tools.ligand.accounts import Accounts, packaged_units, with_those_before
+from tools.ligand.completion import script
 from tools.ligand.grants import Grants
 from tools.ligand.installed import Installed, Version
 from tools.ligand.instances import Instance, listed, users
@@ -36,6 +39,9 @@ class Installer:
         self.manager = manager
         self.record = Installed.load(layout.record)
         self._failed_before = set(manager.failed())
+        self._shown: Path | None = None
+        """In a dry run, where the version that is not made can be looked into."""
+        self._would_enable: list[str] = []
 
     # -- installing ----------------------------------------------------------------------------------
 
@@ -52,7 +58,9 @@ class Installer:
         folder = self._folder(name)
         self.steps.do(f"make {folder} from {source.path}", lambda: environment.build(folder, source, python))
         if self.steps.dry:
-            self._show_rest()
+            with source.opened() as self._shown:
+                self._check(folder, current)
+                self._take_over(Version(name, "", digest), ready_s)
             return
         fresh = Version(name, environment.version(folder), digest)
         try:
@@ -78,7 +86,8 @@ class Installer:
                 raise
             self._return_to(before, fresh, error, ready_s)
         self._prune()
-        self.steps.note(f"Ligand {fresh.version} is installed and every daemon is ready")
+        if not self.steps.dry:
+            self.steps.note(f"Ligand {fresh.version} is installed and every daemon is ready")
 
     def _return_to(self, before: Installed, fresh: Version, error: InstallError, ready_s: float) -> None:
         old = before.version(before.current)
@@ -94,8 +103,6 @@ class Installer:
         back = self.record.go_back()
         old = back.version(back.current)
         self.steps.note(f"going back to Ligand {old.version}")
-        if self.steps.dry:
-            return
         self._save(back)
         self._go_on_with(old.name, ready_s, restart=True)
 
@@ -127,8 +134,8 @@ class Installer:
 
     def _put_in_place(self, name: str) -> None:
         """Units, users, folders, configuration and links of a version; nothing is started."""
-        folder = self._folder(name)
-        packaged = _package(folder, "tools") / "systemd"
+        folder = self._shown or self._folder(name)
+        packaged = _units(folder)
         units = rendered(packaged, self.layout, self.manager.version())
         instances = self._instances(folder)
         files = [self.layout.units / unit for unit in units]
@@ -149,9 +156,15 @@ class Installer:
         self._disable(left)
         self._remove_files(gone)
         if any(changed) or gone or left:
-            self.manager.systemctl("daemon-reload")
+            self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
+        would = {*self.manager.enabled(), *enabled} - {*left, *self._switched_off(enabled)}
+        self._would_enable = sorted(unit for unit in would if unit.endswith(".service"))
         self._enable(enabled)
         self._save(replace(self.record, files=tuple(str(file) for file in files), services=tuple(enabled)))
+
+    def _switched_off(self, units: Iterable[str]) -> set[str]:
+        """Which of them a person has disabled."""
+        return {*units} & {*self.record.services} - {*self.manager.enabled()}
 
     def _will_make(self, files: Iterable[Path]) -> None:
         """Record files before they are made: what is killed in between can still be removed."""
@@ -206,9 +219,10 @@ class Installer:
 
     def _commands(self) -> list[Path]:
         """Links to the programs and their completions; what they are called is free or already ours."""
-        there = {one: self.layout.link / "bin" / one for one in PROGRAMS if (self.layout.link / "bin" / one).exists()}
+        targets = {program: self.layout.link / "bin" / program for program in PROGRAMS}
+        there = {program: target for program, target in targets.items() if self.steps.dry or target.exists()}
         texts = {
-            path: _completion(target, program, shell)
+            path: self._completion(target, program, shell)
             for program, target in there.items()
             for shell, path in self.layout.completions(program).items()
         }
@@ -220,6 +234,15 @@ class Installer:
         for path, text in written.items():
             self.steps.write(path, text)
         return made
+
+    def _completion(self, program: Path, name: str, shell: str) -> str:
+        if not program.exists():  # a dry run, and the version is not made
+            return script(click.Command(name), name, shell)
+        variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
+        try:
+            return run([str(program)], {**os.environ, variable: f"{shell}_source"})
+        except InstallError:
+            return ""  # a shell that is not there, or too old, needs no completion
 
     def _disable(self, units: Sequence[str]) -> None:
         """What this version has not, and instances that are listed no more."""
@@ -244,9 +267,13 @@ class Installer:
         if restart:
             running = self.manager.running()
             # what the version before did is not held against this one
-            self.manager.forget(sorted({*running, *self.manager.failed()} - self._failed_before))
+            if before := sorted({*running, *self.manager.failed()} - self._failed_before):
+                self.steps.do("forget failures and restarts until now", lambda: self.manager.forget(before))
             self._tell("restart", *sorted(running, key=lambda unit: unit != BUS))
-        self._tell("start", TARGET, *self.manager.enabled())
+        self._tell("start", TARGET, *self._enabled())
+
+    def _enabled(self) -> list[str]:
+        return self._would_enable if self.steps.dry else self.manager.enabled()
 
     def _tell(self, verb: str, *units: str) -> None:
         if units:
@@ -254,22 +281,21 @@ class Installer:
             self.steps.do(what, lambda: self.manager.systemctl("--no-block", verb, *units))
 
     def _settle(self, ready_s: float) -> None:
-        if self.steps.dry:
-            return
-        units = sorted({*self.manager.enabled(), *self.manager.running()} - self._failed_before)
+        units = sorted({*self._enabled(), *self.manager.running()} - self._failed_before)
         for unit in sorted(self._failed_before):
             self.steps.note(f"{unit} had failed before and is not waited for; see: systemctl status {unit}")
-        self.steps.note(f"wait until {len(units)} daemons are ready")
-        trouble: list[Trouble] = self.manager.settle(units, ready_s)
+        trouble: list[Trouble] = []
+        what = f"wait until these are ready: {', '.join(units)}"
+        self.steps.do(what, lambda: trouble.extend(self.manager.settle(units, ready_s)))
         if trouble:
             raise InstallError("Not every daemon became ready:\n" + "\n".join(map(str, trouble)))
 
     def _prune(self) -> None:
         """Remove the environments that are neither in use nor the one to go back to."""
         keep = {one.name for one in self.record.kept}
-        for folder in sorted(self.layout.versions.iterdir()):
-            if folder.name not in keep:
-                self.steps.remove_tree(folder)
+        for name in sorted(self._there()):
+            if name not in keep:
+                self.steps.remove_tree(self._folder(name))
 
     def _remove_files(self, files: list[str]) -> None:
         for file in map(Path, files):
@@ -277,23 +303,6 @@ class Installer:
             self.steps.remove(beside(file))
             if file.parent.name.endswith((".service.d", ".slice.d", ".target.d")):
                 self.steps.remove_folder(file.parent)
-
-    def _show_rest(self) -> None:
-        """What a first installation does after the environment is made; a dry run has none to look into."""
-        packaged = packaged_units()
-        self.steps.note("would check configuration, manifests and contracts with it")
-        units = rendered(packaged, self.layout, self.manager.version())
-        if self.layout.system:
-            self._users_and_folders(packaged, ())
-        for unit, text in units.items():
-            self.steps.write(self.layout.units / unit, text)
-        self._configure(environment.ROOT, ())
-        self.steps.link(self.layout.link, Path("versions") / self.record.next_name(self._there()))
-        for program in PROGRAMS:
-            self.steps.link(self.layout.commands / program, self.layout.link / "bin" / program)
-        self._enable(services(units))
-        self._tell("start", TARGET)
-        self.steps.note("would wait until every daemon is ready, and go back to the version before if one is not")
 
     # -- uninstalling --------------------------------------------------------------------------------
 
@@ -350,6 +359,11 @@ class Installer:
             self._remove_files([str(self.layout.sysusers), str(self.layout.instance_users)])
 
 
+def _units(folder: Path) -> Path:
+    """Where the units lie in an environment, or in the tree. Raises `InstallError`."""
+    return folder / "systemd" if (folder / "systemd").is_dir() else _package(folder, "tools") / "systemd"
+
+
 def _package(folder: Path, name: str) -> Path:
     """Where a package of Ligand lies in an environment, or in the tree. Raises `InstallError`."""
     if (folder / name).is_dir():
@@ -358,11 +372,3 @@ def _package(folder: Path, name: str) -> Path:
     if not found:
         raise InstallError(f"{folder} holds no Ligand: {name} is missing. Install again.")
     return found[0]
-
-
-def _completion(program: Path, name: str, shell: str) -> str:
-    variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
-    try:
-        return run([str(program)], {**os.environ, variable: f"{shell}_source"})
-    except InstallError:
-        return ""  # a shell that is not there, or too old, needs no completion

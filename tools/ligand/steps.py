@@ -17,11 +17,12 @@ TRAMPOLINE = Path(__file__).with_name("trampoline.py")
 
 
 class Steps:
-    """Says every step through `say`. In a dry run nothing is changed."""
+    """Says every step through `say`. A dry run changes nothing; later steps find what earlier ones would do."""
 
     def __init__(self, say: Callable[[str], None], *, dry: bool = False) -> None:
         self.dry = dry
         self._say = say
+        self._would: dict[Path, str | Path | None] = {}
 
     def note(self, text: str) -> None:
         """Say something that changes nothing."""
@@ -35,14 +36,16 @@ class Steps:
 
     def folder(self, path: Path, mode: int = 0o755) -> None:
         """Make a folder that is not there yet."""
-        if not path.is_dir():
+        if not path.is_dir() and path not in self._would:
             self.do(f"make {path}", lambda: path.mkdir(mode=mode, parents=True))
+            self._leaves(path, path)
 
     def write(self, path: Path, text: str, mode: int = 0o644) -> bool:
         """Write a file whole, if it says something else; whether it did."""
-        if _content(path) == text:
+        if (self._would[path] if path in self._would else _content(path)) == text:
             return False
         self.do(f"write {path}", lambda: write_whole(path, text, mode))
+        self._leaves(path, text)
         return True
 
     def link(self, path: Path, target: Path) -> None:
@@ -55,8 +58,14 @@ class Steps:
 
     def remove(self, path: Path) -> None:
         """Remove a file or a link; nothing happens when it is not there."""
-        if path.is_symlink() or path.exists():
+        there = self._would[path] is not None if path in self._would else path.is_symlink() or path.exists()
+        if there:
             self.do(f"remove {path}", path.unlink)
+            self._leaves(path, None)
+
+    def _leaves(self, path: Path, content: str | Path | None) -> None:
+        if self.dry:
+            self._would[path] = content
 
     def remove_tree(self, path: Path) -> None:
         """Remove a folder and all in it; nothing happens when it is not there."""
