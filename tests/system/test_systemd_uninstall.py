@@ -20,13 +20,19 @@ def test_what_cannot_be_installed_leaves_no_trace(fresh):
     """No room, no right to write, somebody's own program of that name: one message, and the machine as it was."""
     ligand, before = Installed(fresh), traces(fresh)
     fresh.run("mkdir", "/srv/small", "/srv/fixed")
-    fresh.run("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", "/srv/small")
-    fresh.run("mount", "-t", "tmpfs", "-o", "ro", "tmpfs", "/srv/fixed")
+    fresh.run("install", "-d", "-o", "1234", "/srv/alice")
+    fresh.run("install", "-d", "-m", "1777", "/srv/all")
+    fresh.run("ln", "-s", "/srv/alice", "/srv/link")
+    fresh.run("mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "tmpfs", "/srv/small")
+    fresh.run("mount", "-t", "tmpfs", "-o", "ro,mode=755", "tmpfs", "/srv/fixed")
     for prefix, said in (
         ("/srv/small/ligand", "MB were free in /srv/small/ligand/versions"),
         ("/srv/fixed/ligand", "Read-only file system"),
         ("/srv/a:b", "cannot be the prefix"),
         ("/home/ligand", "home folder"),
+        ("/srv/alice/ligand", "/srv/alice: it belongs to the user 1234"),
+        ("/srv/link/ligand", "/srv/alice: it belongs to the user 1234"),
+        ("/srv/all/ligand", "/srv/all: others than root may write to it"),
     ):
         done = ligand.ligand("install", "--system", "--prefix", prefix, check=False)
         assert done.returncode == 1, prefix

@@ -11,13 +11,14 @@ from pathlib import Path
 import click
 
 from services.runtime.manifest import Manifest, load_all
+from signals.errors import LigandError
 from tools.ligand import environment
 from tools.ligand.accounts import Accounts, packaged_units, with_those_before
 from tools.ligand.completion import script
 from tools.ligand.grants import Grants
 from tools.ligand.installed import Installed, Version
 from tools.ligand.instances import Instance, listed, users
-from tools.ligand.layout import InstallError, Layout
+from tools.ligand.layout import InstallError, Layout, require_roots_own
 from tools.ligand.manager import Manager, Trouble
 from tools.ligand.settings import template
 from tools.ligand.steps import Steps, beside, run
@@ -81,7 +82,7 @@ class Installer:
         self._save(self.record.adopt(fresh))
         try:
             self._go_on_with(fresh.name, ready_s, restart=True)
-        except InstallError as error:
+        except (LigandError, OSError) as error:
             if not before.current:
                 raise
             self._return_to(before, fresh, error, ready_s)
@@ -89,7 +90,7 @@ class Installer:
         if not self.steps.dry:
             self.steps.note(f"Ligand {fresh.version} is installed and every daemon is ready")
 
-    def _return_to(self, before: Installed, fresh: Version, error: InstallError, ready_s: float) -> None:
+    def _return_to(self, before: Installed, fresh: Version, error: Exception, ready_s: float) -> None:
         old = before.version(before.current)
         self.steps.note(f"Ligand {fresh.version} does not work here; going back to {old.version}")
         made = replace(before, files=self.record.files, services=self.record.services)
@@ -126,7 +127,9 @@ class Installer:
         return [folder.name for folder in self.layout.versions.iterdir()] if self.layout.versions.is_dir() else []
 
     def _look_for_strangers(self) -> None:
-        """Raise `InstallError` where a person's own file has a name that is needed, before anything is made."""
+        """Raise `InstallError` where others could change the program, or a person's file has a name that is needed."""
+        if self.layout.system:
+            require_roots_own(self.layout.prefix)
         for program in PROGRAMS:
             path = self.layout.commands / program
             if path.exists() and not path.is_symlink():
@@ -300,7 +303,8 @@ class Installer:
     def _remove_files(self, files: list[str]) -> None:
         for file in map(Path, files):
             self.steps.remove(file)
-            self.steps.remove(beside(file))
+            if not beside(file).is_dir():
+                self.steps.remove(beside(file))
             if file.parent.name.endswith((".service.d", ".slice.d", ".target.d")):
                 self.steps.remove_folder(file.parent)
 

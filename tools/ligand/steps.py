@@ -26,11 +26,14 @@ class Steps:
 
     def note(self, text: str) -> None:
         """Say something that changes nothing."""
-        self._say(text)
+        try:
+            self._say(text)
+        except OSError:  # nobody reads any more, or there is no room behind it: a change is not left half done for that
+            self._say = _unheard
 
     def do(self, what: str, action: Callable[[], object]) -> None:
         """Say and do one step."""
-        self._say(f"would {what}" if self.dry else what)
+        self.note(f"would {what}" if self.dry else what)
         if not self.dry:
             action()
 
@@ -141,6 +144,10 @@ def link_whole(path: Path, target: Path) -> None:
         fresh.unlink()
     fresh.symlink_to(target)
     fresh.replace(path)
+
+
+def _unheard(_: str) -> None:
+    """Say nothing."""
 
 
 def _content(path: Path) -> str | None:
