@@ -96,15 +96,26 @@ def test_the_record_keeps_the_version_to_go_back_to() -> None:
     found = Installed().adopt(one).adopt(two).adopt(three)
     assert [version.name for version in found.kept] == ["0002", "0003"]
     assert found.go_back().current == "0002"
-    assert found.go_back().go_back() == found
+    assert found.ended().go_back().ended().go_back().ended() == found.ended()
     assert found.next_name() == "0004"
     with pytest.raises(InstallError, match="no earlier version"):
         Installed().adopt(one).go_back()
 
 
+def test_going_back_that_was_killed_goes_on_back() -> None:
+    """The power goes during a rollback; run again it must not put the version in use that the person fled from."""
+    one, two = (Version(f"000{n}", f"0.{n}", f"digest {n}") for n in (1, 2))
+    upgraded = Installed().adopt(one).ended().adopt(two)
+    assert upgraded.go_back().current == "0001"  # also when it was the upgrade that was killed
+    killed = upgraded.ended().go_back()
+    assert killed.go_back().current == "0001"
+    assert killed.ended().go_back().current == "0002"
+    assert not killed.adopt(two).going_back
+
+
 def test_the_record_survives_its_file(tmp_path: Path) -> None:
     """A broken record is named, not guessed at."""
-    found = Installed().adopt(Version("0001", "0.1", "x"))
+    found = Installed().adopt(Version("0001", "0.1", "x")).adopt(Version("0002", "0.1", "y")).go_back()
     (tmp_path / "r").write_text(found.text())
     assert Installed.load(tmp_path / "r") == found
     (tmp_path / "r").write_text("{")
