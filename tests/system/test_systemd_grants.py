@@ -131,3 +131,22 @@ def test_a_link_does_not_carry_a_grant_to_somewhere_else(ligand, home):
     ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
     assert "ligand-investigator" not in home.out("getfacl", "/home/alice/secret.txt")
     ligand.ligand("revoke", "investigator", "/home/alice/project")
+
+
+def test_a_granted_name_that_leads_elsewhere_later_shows_nothing(ligand, home):
+    """Whoever owns the folder above cannot turn a grant into a view of another's files, however often it restarts."""
+    private, make = "/home/bob/private", 'chmod 700 ~; mkdir -p "$0" && echo text > "$0/module.py" && chmod 755 "$0"'
+    home.run("sh", "-c", make, private, user="bob")
+    ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
+    for place in (f"ln -s {private} project", "mkdir project && echo text > project/module.py"):
+        home.run("sh", "-c", f"cd ~ && mv project aside && {place}", user="alice")
+        home.systemctl("restart", unit("investigator"))
+        ligand.ready("investigator")
+        assert not sees(home, "investigator", "-e", FILE)
+        assert "starts without /home/alice/project: " in home.journal("--unit", unit("investigator"))
+        home.run("sh", "-c", "cd ~ && rm -r project && mv aside project", user="alice")
+    home.systemctl("restart", unit("investigator"))
+    ligand.ready("investigator")
+    assert sees(home, "investigator", "-r", FILE)
+    assert "/run/ligand-grants" not in home.out("cat", "/proc/mounts")
+    ligand.ligand("revoke", "investigator", "/home/alice/project")

@@ -11,9 +11,8 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -21,32 +20,18 @@ from services.runtime.manifest import load_all
 from signals.errors import LigandError
 from tools.ligand import acl
 from tools.ligand.changing import changing
+from tools.ligand.granted import Access, Grant, drop_in_for, identity, load
 from tools.ligand.instances import listed
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.manager import Manager
 from tools.ligand.steps import Steps
 from tools.ligand.unit_names import unit_of
 
-Access = Literal["read", "write"]
 DROP_IN = "50-grants.conf"
-HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 NEVER = tuple(
     map(Path, ("/proc", "/sys", "/dev", "/run", "/boot", "/etc", "/usr", "/bin", "/sbin", "/lib", "/var/lib/ligand"))
 )
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f\"'\\:$]+")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Grant:
-    """One daemon, one path."""
-
-    daemon: str
-    path: str
-    access: Access
-
-    @property
-    def in_home(self) -> bool:
-        return any(Path(self.path).is_relative_to(home) for home in HOMES)
 
 
 class Grants:
@@ -57,7 +42,7 @@ class Grants:
         self.steps = steps
         self.manager = manager
         self._file = layout.config / "grants.json"
-        self.all = _load(self._file)
+        self.all = load(self._file)
 
     def add(self, daemon: str, path: Path, access: Access) -> Grant:
         """Let a daemon read, or read and write, what is at `path` and beneath. Raises `InstallError`."""
@@ -66,6 +51,7 @@ class Grants:
         others = tuple(one for one in self.all if (one.daemon, one.path) != (daemon, grant.path))
         rights = "rwX" if access == "write" else "rX"
         with acl.held(Path(grant.path)) as top:
+            grant = replace(grant, object=identity(top))
             self.steps.do(f"let {user} {access} {grant.path} (setfacl)", lambda: acl.give(top, user, rights))
         self._save((*others, grant), daemon)
         return grant
@@ -109,6 +95,11 @@ class Grants:
             raise InstallError(f"There is no daemon {daemon!r}. Its instances here: {ours}")
         return manifests[name].system_user
 
+    def _python(self) -> Path:
+        """The installed one, wherever `--prefix` put it: the command is a link to its neighbour."""
+        command = self.layout.commands / "ligand"
+        return (command.readlink() if command.is_symlink() else self.layout.link / "bin" / "ligand").with_name("python")
+
     def _save(self, grants: Sequence[Grant], daemon: str) -> None:
         self.all = tuple(sorted(grants))
         self.steps.write(self._file, json.dumps([asdict(one) for one in self.all], indent=2) + "\n")
@@ -116,35 +107,13 @@ class Grants:
         drop_in = self.layout.units / f"{unit}.d" / DROP_IN
         own = [one for one in self.all if one.daemon == daemon]
         if own:
-            self.steps.write(drop_in, drop_in_for(own))
+            self.steps.write(drop_in, drop_in_for(own, self._python()))
         else:
             self.steps.remove(drop_in)
             self.steps.remove_folder(drop_in.parent)
         self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
         if unit in self.manager.running():
             self.steps.do(f"restart {unit}", lambda: self.manager.systemctl("restart", unit))
-
-
-def drop_in_for(grants: Sequence[Grant]) -> str:
-    """The drop-in of one daemon's unit."""
-    lines = ["# made by `ligand grant`; `ligand grants` lists them, `ligand revoke` takes one back", "[Service]"]
-    if any(one.in_home for one in grants):
-        lines.append("ProtectHome=tmpfs")
-    for one in grants:
-        key = {"read": "BindReadOnlyPaths", "write": "BindPaths"}[one.access] if one.in_home else "ReadWritePaths"
-        if one.in_home or one.access == "write":
-            # "-": a daemon whose granted folder has gone starts without it
-            lines.append(f'{key}="-{one.path.replace("%", "%%")}"')
-    return "\n".join(lines) + "\n"
-
-
-def _load(file: Path) -> tuple[Grant, ...]:
-    try:
-        return tuple(sorted(Grant(**one) for one in json.loads(file.read_text(encoding="utf-8"))))
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError, TypeError) as error:
-        raise InstallError(f"{file} cannot be read: {error}. Mend it by hand.") from error
 
 
 def _granted(path: Path, layout: Layout) -> Path:
@@ -213,11 +182,11 @@ def revoke(daemon: str, path: Path, dry_run: bool) -> None:
 def grants_list(output: str) -> None:
     """List what each daemon was granted."""
     try:
-        found = _load(Layout.for_system().config / "grants.json")
+        found = load(Layout.for_system().config / "grants.json")
     except LigandError as error:
         raise click.ClickException(error.message) from error
     if output == "json":
-        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+        click.echo(json.dumps([one.shown() for one in found], indent=2))
         return
     for one in found:
         click.echo(f"{one.daemon:<24} {one.access:<6} {one.path}")
