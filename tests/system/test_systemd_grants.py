@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.installed import unit
+from tests.support.installed import PYTHON, unit
 from tests.support.systemd import Machine
 
 pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
@@ -150,3 +150,40 @@ def test_a_granted_name_that_leads_elsewhere_later_shows_nothing(ligand, home):
     assert sees(home, "investigator", "-r", FILE)
     assert "/run/ligand-grants" not in home.out("cat", "/proc/mounts")
     ligand.ligand("revoke", "investigator", "/home/alice/project")
+
+
+def test_a_grant_opens_new_files_to_nobody_else_and_a_revoke_leaves_nothing(ligand, home):
+    """What a person makes in a granted folder with a strict umask stays theirs; afterwards the folder is as it was."""
+    listed = ("getfacl", "--numeric", "--recursive", "--absolute-names", "/home/alice/work")
+    home.run("sh", "-c", "mkdir -p ~/work/own && chmod 755 ~/work && setfacl -d -m g::-,o::- ~/work/own", user="alice")
+    before = home.out(*listed)
+    ligand.ligand("grant", "investigator", "/home/alice/work", "--read")
+    ligand.ligand("grant", "capability_integrator", "/home/alice/work", "--read")
+    home.run("sh", "-c", "umask 077; cd ~/work; echo new > new.txt; mkdir inner", user="alice")
+    for new in ("/home/alice/work/new.txt", "/home/alice/work/inner"):
+        assert home.run("test", "-r", new, user="mallory", check=False).returncode == 1
+        assert home.run("test", "-r", new, user="ligand-investigator", check=False).returncode == 1  # not from outside
+        said = home.out("getfacl", new).splitlines()
+        assert {"user:ligand-investigator:r-x", "group::---", "other::---"} <= {line.split("\t")[0] for line in said}
+    for daemon in ("investigator", "capability_integrator"):
+        ligand.ligand("revoke", daemon, "/home/alice/work")
+    assert "default:" not in home.out("getfacl", "/home/alice/work/inner")
+    home.run("rm", "-r", "/home/alice/work/new.txt", "/home/alice/work/inner")
+    assert home.out(*listed) == before
+
+
+def test_a_grant_gives_nobody_else_what_the_mask_withholds(ligand, home):
+    """A file that was closed with chmod stays closed for those its list still names; a revoke leaves it as it was."""
+    listed = ("getfacl", "--numeric", "--absolute-names", "/home/alice/notes/closed.txt")
+    make = "cd ~/notes; echo x > closed.txt; setfacl -m u:bob:rw closed.txt; chmod 600 closed.txt"
+    home.run("sh", "-c", make, user="alice")
+    attributes = "import os; print(os.listxattr('/home/alice/notes/closed.txt'))"
+    before = home.out(*listed)
+    ligand.ligand("grant", "investigator", NOTES, "--write")
+    assert "trusted.ligand" in home.out(PYTHON, "-c", attributes)
+    said = home.out("getfacl", "/home/alice/notes/closed.txt")
+    assert "user:bob:---" in said
+    assert "user:ligand-investigator:rw-" in said
+    ligand.ligand("revoke", "investigator", NOTES)
+    assert home.out(*listed) == before
+    assert "trusted.ligand" not in home.out(PYTHON, "-c", attributes)

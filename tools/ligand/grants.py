@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -52,7 +53,7 @@ class Grants:
         rights = "rwX" if access == "write" else "rX"
         with acl.held(Path(grant.path)) as top:
             grant = replace(grant, object=identity(top))
-            self.steps.do(f"let {user} {access} {grant.path} (setfacl)", lambda: acl.give(top, user, rights))
+            self.steps.do(f"let {user} {access} {grant.path} (setfacl)", lambda: acl.give(top, _number(user), rights))
         self._save((*others, grant), daemon)
         return grant
 
@@ -70,7 +71,7 @@ class Grants:
     def _close(self, path: Path, user: str) -> None:
         try:
             with acl.held(path) as top:
-                self.steps.do(f"take {path} from {user} (setfacl)", lambda: acl.take(top, user))
+                self.steps.do(f"take {path} from {user} (setfacl)", lambda: acl.take(top, _number(user)))
         except InstallError as error:
             self.steps.note(f"{error.message} What was moved away keeps its access control list.")
 
@@ -114,6 +115,15 @@ class Grants:
         self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
         if unit in self.manager.running():
             self.steps.do(f"restart {unit}", lambda: self.manager.systemctl("restart", unit))
+
+
+def _number(user: str) -> int:
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError as error:
+        raise InstallError(
+            f"There is no user {user!r}. `ligand install --system` makes those of all daemons."
+        ) from error
 
 
 def _granted(path: Path, layout: Layout) -> Path:
