@@ -95,8 +95,12 @@ def test_a_path_that_is_swapped_while_it_is_granted_leads_nowhere_else(ligand, h
     assert home.out("getfacl", "--recursive", "/home/alice/moved/project").count("\nuser:ligand-investigator") == 2
     done = ligand.ligand("revoke", "investigator", "/home/alice/in/project")
     assert "has become a link" in done.stdout
+    assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "closing"
+    home.run("sh", "-c", "cd /home/alice && rm in && mv moved in")
+    ligand.ligand("revoke", "investigator", "/home/alice/in/project")
+    assert "ligand-investigator" not in home.out("getfacl", "--recursive", "/home/alice/in")
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
-    home.run("rm", "-r", "/home/alice/in", "/home/alice/moved", "/srv/private", "/srv/bin")
+    home.run("rm", "-r", "/home/alice/in", "/srv/private", "/srv/bin")
 
 
 SLOW = "#!/bin/sh\n[ -e /run/is-granting ] || { touch /run/is-granting; read line < /run/go-on; }\n"
@@ -187,3 +191,60 @@ def test_a_grant_gives_nobody_else_what_the_mask_withholds(ligand, home):
     ligand.ligand("revoke", "investigator", NOTES)
     assert home.out(*listed) == before
     assert "trusted.ligand" not in home.out(PYTHON, "-c", attributes)
+
+
+def test_a_grant_of_a_daemon_that_is_listed_no_more_can_be_taken_back(ligand, home):
+    """Who removes an instance from bus.yaml can still take back what it was granted; nothing of it stays behind."""
+    ligand.ligand("grant", "model_worker@research", "/home/alice/project", "--read")
+    settings = home.read("/etc/ligand/bus.yaml")
+    home.write("/etc/ligand/bus.yaml", f"{settings}\ninstances:\n  model_worker: [primary]\n")
+    ligand.ligand("revoke", "model_worker@research", "/home/alice/project")
+    home.write("/etc/ligand/bus.yaml", settings)
+    assert "ligand-model-worker" not in home.out("getfacl", "--recursive", "/home/alice/project")
+    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
+
+
+def test_a_revoke_leaves_the_grants_beneath_and_above(ligand, home):
+    """A grant within another one, or around it, works on when only the other one is taken back."""
+    inner = "/home/alice/project/inner"
+    home.run("sh", "-c", f"mkdir -p {inner} && echo x > {inner}/file", user="alice")
+    ligand.ligand("grant", "investigator", inner, "--write")
+    ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
+    ligand.ready("investigator")
+    assert sees(home, "investigator", "-w", f"{inner}/file")
+    ligand.ligand("revoke", "investigator", "/home/alice/project")
+    ligand.ready("investigator")
+    assert sees(home, "investigator", "-w", f"{inner}/file")
+    ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
+    ligand.ligand("revoke", "investigator", inner)
+    ligand.ready("investigator")
+    assert sees(home, "investigator", "-r", f"{inner}/file")
+    assert not sees(home, "investigator", "-w", f"{inner}/file")
+    ligand.ligand("revoke", "investigator", "/home/alice/project")
+    assert "ligand-investigator" not in home.out("getfacl", "--recursive", "/home/alice/project")
+    home.run("rm", "-r", inner)
+
+
+def test_a_grant_that_was_killed_is_listed_and_can_be_taken_back(ligand, home):
+    """No access is open that `ligand grants` does not list, whenever the command was ended."""
+    home.write("/srv/bin/setfacl", '#!/bin/sh\nPATH=/usr/bin setfacl "$@"\nkill -KILL $PPID\n', mode="0755")
+    done = ligand.ligand("grant", "investigator", "/home/alice/project", "--read", path="/srv/bin", check=False)
+    assert done.returncode != 0
+    assert "ligand-investigator" in home.out("getfacl", "--recursive", "/home/alice/project")
+    found = json.loads(ligand.ligand("grants", "-o", "json").stdout)
+    assert [(one["path"], one["state"]) for one in found] == [("/home/alice/project", "pending")]
+    ligand.ligand("revoke", "investigator", "/home/alice/project")
+    assert "ligand-investigator" not in home.out("getfacl", "--recursive", "/home/alice/project")
+    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
+    home.run("rm", "-r", "/srv/bin")
+
+
+def test_a_grant_of_what_is_gone_for_good_can_be_dropped(ligand, home):
+    """What could not be closed stays listed, until the person says that it will not come back."""
+    home.run("mkdir", "/home/alice/gone", user="alice")
+    ligand.ligand("grant", "investigator", "/home/alice/gone", "--read")
+    home.run("rmdir", "/home/alice/gone")
+    ligand.ligand("revoke", "investigator", "/home/alice/gone")
+    assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "closing"
+    ligand.ligand("revoke", "--forget", "investigator", "/home/alice/gone")
+    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"

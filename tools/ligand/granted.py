@@ -13,6 +13,7 @@ from typing import Literal
 from tools.ligand.layout import HOMES, InstallError
 
 Access = Literal["read", "write"]
+State = Literal["open", "pending", "closing"]
 NSENTER = "/usr/bin/nsenter"
 HELD = Path("/run/ligand-grants")
 """Where what was granted is mounted while a daemon starts; only root may enter."""
@@ -20,12 +21,24 @@ HELD = Path("/run/ligand-grants")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Grant:
-    """One daemon, one path. `object` is what was there when it was granted, see `identity`."""
+    """One daemon, one path. `object` is what was there when it was granted, see `identity`.
+
+    `user` and `uid` are whose access it is, also when the daemon is listed no more. `state` is "pending" from before
+    the first access list is set until all is done, and "closing" until every one has been taken back.
+    """
 
     daemon: str
     path: str
     access: Access
     object: str = ""
+    user: str = ""
+    uid: int = -1
+    state: State = "open"
+
+    @property
+    def rights(self) -> str:
+        """As setfacl(1) says it."""
+        return "rwX" if self.access == "write" else "rX"
 
     @property
     def in_home(self) -> bool:
@@ -43,7 +56,8 @@ class Grant:
 
     def shown(self) -> dict[str, str]:
         """What a person is shown of it."""
-        return {"daemon": self.daemon, "path": self.path, "access": self.access}
+        state = {} if self.state == "open" else {"state": str(self.state)}
+        return {"daemon": self.daemon, "path": self.path, "access": self.access, **state}
 
 
 def identity(descriptor: int) -> str:

@@ -67,7 +67,7 @@ def main(what: str, daemon: str) -> int:
     try:
         release(daemon)
         ours = load(Layout.for_system().config / "grants.json") if what == "hold" else ()
-        wrong = hold([one for one in ours if one.daemon == daemon and one.bound])
+        wrong = hold([one for one in ours if (one.daemon, one.state) == (daemon, "open") and one.bound])
     except InstallError as error:
         wrong = [error.message]
     for said in wrong:
