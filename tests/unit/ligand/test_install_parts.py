@@ -16,7 +16,7 @@ from services.runtime.manifest import Manifest, packaged
 from signals.catalogue import PACKAGED
 from tools.ligand.check_version import faults
 from tools.ligand.environment import Source
-from tools.ligand.grants import Grant, drop_in_for
+from tools.ligand.granted import Grant, drop_in_for
 from tools.ligand.installed import Installed, Version
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.settings import template
@@ -149,15 +149,15 @@ def test_the_check_before_an_upgrade_finds_what_would_break(tmp_path: Path) -> N
 
 def test_a_grant_is_a_bind_where_homes_are_hidden() -> None:
     """Only the granted path appears; a percent sign in a name is not a specifier of systemd."""
-    text = drop_in_for(
-        [Grant("x", "/home/a/100%", "read"), Grant("x", "/srv/out", "write"), Grant("x", "/srv/in", "read")]
-    )
-    assert text.splitlines()[1:] == [
+    home, out = Grant("x", "/home/a/100%", "read"), Grant("x", "/srv/out", "write")
+    lines = drop_in_for([home, out, Grant("x", "/srv/in", "read")], Path("/opt/l/bin/python")).splitlines()
+    assert lines[1:5] == [
         "[Service]",
         "ProtectHome=tmpfs",
-        'BindReadOnlyPaths="-/home/a/100%%"',
-        'ReadWritePaths="-/srv/out"',
+        f'BindReadOnlyPaths="-{home.held}":"/home/a/100%%"',
+        f'BindPaths="-{out.held}":"/srv/out"',
     ]
+    assert [line.split("=")[0] for line in lines[5:]] == ["ExecStartPre", "ExecStartPost"]
 
 
 def test_a_dry_run_touches_nothing(tmp_path: Path) -> None:
