@@ -77,9 +77,9 @@ class Feed:
         noted = file.read(journal) if file and not self.found.start else None
         if noted is not None:
             return noted
-        if self.back is None and not self.found.start:
-            return 0
-        return position(journal, self.found, self.back or 0, journal.head())
+        head = last_seq(journal, self.stop.until_us, journal.head())
+        begin = 0 if self.back is None and not self.found.start else position(journal, self.found, self.back or 0, head)
+        return begin or journal.before_first()  # from the first on: what retention took before was not asked for
 
     def _handed(self, raws: list[bytes]) -> Iterator[list[bytes]]:
         self.stop.shown += len(raws)
@@ -95,7 +95,15 @@ class Feed:
             self.code = NOTHING
 
     def _rows(self, journal: Journal) -> Iterator[list[bytes]]:
+        """What is there now; where some are missing, that is said in their place."""
         upto = last_seq(journal, self.stop.until_us, journal.head())
+        for first, last in journal.missing(self.cursor, upto):
+            yield from self._stretch(journal, first - 1)
+            if self.stop.full or self._gone(journal, first, last):
+                return
+        yield from self._stretch(journal, upto)
+
+    def _stretch(self, journal: Journal, upto: int) -> Iterator[list[bytes]]:
         for rows, looked in pages(journal, self.found.selection, self.cursor, upto):
             taken = rows[: self.stop.room]
             self.cursor = taken[-1][0] if len(taken) == self.stop.room else looked
@@ -103,6 +111,17 @@ class Feed:
             if self.stop.full:
                 return
         self.cursor = max(self.cursor, upto)
+
+    def _gone(self, journal: Journal, first: int, last: int) -> bool:
+        """Say that a run of signals is not in the journal; whether to stop for it."""
+        count = last - first + 1
+        if last <= journal.before_first():
+            self.view.notice(f"-- {count} signals were past their retention before they could be shown --")
+        else:
+            self.view.notice(f"-- {count} signals are missing in the journal: {first} to {last} --")
+        self.cursor = last
+        self.code = MISSED if self.ending.strict else self.code
+        return self.ending.strict
 
     # -- what comes ----------------------------------------------------------------------------------
 
@@ -123,10 +142,10 @@ class Feed:
 
     def _round(self, journal: Journal, tail: Tail) -> Iterator[list[bytes]]:
         """All that is there now, and then what comes next."""
-        if self._missed(tail, journal):
+        if self._missed(tail):
             return
         yield from self._rows(journal)
-        if self.stop.full:
+        if self.stop.full or self.code == MISSED:
             return
         if self.live and self.stop.late:
             yield from self._left(tail)
@@ -145,16 +164,12 @@ class Feed:
         self._tell_of_bus(silent=seen is None)
         return (seen or [])[: self.stop.room]
 
-    def _missed(self, tail: Tail, journal: Journal) -> bool:
-        """Say what was missed; whether to stop for it."""
+    def _missed(self, tail: Tail) -> bool:
+        """Say which live signals were missed; whether to stop for it."""
         missed = tail.missed()
         for name, count in missed.items():
             self.view.notice(f"-- missed {count} {name} (live signals are not kept) --")
-        gone = max(0, journal.first() - self.cursor - 1) if self.cursor else 0
-        if gone:
-            self.view.notice(f"-- {gone} signals were past their retention before they could be shown --")
-            self.cursor = journal.first() - 1
-        if (missed or gone) and self.ending.strict:
+        if missed and self.ending.strict:
             self.code = MISSED
         return self.code == MISSED
 
