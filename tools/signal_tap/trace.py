@@ -42,10 +42,10 @@ def trace(look: Look, *, key: str, drawing: str | None, home: Path | None) -> No
     with Journal(view.paths.journal) as journal:
         story_id, asked = resolve(journal, key)
         story = journal.story(story_id)
-        dead = dead_letters(journal, story_id, story)
+        dead = [view.paint.masker.letter(letter) for letter in dead_letters(journal, story_id, story)]
     if look.form != "short":
         view.signals(story)
-        view.signals(orjson.dumps(view.paint.masker.letter(letter)) for letter in dead)
+        view.signals(map(orjson.dumps, dead))
         return
     roots = steps(map(orjson.loads, story), dead)
     if drawing:
