@@ -54,6 +54,7 @@ class Feed:
                 f"No bus answers at {view.paths.bus_socket}. Start it: `ligand up`, or `systemctl start ligand-bus`. "
                 "What was journaled: `signal-tap show`."
             )
+        Journal(view.paths.journal).close()  # not to be read: said before a file is begun
         found = chosen(choice, view.paint.masker, view.paths.journal)
         return cls(view, found, ending, Stop(ending.limit, found.until_us, idle), live, back)
 

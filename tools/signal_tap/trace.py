@@ -38,6 +38,8 @@ def trace(look: Look, *, key: str, drawing: str | None, home: Path | None) -> No
     """
     if drawing and look.form != "short":
         raise click.UsageError(f"--{drawing} and -o {look.form} are two ways to show it; choose one.")
+    if look.stamps != "abs" or (look.fields is not None and look.form == "short"):
+        raise click.UsageError("A tree has its own times and fields: leave -t out, and --fields but for -o json.")
     view = View.of(home, look)
     with Journal(view.paths.journal) as journal:
         story_id, asked = resolve(journal, key)
