@@ -117,7 +117,7 @@ def build(folder: Path, source: Source, python: Path) -> None:
     """
     folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     try:
-        run_tied([str(python), "-m", "venv", "--clear", str(folder)])
+        run_tied(python, "-m", "venv", "--clear", str(folder))
         _fill(folder, source)
     except (InstallError, KeyboardInterrupt) as error:
         free = shutil.disk_usage(folder.parent).free
@@ -141,8 +141,8 @@ def _fill(folder: Path, source: Source) -> None:
 
 
 def _pip(folder: Path, *arguments: str) -> None:
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
-    run_tied([*pip, *arguments])
+    pip = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
+    run_tied(folder / "bin" / "python", *pip, *arguments)
 
 
 def version(folder: Path) -> str:

@@ -41,6 +41,8 @@ def release(daemon: str) -> None:
             place.rmdir()
         else:
             place.unlink()
+    if folder.is_dir():
+        folder.rmdir()
 
 
 def _mount(grant: Grant, found: int) -> None:

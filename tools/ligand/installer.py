@@ -15,6 +15,7 @@ from signals.errors import LigandError
 from tools.ligand import environment
 from tools.ligand.accounts import Accounts, packaged_units, with_those_before
 from tools.ligand.completion import script
+from tools.ligand.granted import HELD
 from tools.ligand.grants import Grants
 from tools.ligand.installed import Installed, Version
 from tools.ligand.instances import Instance, listed, users
@@ -356,6 +357,8 @@ class Installer:
     def _purge(self, accounts: Accounts | None) -> None:
         if self.layout.system and (grants := Grants(self.layout, self.steps, self.manager)).all:
             grants.remove_all()
+        if self.layout.system:
+            self.steps.remove_folder(HELD)  # never as a tree: what may be mounted in it is a person's
         for path in self.layout.purged:
             self.steps.remove_tree(path)
         if accounts is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -112,9 +111,9 @@ def run(argv: Sequence[str], environ: Mapping[str, str] | None = None, pass_fds:
     return done.stdout
 
 
-def run_tied(argv: Sequence[str]) -> str:
-    """Like `run`; the program is killed when this process ends, however it ends. Raises `InstallError`."""
-    return run([sys.executable, "-I", "-S", str(TRAMPOLINE), str(os.getpid()), *argv])
+def run_tied(python: Path, *arguments: str) -> str:
+    """Like `run`, for a Python; it is killed when this process ends, however it ends. Raises `InstallError`."""
+    return run([str(python), "-I", "-S", str(TRAMPOLINE), str(os.getpid()), str(python), *arguments])
 
 
 def beside(path: Path) -> Path:
