@@ -77,7 +77,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "rollback": dict.fromkeys(("--system", "--prefix", "--dry-run"), SYSTEMD),
     "grant": dict.fromkeys(("--read", "--write", "--dry-run"), GRANTS),
     "grants": {"-o": GRANTS},
-    "revoke": {"--dry-run": GRANTS},
+    "revoke": dict.fromkeys(("--dry-run", "--forget"), GRANTS),
 }
 """Verbs that change the machine or run until they are ended: option -> the test that gives it."""
 
