@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from services.runtime.manifest import packaged
 from signals.emitter import Emitter
 from signals.envelope import Signal, decode
 from signals.journal import Journal
@@ -26,6 +27,11 @@ from signals.paths import Paths
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 30.0
+
+
+def others(*kept: str) -> list[str]:
+    """Ligand's own daemons but the bus and those that a test wants: what its bus is told to disable."""
+    return sorted({path.parent.name for path in packaged()} - {"bus", *kept})
 
 
 class NotifySocket:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.constellation import Constellation, constellation
+from tests.support.constellation import Constellation, constellation, others
 
 BACKLOG = 4464  # a tenth of the 44,638 files that waited elsewhere; the whole is in `make bench`
 
@@ -16,7 +16,7 @@ BACKLOG = 4464  # a tenth of the 44,638 files that waited elsewhere; the whole i
 @pytest.fixture
 def home(tmp_path):
     with constellation(tmp_path) as found:
-        found.config("bus", {"disable": ["investigator", "capability_integrator"]})
+        found.config("bus", {"disable": others("intent_router")})
         found.paths.ensure()
         yield found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.constellation import Constellation, constellation
+from tests.support.constellation import Constellation, constellation, others
 
 DAEMONS = ("intent_router", "investigator", "capability_integrator")
 
@@ -16,6 +16,7 @@ DAEMONS = ("intent_router", "investigator", "capability_integrator")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Constellation]:
     """Bus, router, investigator and integrator, ready."""
     with constellation(tmp_path_factory.mktemp("whole")) as found:
+        found.config("bus", {"disable": others(*DAEMONS)})
         start(found)
         yield found
 
@@ -31,6 +32,6 @@ def start(found: Constellation) -> None:
 def own(tmp_path: Path) -> Iterator[Constellation]:
     """A bus alone, for one test; Ligand's own daemons are disabled."""
     with constellation(tmp_path) as found:
-        found.config("bus", {"disable": list(DAEMONS)})
+        found.config("bus", {"disable": others()})
         found.bus()
         yield found

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from tests.support.commands import command, environment, run, run_on_terminal, started
-from tests.support.constellation import ROOT, Constellation
+from tests.support.constellation import ROOT, Constellation, others
 from tools.ligand.lock import holder
 
 
@@ -22,7 +22,7 @@ from tools.ligand.lock import holder
 def up(home: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """`ligand up` with the bus alone, ready."""
     found = Constellation(home)
-    found.config("bus", {"disable": ["capability_integrator", "intent_router", "investigator"]})
+    found.config("bus", {"disable": others()})
     with started("ligand", home, "up", "--only", "bus", *arguments) as process:
         assert process.stdout is not None
         for line in process.stdout:

@@ -10,7 +10,7 @@ import pytest
 
 from signals.live import Subscription
 from tests.support.commands import command, environment, run, run_on_terminal
-from tests.support.constellation import ROOT, Constellation, constellation
+from tests.support.constellation import ROOT, Constellation, constellation, others
 
 FAILING = Path(__file__).parents[2] / "support" / "failing.py"
 ITEM = {"n": {"type": "integer"}, "pad": {"type": "string"}}
@@ -23,7 +23,7 @@ def home(tmp_path: Path) -> Iterator[Constellation]:
         for name in ("Q_ITEM_START", "Q_ITEM_DONE"):
             found.contract(name, ITEM, example={"n": 1, "pad": ""})
         found.manifest("link", consumes=["Q_ITEM_START"], emits=["Q_ITEM_DONE"])
-        found.config("bus", {"disable": ["capability_integrator", "intent_router", "investigator"]})
+        found.config("bus", {"disable": others()})
         found.bus()
         yield found
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import run, run_on_terminal
-from tests.support.constellation import Constellation
+from tests.support.constellation import Constellation, others
 from tools.ligand.dropping import drop
 
 
@@ -61,7 +61,7 @@ def test_waiting_without_a_bus_drops_nothing(tmp_path: Path) -> None:
 
 def test_a_daemon_that_gives_up_ends_the_waiting(own: Constellation) -> None:
     """A dead letter in the story is a failure now, not a time-out in a quarter of an hour."""
-    own.config("bus", {"disable": ["capability_integrator", "investigator"]})
+    own.config("bus", {"disable": others("intent_router")})
     own.manifest("breaker", consumes=["Q_CURIOSITY_INVESTIGATE"], emits=[])
     own.running[0].stop()
     own.bus()
