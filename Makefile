@@ -10,11 +10,16 @@ BENCH_ARGS ?= --json bench.json --plot bench.svg
 LOCK := $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 
+KILLS ?= 1000
+INPUTS ?= 1000000
+MINUTES ?= 60
+RATE ?= 500
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench docs lint format lock clean
+.PHONY: help setup demo test test-llama crash-sweep model bench chaos fuzz soak docs pictures lint format lock clean
 
 help: ## list what make can do
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-8s %s\n' "$$goal" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-12s %s\n' "$$goal" "$$what"; done
 
 setup: $(READY) ## make .venv from the lock, if it is not there yet
 
@@ -35,6 +40,15 @@ demo: $(READY) ## run the constellation on example intents in a temporary home
 test: $(READY) ## run every test, the linters and the type checker among them
 	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
+test-llama: $(READY) ## try the model worker on a real llama.cpp server, built once in the cache folder
+	@LIGAND_LLAMA_PYTHON="$$(tools/build-llama '$(PYTHON)')" $(VENV)/bin/python -m pytest -q tests/llama/real_server.py
+
+crash-sweep: $(READY) ## cut the power before every act of the bus on the disk
+	@$(VENV)/bin/python -m tests.sweep $(SWEEP_ARGS)
+
+model: $(READY) ## drive a real bus against a model for as long as the profile says (HYPOTHESIS_PROFILE=long)
+	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-long} $(VENV)/bin/python -m pytest -s --timeout 0 tests/model $(MODEL_ARGS)
+
 bench: $(READY) $(BENCH_READY) ## measure Ligand beside what else there is, print a table
 	@$(VENV)/bin/python -m tools.bench $(BENCH_ARGS)
 
@@ -45,8 +59,20 @@ $(BENCH_READY): requirements-bench.lock requirements-build.lock tools/create-ven
 	@$(BENCH_VENV)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes --no-build-isolation --requirement requirements-bench.lock
 	@touch $@
 
+chaos: $(READY) ## kill bus and daemons at work, KILLS=1000 times; SEED=N draws the same decisions again
+	@$(VENV)/bin/python -m tests.chaos --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+fuzz: $(READY) ## put INPUTS=1000000 wrong and right inputs into every door; SEED=N gives the same ones again
+	@$(VENV)/bin/python -m tests.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
+
+soak: $(READY) ## everything at RATE=500 signals a second for MINUTES=60: does anything grow?
+	@$(VENV)/bin/python -m tests.soak --minutes $(MINUTES) --rate $(RATE)
+
 docs: $(READY) ## make the documents that come from contracts and manifests
 	@$(VENV)/bin/python -m tools.docs
+
+pictures: $(READY) ## draw the pictures in docs/ from a constellation that runs
+	@$(VENV)/bin/python -m tools.docs pictures
 
 lint: $(READY) ## run the linters and the type checker alone
 	@$(VENV)/bin/python -m pytest -q tests/contracts/test_linters.py

@@ -151,13 +151,14 @@ class Catalogue(Mapping[str, Contract]):
         versions = {(contract.name, contract.version): contract for contract in packaged}
         reserved = frozenset(name for name, _ in versions)
         files = [file for folder in extra for file in _files(folder)]
-        added = [(file, _read(file)) for file in files]
+        added = [(file, _read(file, users=True)) for file in files]
         for file, contract in added:
             _add(versions, reserved, contract, file)
         catalogue = cls.of(versions.values())
         known = {name: contract.schema for name, contract in catalogue.newest.items()}
         for file, contract in added:
-            judge(contract.schema, file, known)
+            if contract.expects:
+                judge(contract.schema, file, known)
         return catalogue
 
     @classmethod
@@ -227,12 +228,15 @@ def _files(folder: Path) -> list[Path]:
         raise ContractError(f"{folder}: cannot be read: {error.strerror}", file=str(folder)) from error
 
 
-def _read(file: Path) -> Contract:
+def _read(file: Path, *, users: bool = False) -> Contract:
+    """A contract; a user's is judged before anything is made of it, as far as it can be without the others."""
     try:
         raw = file.read_bytes()
         document = orjson.loads(raw)
     except (OSError, ValueError) as error:
         raise ContractError(f"{file}: cannot be read as JSON: {error}", file=str(file)) from error
+    if users:
+        judge(document, file)
     try:
         return _contract(file.name.split(".")[0], document, b'"x-secret"' in raw)
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -134,10 +134,10 @@ def decode(raw: bytes) -> Signal:
 def from_dict(envelope: Mapping[str, Any]) -> Signal:
     """The signal whose envelope is in a dict. Raises `MalformedError` for a missing or unknown field."""
     fields = dict(envelope)
-    for name in ("also_caused_by", "taint"):
-        if name in fields:
-            fields[name] = tuple(fields[name])
     try:
+        for name in ("also_caused_by", "taint"):
+            if name in fields:
+                fields[name] = tuple(fields[name])
         return Signal(**fields)
     except TypeError as error:
         raise MalformedError(f"Not an envelope: {error}") from error

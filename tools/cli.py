@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import math
 import os
+import select
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -47,6 +50,16 @@ class Failure(click.ClickException):
         return cls(error.message, USAGE if isinstance(error, _IS_USAGE) else NOTHING)
 
 
+class Finite(click.FloatRange):
+    """A number within bounds; neither `nan`, which is within any, nor `inf`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is no number to count with.", param, ctx)
+        return found
+
+
 class ReaderGoneError(Exception):
     """Whoever read our output has left. Not an OSError: click turns those into exit code 1."""
 
@@ -77,7 +90,25 @@ def run(command: click.Command, prog: str) -> int:
     except (ReaderGoneError, BrokenPipeError):
         discard_output()
         return OK
+    except SystemExit:  # click's way to end when nobody reads any more
+        if not _reader_is_gone():
+            raise
+        discard_output()
+        return OK
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        if not where:
+            discard_output()
+        what = "Cannot write to standard output: " if error.errno == errno.ENOSPC and not where else ""
+        Failure(f"{what}{where}{error.strerror or error}.").show()
+        return NOTHING
     return found if isinstance(found, int) else OK
+
+
+def _reader_is_gone() -> bool:
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def discard_output() -> None:

@@ -6,13 +6,16 @@ import io
 
 from rich.console import Console, RenderableType
 
+LEAST = 40
+"""Narrower than this rich would leave whole columns out; a terminal that is breaks the lines."""
+
 
 def drawn(renderable: RenderableType, *, colour: bool, width: int) -> str:
     """The lines of a table or tree, without spaces at their ends."""
     out = io.StringIO()
     console = Console(
         file=out,
-        width=width,
+        width=max(width, LEAST),
         force_terminal=colour,
         color_system="standard" if colour else None,
         no_color=not colour,

@@ -43,7 +43,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 def shorten(text: str, width: int) -> str:
     """`text` in at most `width` characters."""
-    return text if len(text) <= width else f"{text[: max(width - 1, 0)]}…"
+    return text if len(text) <= width else f"{text[: max(width - 1, 0)].rstrip('…')}…"
 
 
 def key_facts(facts: Any, room: int = 160) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,10 +17,13 @@ from typing import Literal
 
 from services.runtime.manifest import Manifest
 from signals.catalogue import Contract
-from signals.errors import UnauthorisedError
+from signals.errors import ManifestError, UnauthorisedError
 
 PEOPLE = "ligand-users"
 PERSON = "person@"
+ACCOUNTS = ("/etc/group", "/etc/passwd")
+DIRECTORY_S = 60.0
+"""After so long who is in a group is asked again even if the files are as they were: LDAP and others have no file."""
 Mode = Literal["user", "system"]
 
 
@@ -48,12 +52,13 @@ class Access:
         self._own = os.getuid()
         self._may_emit = {name: manifest.may_emit for name, manifest in daemons.items()}
         self._groups: dict[int, bool] = {}
+        self._groups_as_of: object = None
+        self._look_again = 0.0
         self._uids = {_uid(self.user_of(name)) for name in daemons} if mode == "system" else set()
 
     def user_of(self, name: str) -> str:
         """The system user that a daemon runs as."""
-        manifest = self._daemons[name]
-        return manifest.user or "ligand-" + manifest.daemon.replace("_", "-")
+        return self._daemons[name].system_user
 
     def attach(self, peer: Peer, name: str) -> None:
         """May this peer be the daemon `name`?"""
@@ -104,10 +109,38 @@ class Access:
         return self.is_person(peer) or peer.uid in self._uids
 
     def _in_people(self, uid: int) -> bool:
+        self._forget_when_changed()
         found = self._groups.get(uid)
         if found is None:
             found = self._groups[uid] = _member(uid, PEOPLE)
         return found
+
+    def _forget_when_changed(self) -> None:
+        """Ask again who is in the group once its files have changed, and now and then where a directory knows it."""
+        now, as_of = time.monotonic(), tuple(map(_stamp, ACCOUNTS))
+        if as_of != self._groups_as_of or now >= self._look_again:
+            self._groups.clear()
+            self._groups_as_of, self._look_again = as_of, now + DIRECTORY_S
+
+
+def check_users(daemons: Mapping[str, Manifest]) -> None:
+    """Raise `ManifestError` when two daemons would be one user, and so could pose as each other."""
+    seen: dict[str, Manifest] = {}
+    for name, manifest in daemons.items():
+        other = seen.setdefault(manifest.system_user, manifest)
+        if other.daemon != manifest.daemon:
+            raise ManifestError(
+                f"{manifest.origin}: {name} would run as {manifest.system_user}, like {other.daemon} "
+                f"({other.origin}). Give it another one with the key `user`."
+            )
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _uid(user: str) -> int | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+SURE_AFTER_S = 3600.0
+STEP_S = 60.0
+
 
 class RunningClock:
     """Monotonic seconds on top of what earlier runs have counted."""
@@ -14,3 +17,23 @@ class RunningClock:
     def now(self) -> float:
         """Seconds of running time."""
         return self._base + time.monotonic()
+
+
+class WallClock:
+    """Whether the time of day can be believed: not for an hour after a start, or after it was set.
+
+    What is forgotten by age is gone; a machine whose battery is empty may start in any year, until the network tells
+    it the time.
+    """
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+        self._since = time.monotonic()
+
+    def is_sure(self) -> bool:
+        """Whether it has gone evenly for an hour."""
+        offset = time.time() - time.monotonic()
+        if abs(offset - self._offset) > STEP_S:
+            self._since = time.monotonic()
+        self._offset = offset
+        return time.monotonic() - self._since >= SURE_AFTER_S

@@ -33,12 +33,15 @@ def close_to_others(path: Path, door: Door, mode: Mode) -> tuple[str, ...]:
 
     Raises `ConfigError` when the file system takes no access control list.
     """
-    path.chmod(0o600)
     if mode == "user":
+        path.chmod(0o600)
         return ()
     gids = {name: _gid(name) for name in MAY_OPEN[door]}
+    wanted = access_list(gid for gid in gids.values() if gid is not None)
     try:
-        os.setxattr(path, _ATTRIBUTE, access_list(gid for gid in gids.values() if gid is not None))
+        if _ATTRIBUTE not in os.listxattr(path) or os.getxattr(path, _ATTRIBUTE) != wanted:
+            path.chmod(0o600)  # not while the list is right: who connects at that instant would be turned away
+            os.setxattr(path, _ATTRIBUTE, wanted)
     except OSError as error:
         raise ConfigError(
             f"Cannot let {' and '.join(MAY_OPEN[door])} connect to {path}: {error.strerror}. "

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from services.bus.clock import WallClock
 from services.bus.core import Core
 from services.bus.lanes import Lane
 from services.bus.records import Aside
@@ -48,6 +49,7 @@ class Housekeeping:
         self._core = core
         self._state = core.state
         self.limits = limits
+        self.wall_clock = WallClock()
         self._lagging: set[str] = set()
         self._pressed: str | None = None
         self._buried = False
@@ -111,7 +113,7 @@ class Housekeeping:
         free_to, oldest = self._needed_from() - 1, state.store.oldest()
         gone = 0
         if oldest is not None and oldest[0] <= free_to:
-            before = max(int((time.time() - limits.keep_s) * 1e6), self._asked_before_us)
+            before = max(self._older_than_us(limits.keep_s), self._asked_before_us)
             if oldest[1] < before:
                 gone = state.store.prune(free_to, before, PRUNE_STEP)
             elif state.used_bytes() > limits.budget_bytes * CALM_AT:
@@ -120,15 +122,19 @@ class Housekeeping:
             state.deadlines.forget(int(state.store.meta("pruned_to", 0)))
         return gone
 
+    def _older_than_us(self, age_s: float) -> int:
+        """The time (Unix microseconds) that is so long ago; 0, before everything, while the clock is not sure."""
+        return int((time.time() - age_s) * 1e6) if self.wall_clock.is_sure() else 0
+
     def _needed_from(self) -> int:
         """The lowest `seq` that a living consumer still needs."""
         state = self._state
         seen = {key: at for key, (_, at) in state.store.cursors().items()}
-        limit = time.time() - GONE_AFTER_S
+        limit = self._older_than_us(GONE_AFTER_S) / 1e6
         living = [
             lane
             for key, lane in state.lanes.items()
-            if seen.get(key, 0.0) > limit or state.sessions.of(lane.spec.daemon)
+            if seen.get(key, 0.0) >= limit or state.sessions.of(lane.spec.daemon)
         ]
         for lane in living:
             state.skim(lane)
@@ -208,8 +214,7 @@ class Housekeeping:
     # -- dead letters --------------------------------------------------------------------------------
 
     def _prune_dead(self) -> None:
-        before = int((time.time() - self.limits.keep_s) * 1e6)
-        self._state.dead.prune(before, self.limits.dead_budget_bytes)
+        self._state.dead.prune(self._older_than_us(self.limits.keep_s), self.limits.dead_budget_bytes)
 
 
 def _full_words(used: int, budget: int) -> str:

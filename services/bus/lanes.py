@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from services.bus.records import Admitted, Aside, Cause
 from services.bus.registry import LaneSpec
+from services.bus.soundness import check_envelope
 from services.bus.store import Store
 
 Belongs = Callable[[str, bytes], bool]
@@ -85,6 +86,7 @@ class Lane:
         rows, seen = self._store.page(self.read, self.spec.names, PAGE, SPAN)
         for seq, name, raw in rows:
             if seq <= head and seq not in self.in_hand and belongs(name, raw):
+                check_envelope(self._store.path, seq, raw)
                 self._append(seq, raw)
         self.read = min(seen, head)
         self.caught_up = self.read >= head
@@ -115,6 +117,7 @@ class Lane:
             if raw is None:
                 self._forget_aside(aside.seq)
                 return self.take(now)
+            check_envelope(self._store.path, aside.seq, raw)
             self.redelivered += 1
             hand = Hand(aside.seq, raw, now, aside)
         elif self._queue:

@@ -113,13 +113,8 @@ def _sessions(
     known = set()
     for manifest in manifests:
         known.add(manifest.daemon)
-        if manifest.daemon in disabled:
-            continue
-        if not manifest.instances:
-            found[manifest.daemon] = manifest
-            continue
-        for name in instances.get(manifest.daemon, ()):
-            found[f"{manifest.daemon}@{name}"] = manifest.instance(name)
+        if manifest.daemon not in disabled:
+            found |= manifest.sessions(instances)
     for name in (*disabled, *instances):
         if name not in known:
             raise ManifestError(f"The bus's configuration names the daemon {name!r}, which has no manifest.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gc
 import os
@@ -12,29 +13,31 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import apsw
 import orjson
 import zmq
 
-from services.bus.access import Access, Mode, Peer
+from services.bus.access import Access, Mode, Peer, check_users
 from services.bus.admission import Admission
 from services.bus.clock import RunningClock
 from services.bus.core import Core
 from services.bus.deadletters import DeadLetters
 from services.bus.deadlines import Deadlines
+from services.bus.descriptors import Descriptors
 from services.bus.doors import Door, close_to_others
 from services.bus.housekeeping import Housekeeping, Limits
 from services.bus.mirror import Mirror
 from services.bus.queries import Queries
 from services.bus.quota import Quota
 from services.bus.registry import Registry
+from services.bus.soundness import DamagedError
 from services.bus.state import State
 from services.bus.store import Store
 from services.runtime import config as configuration
-from services.runtime import logs
-from services.runtime.exits import refuse
+from services.runtime import logs, restoring
+from services.runtime.exits import EXIT_CONFIG, refuse
 from services.runtime.manifest import Manifest, load_all
 from services.runtime.notify import Notifier
 from services.runtime.usage import usage
@@ -48,6 +51,7 @@ from signals.paths import Paths, endpoint
 from signals.wire import LIVE, MAX_FRAME_BYTES
 
 EXIT_JOURNAL = 1
+DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 MESSAGES_A_TURN = 1000
 TURN_S = 0.02
 IDLE_S = 1.0
@@ -72,6 +76,8 @@ class Server:
         catalogue = Catalogue.load([paths.contracts])
         registry = _registry(paths, catalogue, config)
         access = Access(config["access"], registry.daemons)
+        if (kept := restoring.finish(paths.journal.parent)) is not None:
+            self.log.warning("restored", message="finished a restore that was interrupted", before=str(kept))
         self.store = Store(paths.journal)
         epoch = uuid7()
         self.context = zmq.Context()
@@ -106,9 +112,23 @@ class Server:
         )
         self._poll = select.poll()
         self._pidfds: set[int] = set()
+        self._descriptors = Descriptors()
         self._next_beat = 0.0
         self._started = time.monotonic()
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def _mind_descriptors(self) -> None:
+        """Say it before descriptors run out: at the limit libzmq ends the process, whoever is connected."""
+        found = self._descriptors
+        if found.changed():
+            tell = self.log.warning if found.short else self.log.info
+            mend = "end what opens so many connections, or raise LimitNOFILE of the bus"
+            tell(
+                "descriptors_short" if found.short else "descriptors_again",
+                used=found.used,
+                limit=found.limit,
+                mend=mend,
+            )
 
     # -- life ----------------------------------------------------------------------------------------
 
@@ -121,6 +141,8 @@ class Server:
         self._announce()
         self.notify.ready(f"{len(self.state.lanes)} consumers, head {self.state.head}")
         self.log.info("ready", socket=str(self.paths.bus_socket), consumers=len(self.state.lanes), head=self.state.head)
+        if self.dead.set_aside is not None:
+            self.log.warning("dead_letters_set_aside", kept=str(self.dead.set_aside), why="this journal is a new one")
         while not self.stopping:
             self._turn()
         self.notify.stopping()
@@ -140,6 +162,7 @@ class Server:
         self.core.commit()
         self.mirror.heed()
         self.mirror.beacon(self.state.head)
+        self._mind_descriptors()
         self._beat()
 
     def _wait(self) -> None:
@@ -204,8 +227,8 @@ class Server:
             "failed": 0,
             "in_flight": sum(len(lane.in_hand) for lane in self.state.lanes.values()),
             **usage(),
-            "state": "degraded" if self.state.refusing_roots else "ready",
-            "message": (self.state.refusing_roots or "")[:500],
+            "state": "degraded" if self.state.refusing_roots or self._descriptors.short else "ready",
+            "message": (self.state.refusing_roots or self._descriptors.words())[:500],
             "interval_s": HEARTBEAT_S,
         }
 
@@ -255,6 +278,7 @@ class Server:
             config = configuration.load(self.paths.config_of("bus"), self.manifest.config, daemon="bus")
             catalogue = Catalogue.load([self.paths.contracts])
             registry = _registry(self.paths, catalogue, config)
+            _open_doors(self.paths, config["access"], self.log)
         except LigandError as error:
             self.log.error("reload_refused", error=error.message)
         else:
@@ -278,7 +302,10 @@ class Server:
 
 def _registry(paths: Paths, catalogue: Catalogue, config: Mapping[str, Any]) -> Registry:
     manifests = load_all(paths.manifests)
-    return Registry.build(manifests.values(), catalogue, config["disable"], config["instances"])
+    registry = Registry.build(manifests.values(), catalogue, config["disable"], config["instances"])
+    if config["access"] == "system":
+        check_users(registry.daemons)
+    return registry
 
 
 def _take_address(paths: Paths) -> Any:
@@ -308,24 +335,40 @@ def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode, log: Any) -> tupl
     router.setsockopt(zmq.RCVHWM, 4000)
     router.setsockopt(zmq.SNDHWM, 10_000)
     mirror.setsockopt(zmq.SNDHWM, 5_000)
-    doors: tuple[tuple[zmq.Socket[bytes], Path, Door], ...] = (
-        (router, paths.bus_socket, "bus"),
-        (mirror, paths.mirror_socket, "mirror"),
-    )
-    for sock, path, door in doors:
+    for sock, path in ((router, paths.bus_socket), (mirror, paths.mirror_socket)):
         address = endpoint(path)
         path.unlink(missing_ok=True)
         sock.bind(address)
+    _open_doors(paths, mode, log)
+    return router, mirror
+
+
+def _open_doors(paths: Paths, mode: Mode, log: Any) -> None:
+    """Say who may connect, from the groups as they are now. Raises `ConfigError`."""
+    doors: tuple[tuple[Path, Door], ...] = ((paths.bus_socket, "bus"), (paths.mirror_socket, "mirror"))
+    for path, door in doors:
         for group in close_to_others(path, door, mode):
             log.warning("group_missing", group=group, socket=str(path), mend="ligand install --system makes it")
-    return router, mirror
 
 
 def _write_failed(journal: Path, error: Exception) -> str:
     return (
-        f"The journal {journal} cannot be written ({type(error).__name__}: {error}). What was acknowledged is on disk, "
-        "the rest was not answered and is sent again. Make room on the disk; the bus starts again by itself."
+        f"The journal {journal} or its dead letters cannot be written ({type(error).__name__}: {error}). What was "
+        "acknowledged is on disk, the rest was not answered and is sent again. Make room on the disk, or see to it; "
+        "the bus starts again by itself."
     )
+
+
+def _end(paths: Paths, error: Exception) -> NoReturn:
+    """Say what is wrong with the journal or the disk, and end at once: nothing more is written, nobody is answered."""
+    if isinstance(error, OSError) and error.errno not in DISK_ERRORS:
+        raise error
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError, orjson.JSONDecodeError)):
+        error = DamagedError(paths.journal, str(error))
+    damaged = isinstance(error, DamagedError)
+    what = str(error) if damaged else _write_failed(paths.journal, error)
+    print(f"bus: {what}", file=sys.stderr, flush=True)
+    os._exit(EXIT_CONFIG if damaged else EXIT_JOURNAL)
 
 
 def main() -> None:
@@ -338,11 +381,12 @@ def main() -> None:
         server = Server(paths, config, manifest)
     except LigandError as error:
         refuse("bus", error)
+    except (apsw.Error, OSError, orjson.JSONDecodeError) as error:
+        _end(paths, error)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         server.run()
-    except apsw.Error as error:
-        print(f"bus: {_write_failed(paths.journal, error)}", file=sys.stderr, flush=True)
-        os._exit(EXIT_JOURNAL)  # nothing more is written, and nobody is answered
+    except (apsw.Error, OSError, DamagedError, orjson.JSONDecodeError) as error:
+        _end(paths, error)

@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 
 from services.bus.records import Admitted, Aside, DeadLetter, Deadline
+from services.bus.soundness import DamagedError, check_log, check_pages
 from signals.errors import ConfigError
 from signals.ids import pack
 from signals.journal import SCHEMA, SCHEMA_VERSION
@@ -22,17 +23,19 @@ STATE_MAX_BYTES = 1 << 20
 class Store:
     """A write connection to the journal. A failed write or sync raises `apsw.Error`, and the bus ends."""
 
-    def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
-        """Open or make the journal. Raises `ConfigError` when the file is no journal of this version."""
+    def __init__(self, path: Path, *, synchronous: str = "FULL", vfs: str | None = None) -> None:
+        """Open or make the journal, through an SQLite VFS if one is named.
+
+        Raises `ConfigError` when the file is no journal of this version, `DamagedError` when it is not whole.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
+        check_log(path)
         try:
-            self.db = apsw.Connection(str(path))
+            check_pages(path, vfs)
+            self.db = apsw.Connection(str(path), vfs=vfs)
             self._prepare(synchronous)
         except (apsw.NotADBError, apsw.CorruptError) as error:
-            raise ConfigError(
-                f"The journal {path} is damaged ({error}). Move it away with its -wal file, "
-                "and start again from a backup."
-            ) from error
+            raise DamagedError(path, str(error)) from error
         except apsw.Error as error:
             raise ConfigError(
                 f"The journal {path} cannot be opened for writing ({error}). Check that it is a file, that its folder "
@@ -329,6 +332,18 @@ class Store:
                 letter.line if offset is None else None,
             ],
         )
+
+    def first_dead(self) -> int | None:
+        """The lowest number of a dead letter that is kept."""
+        found: int | None = self._all("SELECT min(number) FROM dead")[0][0]
+        return found
+
+    def dead_place(self) -> tuple[int, int] | None:
+        """(number, offset) of the last dead letter that is known to be in the file, whole and synced."""
+        found = self._all(
+            "SELECT number, file_offset FROM dead WHERE file_offset IS NOT NULL ORDER BY file_offset DESC LIMIT 1"
+        )
+        return found[0] if found else None
 
     def dead_not_in_file(self) -> list[tuple[int, str, bytes]]:
         """(number, reason, line) of the dead letters that the file may lack."""

@@ -172,7 +172,7 @@ class Arrivals:
     def _decide(self, key: tuple[bool, str], seen: _Settling, now: float) -> None:
         claimed, name = key
         found = self._stat(name, claimed)
-        del self._settling[key]
+        self._settling.pop(key, None)
         if found is None:
             return
         if _state(found) != seen.state:

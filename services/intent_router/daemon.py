@@ -109,6 +109,7 @@ class Router:
         daemon.log.warning(action, file=name, hint=HINTS[action])
 
 
+@daemon.on_check
 def load_routes() -> tuple[Route, ...]:
     """The routes as the files have them now; raises `ConfigError`."""
     return routes.load(daemon.paths.config, daemon.manifest.emits, daemon.catalogue)

@@ -60,7 +60,9 @@ async def finish() -> None:
     desk.history.close()
 
 
+@daemon.on_check
 def _rules() -> Rulebook:
+    """The rules as the files have them now; raises `ConfigError`."""
     return rulebook(daemon.paths, manifest=daemon.manifest, catalogue=daemon.catalogue)
 
 

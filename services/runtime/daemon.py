@@ -14,8 +14,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from services.runtime import checking, credentials, logs
 from services.runtime import config as configuration
-from services.runtime import credentials, logs
 from services.runtime.exits import EXIT_CONFIG, refuse
 from services.runtime.handlers import Function, Handlers
 from services.runtime.manifest import Manifest, find, with_overlays
@@ -59,6 +59,7 @@ class Daemon:
         self._starts: list[Function] = []
         self._stops: list[Function] = []
         self._reloads: list[Function] = []
+        self._checks: list[Callable[[], object]] = []
         self._client: Client
         self._work: Work
         self._maker: Maker
@@ -114,6 +115,14 @@ class Daemon:
         self._reloads.append(function)
         return function
 
+    def on_check(self, function: F) -> F:
+        """Look at the files that the manifest lists under `files`: `def check()`, which raises `ConfigError`.
+
+        Run by `ligand config check` in a process of its own: `config`, `paths`, `manifest` and `catalogue` are there.
+        """
+        self._checks.append(function)
+        return function
+
     async def emit(
         self,
         name: str,
@@ -164,6 +173,8 @@ class Daemon:
 
     def run(self) -> NoReturn:
         """Run until SIGTERM, then exit: 0, or 78 when a person has to mend something first."""
+        if checking.FLAG in sys.argv[1:]:
+            checking.check((self._read, *self._checks))
         try:
             self._prepare()
         except LigandError as error:
@@ -176,9 +187,9 @@ class Daemon:
 
     # -- life ----------------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
+    def _read(self) -> None:
+        """Everything that a person may have written: contracts, manifests, configuration."""
         self.paths = Paths.resolve()
-        self.paths.ensure()
         self.catalogue = Catalogue.load([self.paths.contracts])
         path = self._manifest_path or find(self.daemon, self.paths.manifests)
         self.manifest = with_overlays(Manifest.load(path), self.paths.manifests)
@@ -187,6 +198,10 @@ class Daemon:
         self.manifest.check(self.catalogue)
         self._handlers.check(self.manifest)
         self.config = self._load_config()
+
+    def _prepare(self) -> None:
+        Paths.resolve().ensure()
+        self._read()
         self.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
         secrets = [path[-1] for contract in self.catalogue.values() for path in contract.secrets]
         self.log = logs.configure(self.name, level=self.config["log_level"], secrets=secrets)

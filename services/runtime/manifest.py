@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
-import yaml
 
+from services.runtime.budget import SCHEMA as BUDGET
+from services.runtime.budget import Budget
+from services.runtime.yamlmarks import YamlError, parse
 from signals.catalogue import Catalogue, Contract
 from signals.errors import ManifestError
 
@@ -21,7 +23,9 @@ RUNTIME_EMITS = ("Q_DAEMON_READY", "Q_DAEMON_STOPPING", "Q_CONFIGURATION_RELOADE
 _NAME = "^[a-z][a-z0-9_]{0,63}$"
 _SIGNAL = "^Q_[A-Z0-9]+(_[A-Z0-9]+)*$"
 _GLOB = r"^Q_[A-Z0-9_*?\[\]!-]*$"
+_FILE = r"^[a-z][a-z0-9_.-]*$"
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 10000}
+_INSTANCES = {"type": "array", "items": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}, "uniqueItems": True}
 _SIGNALS = {"type": "array", "items": {"type": "string", "pattern": _SIGNAL}, "uniqueItems": True}
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -30,7 +34,7 @@ SCHEMA: dict[str, Any] = {
     "properties": {
         "daemon": {"type": "string", "pattern": _NAME},
         "description": {"type": "string", "minLength": 1},
-        "instances": {"type": "boolean"},
+        "instances": {"anyOf": [{"type": "boolean"}, _INSTANCES]},
         "consumes": {
             "type": "array",
             "items": {
@@ -66,9 +70,10 @@ SCHEMA: dict[str, Any] = {
         "max_handling_s": {"type": "number", "exclusiveMinimum": 0},
         "start": {"enum": ["new", "all"]},
         "config": {"type": "object"},
+        "files": {"type": "array", "items": {"type": "string", "pattern": _FILE}, "uniqueItems": True},
         "unit": {"type": "object"},
         "user": {"type": "string"},
-        "budget": {"type": "object"},
+        "budget": BUDGET,
     },
 }
 OVERLAY_FIELDS = {"overlay", "emits"}
@@ -96,12 +101,17 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A daemon as data. Durations in seconds; `lanes` says how many signals each lane handles at once."""
+    """A daemon as data. Durations in seconds; `lanes` says how many signals each lane handles at once.
+
+    `files` are what the daemon reads in the configuration folder beside its own file, and judges by itself.
+    `instances` makes it a template; `usual` are those that run where the bus's configuration names none.
+    """
 
     daemon: str
     description: str
     origin: str = "<memory>"
     instances: bool = False
+    usual: tuple[str, ...] = ()
     consumes: tuple[Subscription, ...] = ()
     emits: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
@@ -110,17 +120,15 @@ class Manifest:
     max_handling_s: float = 300.0
     start: str = "new"
     config: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
     unit: Mapping[str, Any] = field(default_factory=dict)
     user: str | None = None
+    budget: Budget | None = None
 
     @classmethod
     def load(cls, path: Path) -> Manifest:
         """The manifest in a YAML file. Raises `ManifestError` naming the file and the key."""
-        try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ManifestError(f"Cannot read the manifest {path}: {error}") from error
-        return cls.parse(found, str(path))
+        return cls.parse(_document(path), str(path))
 
     @classmethod
     def parse(cls, found: Any, origin: str = "<memory>") -> Manifest:
@@ -137,7 +145,8 @@ class Manifest:
             daemon=found["daemon"],
             description=found["description"],
             origin=origin,
-            instances=found.get("instances", False),
+            instances=found.get("instances", False) is not False,
+            usual=tuple(instances) if isinstance(instances := found.get("instances"), list) else (),
             consumes=consumes,
             emits=tuple(found.get("emits", ())),
             asks=tuple(found.get("asks", ())),
@@ -146,9 +155,16 @@ class Manifest:
             max_handling_s=float(found.get("max_handling_s", 300.0)),
             start=found.get("start", "new"),
             config=found.get("config", {}),
+            files=tuple(found.get("files", ())),
             unit=found.get("unit", {}),
             user=found.get("user"),
+            budget=Budget.of(found["budget"]) if "budget" in found else None,
         )
+
+    @property
+    def system_user(self) -> str:
+        """The user it runs as on a machine with many; each instance of a template has one of its own."""
+        return self.user or f"ligand-{self.daemon.replace('_', '-')}{'-%i' if self.instances else ''}"
 
     @property
     def may_emit(self) -> frozenset[str]:
@@ -156,7 +172,7 @@ class Manifest:
         return frozenset((*self.emits, *self.asks, *RUNTIME_EMITS))
 
     def instance(self, name: str) -> Manifest:
-        """This template for one instance: `$instance` in conditions becomes its name."""
+        """This template for one instance: `$instance` in conditions becomes its name, `%i` in the user's name too."""
         consumes = tuple(
             replace(
                 line,
@@ -167,7 +183,14 @@ class Manifest:
             )
             for line in self.consumes
         )
-        return replace(self, consumes=consumes)
+        return replace(self, consumes=consumes, user=self.system_user.replace("%i", name))
+
+    def sessions(self, listed: Mapping[str, Iterable[str]]) -> dict[str, Manifest]:
+        """It under each name that it attaches by: its own, or one an instance of those `listed`, else the usual."""
+        if not self.instances:
+            return {self.daemon: self}
+        names = listed.get(self.daemon, self.usual)
+        return {f"{self.daemon}@{name}": self.instance(name) for name in names}
 
     def subscriptions(self, contract: Contract) -> tuple[Subscription, ...]:
         """The lines that mean signals of this contract, lanes before the main one."""
@@ -245,9 +268,11 @@ def with_overlays(manifest: Manifest, users: Path) -> Manifest:
 
 def _document(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ManifestError(f"Cannot read the manifest {path}: {error}") from error
+        return parse(path.read_bytes()).data
+    except OSError as error:
+        raise ManifestError(f"Cannot read the manifest {path}: {error.strerror}.") from error
+    except YamlError as error:
+        raise ManifestError(f"{path}:{error.line}: {error}. Mend that line.") from error
 
 
 def _overlay(found: dict[str, Manifest], path: Path, document: Mapping[str, Any]) -> None:
@@ -255,7 +280,7 @@ def _overlay(found: dict[str, Manifest], path: Path, document: Mapping[str, Any]
     extra = set(document) - OVERLAY_FIELDS
     if extra:
         raise ManifestError(f"{path}: an overlay may only add emits; take {sorted(extra)[0]!r} out.")
-    if target not in found:
+    if not isinstance(target, str) or target not in found:
         raise ManifestError(f"{path}: overlays {target!r}, which is no daemon here.")
     emits = document.get("emits", [])
     Manifest.parse({"daemon": "overlay", "description": "-", "emits": emits}, str(path))

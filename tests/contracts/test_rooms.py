@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 IMPLIED = {"Q_DAEMON_READY", "Q_DAEMON_STOPPING", "Q_HEARTBEAT", "Q_CONFIGURATION_RELOADED"}
 # What the bus's manifest must list; the time-outs it emits stand in the contracts.
 FROM_THE_BUS = {"Q_DEAD_LETTER_ADDED", "Q_CONSUMER_LAGGING", "Q_CONSUMER_RECOVERED", "Q_JOURNAL_PRESSURE"}
+# What is answered for any daemon that asks, a person's own too, though none of ours may ask yet.
+FOR_OTHERS = {"Q_MODEL_REQUEST"}
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,12 @@ def units(tree: Tree) -> Iterator[str]:
                 yield f"systemd/{unit.name} runs services.{name}, which is not there"
 
 
+def unbudgeted(tree: Tree) -> Iterator[str]:
+    for room in tree.rooms:
+        if not room.manifest.get("budget"):
+            yield f"services/{room.name}/manifest.yaml has no budget: what it may use, what it emits by the clock"
+
+
 def undocumented(tree: Tree) -> Iterator[str]:
     page = tree.root / "docs" / "architecture.md"
     named = set(re.findall(r"`(\w+)`", page.read_text())) if page.is_file() else set()
@@ -170,8 +178,8 @@ def unheard(tree: Tree) -> Iterator[str]:
 
 
 def unspoken(tree: Tree) -> Iterator[str]:
-    """What nobody emits; intents are emitted by people, whom no manifest describes."""
-    intents = {name for name, said in tree.contracts.items() if said.get("kind") == "intent"}
+    """What nobody emits; intents are emitted by people, whom no manifest describes, and some is for their daemons."""
+    intents = {name for name, said in tree.contracts.items() if said.get("kind") == "intent"} | FOR_OTHERS
     for room in tree.rooms:
         for hearing in room.hears:
             if not any(hearing.hears(name, tree.contracts.get(name, {})) for name in {*tree.spoken, *intents}):
@@ -186,7 +194,7 @@ def untold(tree: Tree) -> Iterator[str]:
 
 
 def faults(root: Path) -> list[str]:
-    checks = (missing_parts, misnamed, units, undocumented, without_contract, unheard, unspoken, untold)
+    checks = (missing_parts, misnamed, units, unbudgeted, undocumented, without_contract, unheard, unspoken, untold)
     tree = Tree(root)
     return [fault for check in checks for fault in check(tree)]
 
@@ -205,7 +213,7 @@ def unit(name: str) -> str:
 
 
 def manifest(name: str, **said: Any) -> str:
-    return yaml.safe_dump({"daemon": name, "description": "x", "instances": False} | said)
+    return yaml.safe_dump({"daemon": name, "description": "x", "instances": False, "budget": {"cpu": 1}} | said)
 
 
 def room(name: str, **said: Any) -> dict[str, str]:
@@ -308,6 +316,7 @@ WORKER = "services/night_worker/manifest.yaml"
         ({WORKER: manifest("night_worker", instances=True)}, "Q_WORK_WANTED of asker has no consumer"),
         ({"signals/contracts/Q_WORK_DONE.json": contract()}, "Q_WORK_DONE of night_worker has no consumer"),
         ({"signals/contracts/Q_WORK_TIMEOUT.json": contract()}, "Q_WORK_TIMEOUT of bus has no consumer"),
+        ({WORKER: manifest("night_worker", instances=True, budget=None)}, "night_worker/manifest.yaml has no budget"),
         ({"services/asker/manifest.yaml": manifest("asker")}, "nobody emits Q_WORK_WANTED"),
         ({"services/bus/manifest.yaml": manifest("bus")}, "does not list Q_JOURNAL_PRESSURE under emits"),
     ],

@@ -25,7 +25,17 @@ mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
 mount --bind "$root/proc/sys" "$root/proc/sys"
 mount -o remount,bind,ro "$root/proc/sys"
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs "$root/sys"
-mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+groups=$root/sys/fs/cgroup
+if [ "${LIGAND_TEST_CGROUPS:-}" = memory-v1 ]; then # systemd's hybrid layout: limits by v1, everything else by v2
+  mount -t tmpfs -o mode=0755,nosuid,nodev,noexec tmpfs "$groups"
+  mkdir "$groups/unified" "$groups/systemd" "$groups/memory"
+  mount -t cgroup2 cgroup2 "$groups/unified"
+  mount -t cgroup -o none,name=systemd cgroup "$groups/systemd"
+  mount -t cgroup -o memory cgroup "$groups/memory"
+  mount -o remount,ro tmpfs "$groups" # no other controller: those of the machine are not ours
+else
+  mount -t cgroup2 cgroup2 "$groups"
+fi
 mount -t tmpfs -o mode=0755,nosuid,nodev tmpfs "$root/run"
 for folder in tmp var/tmp; do mount -t tmpfs -o mode=1777 tmpfs "$root/$folder"; done
 for folder in var/log home; do mount -t tmpfs -o mode=0755 tmpfs "$root/$folder"; done
@@ -79,5 +89,5 @@ for number in /proc/self/fd/*; do
   [ "$number" -le 2 ] || eval "exec $number<&-" 2>/dev/null || true
 done
 export container=ligand-tests SYSTEMD_UNIT_PATH=/etc/systemd/system:/etc/machine-units
-unset LIGAND_TEST_RUN
+unset LIGAND_TEST_RUN LIGAND_TEST_CGROUPS
 exec /lib/systemd/systemd --system --unit="$target" --log-target=journal --log-level=notice

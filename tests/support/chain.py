@@ -1,4 +1,4 @@
-"""A daemon of the tests: hands an item on, one step of a chain. `chain.py NAME IN OUT [IN_FLIGHT]`."""
+"""A daemon of the tests: hands an item on, one step of a chain. `chain.py NAME IN OUT`."""
 
 import sys
 
@@ -10,7 +10,7 @@ daemon = Daemon(name)
 
 @daemon.on(takes)
 async def hand_on(signal, emit, put):
-    emit(gives, n=signal.facts["n"], pad=signal.facts["pad"])
+    emit(gives, signal.facts)
     put("count", daemon.state.get("count", 0) + 1)
 
 

@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import termios
-from collections.abc import Iterator, Mapping
+import threading
+import tty
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ import orjson
 
 from tests.support.constellation import ROOT
 from tools.cli import run as run_command
+from tools.ligand.__main__ import ligand as ligand_root
 from tools.signal_tap.__main__ import tap as signal_tap
 
 LONGEST_S = 60
@@ -133,27 +136,97 @@ def started(program: str, home: Path, *arguments: str) -> Iterator[subprocess.Po
 
 def tap(home: Path | None, *arguments: str, given: bytes = b"") -> Done:
     """Run `signal-tap` to its end in this process, with files for its three streams: quick, and otherwise the same."""
+    return within("signal_tap", home, *arguments, given=given)
+
+
+def ligand(home: Path | None, *arguments: str, given: bytes = b"") -> Done:
+    """The same for `ligand`; not for the verbs that start processes or change what this one is."""
+    return within("ligand", home, *arguments, given=given)
+
+
+def within(
+    program: str,
+    home: Path | None,
+    *arguments: str,
+    given: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    columns: int = 0,
+) -> Done:
+    """Run a command to its end in this process; with `columns`, standard output is a terminal of that width."""
+    root, prog = {"signal_tap": (signal_tap, "signal-tap"), "ligand": (ligand_root, "ligand")}[program]
     with contextlib.ExitStack() as stack:
-        streams = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
-        streams[0].write(given)
-        streams[0].seek(0)
-        texts = [io.TextIOWrapper(stream, encoding="utf-8", write_through=True) for stream in streams]
-        before = sys.stdin, sys.stdout, sys.stderr, sys.argv
-        environ = dict(os.environ)
-        sys.stdin, sys.stdout, sys.stderr = texts
-        sys.argv = ["signal-tap", *arguments]
-        os.environ.clear()
-        os.environ.update(environment(home))
-        try:
-            code = run_command(signal_tap, "signal-tap")
-        finally:
-            sys.stdin, sys.stdout, sys.stderr, sys.argv = before
-            os.environ.clear()
-            os.environ.update(environ)
-        said = []
-        for stream in streams[1:]:
-            stream.seek(0)
-            said.append(stream.read())
+        told, said_wrong = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(2))
+        told.write(given)
+        told.seek(0)
+        place: _Screen | _Pipe = _Screen(columns) if columns else _Pipe()
+        stack.enter_context(place)
+        texts = [io.TextIOWrapper(each, encoding="utf-8", write_through=True) for each in (told, place.out, said_wrong)]
+        with _streams(texts, [prog, *arguments], environment(home, env)):
+            code = run_command(root, prog)
         for text in texts:
             text.detach()
-    return Done(code, said[0], said[1].decode())
+        said_wrong.seek(0)
+        return Done(code, place.said(), said_wrong.read().decode())
+
+
+@contextlib.contextmanager
+def _streams(texts: Sequence[io.TextIOWrapper], argv: list[str], env: Mapping[str, str]) -> Iterator[None]:
+    """This process as a command finds it; `__stdout__` too, for that is whose width is asked."""
+    before = sys.stdin, sys.stdout, sys.stderr, sys.__stdout__, sys.argv
+    environ = dict(os.environ)
+    sys.stdin, sys.stdout, sys.stderr = texts
+    sys.__stdout__, sys.argv = texts[1], argv  # type: ignore[misc]
+    os.environ.clear()
+    os.environ.update(env)
+    try:
+        yield
+    finally:
+        sys.stdin, sys.stdout, sys.stderr, sys.__stdout__, sys.argv = before  # type: ignore[misc]
+        os.environ.clear()
+        os.environ.update(environ)
+
+
+class _Pipe:
+    """A file that takes what is written."""
+
+    def __enter__(self) -> _Pipe:
+        self.out = tempfile.TemporaryFile()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.out.close()
+
+    def said(self) -> bytes:
+        self.out.seek(0)
+        return self.out.read()
+
+
+class _Screen:
+    """A terminal that a thread reads; its line ends are left as they were written."""
+
+    def __init__(self, columns: int) -> None:
+        self._columns = columns
+        self._said = bytearray()
+
+    def __enter__(self) -> _Screen:
+        self._ours, theirs = pty.openpty()
+        tty.setraw(theirs)
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, self._columns, 0, 0))
+        self.out = os.fdopen(theirs, "wb", buffering=0)
+        self._reading = threading.Thread(target=self._read)
+        self._reading.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.said()
+        os.close(self._ours)
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
+            while piece := os.read(self._ours, 65536):
+                self._said += piece
+
+    def said(self) -> bytes:
+        self.out.close()
+        self._reading.join()
+        return bytes(self._said)

@@ -10,7 +10,7 @@ import orjson
 
 from services.bus.access import Access, Peer
 from services.bus.admission import Admission
-from services.bus.clock import RunningClock
+from services.bus.clock import RunningClock, WallClock
 from services.bus.core import Core
 from services.bus.deadletters import DeadLetters
 from services.bus.deadlines import Deadlines
@@ -44,6 +44,13 @@ class TurnedClock(RunningClock):
         return self.at
 
 
+class SureClock(WallClock):
+    """The time of day, as after hours of running."""
+
+    def is_sure(self) -> bool:
+        return True
+
+
 class NoWatchers(Mirror):
     """Nobody watches: what is shown is kept."""
 
@@ -54,17 +61,31 @@ class NoWatchers(Mirror):
         self.shown.append((name, raw))
 
 
+def law_of(home: Constellation) -> tuple[Catalogue, Registry]:
+    """The contracts and manifests of a home."""
+    catalogue = Catalogue.load([home.paths.contracts])
+    return catalogue, Registry.build(load_all(home.paths.manifests, []).values(), catalogue)
+
+
 class InProcess:
     """A core over a home. Each `say` is one turn: received, committed, delivered."""
 
-    def __init__(self, home: Constellation, **config: Any) -> None:
+    def __init__(
+        self,
+        home: Constellation,
+        *,
+        synchronous: str = "OFF",
+        vfs: str | None = None,
+        law: tuple[Catalogue, Registry] | None = None,
+        **config: Any,
+    ) -> None:
+        """`law`: contracts and manifests as `law_of` has read them, for who starts many cores over one home."""
         paths = home.paths
         paths.ensure()
         self.home = home
         self.inbox: dict[bytes, list[list[bytes]]] = {}
-        self.store = Store(paths.journal, synchronous="OFF")
-        catalogue = Catalogue.load([paths.contracts])
-        registry = Registry.build(load_all(paths.manifests, []).values(), catalogue)
+        self.store = Store(paths.journal, synchronous=synchronous, vfs=vfs)
+        catalogue, registry = law or law_of(home)
         access = Access("user", registry.daemons)
         self.dead = DeadLetters(self.store, paths.dead_letters)
         self.clock = TurnedClock(float(self.store.meta("running_s", 0.0)))
@@ -80,7 +101,7 @@ class InProcess:
             mirror=NoWatchers(),
             quota=Quota(0, 1),
             clock=self.clock,
-            send=lambda identity, frames: self.inbox.setdefault(identity, []).append(frames),
+            send=self.told,
             epoch="test",
             head=head,
             published=head,
@@ -90,10 +111,15 @@ class InProcess:
         kept = {"bytes": 2 << 30, "days": 30, "dead_letter_bytes": 1 << 28, **config}
         self.limits = Limits.of({"retention": kept, "lag": {"signals": 10_000, "age_s": 600}})
         self.housekeeping = Housekeeping(self.core, self.limits)
+        self.housekeeping.wall_clock = SureClock()
         self.core.query = Queries(
             self.state, self.core.administration, lambda: self.limits.budget_bytes, self.housekeeping.prune_before
         )
         self.turn()
+
+    def told(self, identity: bytes, frames: list[bytes]) -> None:
+        """What the bus says to a client."""
+        self.inbox.setdefault(identity, []).append(frames)
 
     def close(self) -> None:
         """As after SIGKILL: what was committed is there, nothing else is said."""

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.systemd import ROOT, Machine
+from tests.support.systemd import PATH, ROOT, Machine, environment
 
 DAEMONS = ("bus", "intent_router", "investigator", "capability_integrator")
 PYTHON = "/opt/ligand/venv/bin/python"
 INTENTS = "/var/lib/ligand/intents"
-INSTALL_S = 240.0
+INSTALL_S = 600.0
 ENDS = ("Q_MODULE_INTEGRATED", "Q_INTEGRATION_SKIPPED", "Q_INTEGRATION_FAILED", "Q_INVESTIGATION_FAILED")
 
 _READ = """
@@ -25,7 +25,27 @@ with Journal(Path("/var/lib/ligand/bus/journal.db")) as journal:
     for seq, raw in journal.walk(0, sys.argv[1:] or None):
         print(raw.decode())
 """
-_EMIT = """
+ATTACH = """
+import asyncio, sys
+from pathlib import Path
+from signals.client import Client
+from signals.errors import LigandError
+class Nobody:
+    def __getattr__(self, name):
+        return lambda *arguments: print("ended" if name == "ended" else name, *arguments, flush=True)
+async def main():
+    client = Client(sys.argv[1], Path("/run/ligand/bus.sock"), Nobody(), lanes={"": 1}, version="0")
+    try:
+        await asyncio.wait_for(client.attach(), 5)
+        print("attached")
+    except LigandError as error:
+        print(error.code)
+    except TimeoutError:
+        print("no answer")
+asyncio.run(main())
+"""
+"""Attach as the daemon that is named, as whoever runs it: prints `attached`, or the code of the refusal."""
+EMIT = """
 import json, sys
 from signals.emitter import Emitter
 from signals.errors import LigandError
@@ -48,18 +68,27 @@ def question(module: str) -> dict[str, Any]:
     return {"type": "discover.module", "id": f"discover.module.{module}", "data": data}
 
 
+def _environ(path: str) -> dict[str, str]:
+    found = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**found, "PATH": f"{path}:{PATH}"} if path else found
+
+
 @dataclass(frozen=True)
 class Installed:
     """The commands of a person on that machine."""
 
     machine: Machine
 
-    def ligand(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """`ligand ...` from the source tree, as root."""
-        return self.machine.run(
-            sys.executable, "-m", "tools.ligand", *arguments,
-            check=check, timeout_s=INSTALL_S, environ={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-        )  # fmt: skip
+    def ligand(self, *arguments: str, check: bool = True, path: str = "") -> subprocess.CompletedProcess[str]:
+        """`ligand ...` from the source tree, as root; programs in the folder `path` come before the machine's."""
+        command = (sys.executable, "-m", "tools.ligand", *arguments)
+        return self.machine.run(*command, check=check, timeout_s=INSTALL_S, environ=_environ(path))
+
+    def begin(self, *arguments: str, path: str = "") -> subprocess.Popen[bytes]:
+        """The same, begun; who calls it waits for it."""
+        command = self.machine.command(sys.executable, "-m", "tools.ligand", *arguments)
+        environ = environment(None, _environ(path))
+        return subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def signals(self, *names: str) -> list[dict[str, Any]]:
         """Every journaled signal of these names, in order."""
@@ -68,7 +97,7 @@ class Installed:
     def emit(self, signal: str, facts: Mapping[str, Any], source: str, user: str | None = None) -> str:
         """What becomes of an emit: `seq N`, or the code and the words of the refusal."""
         asked = json.dumps({"signal": signal, "facts": dict(facts), "source": source})
-        return self.machine.run(PYTHON, "-c", _EMIT, text=asked, user=user).stdout.strip()
+        return self.machine.run(PYTHON, "-c", EMIT, text=asked, user=user).stdout.strip()
 
     def drop(self, name: str, module: str, user: str | None = "alice") -> None:
         """Drop an intent as a person does: written under a hidden name, then renamed."""

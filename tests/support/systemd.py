@@ -27,6 +27,7 @@ TOOLS = (
     "setfacl", "useradd",
 )  # fmt: skip
 BOOT_S = 30.0
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def missing() -> str | None:
@@ -44,6 +45,17 @@ def cgroup_root() -> Path:
     """Where cgroup v2 is mounted, alone or beside v1."""
     whole, beside = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")
     return whole if (whole / "cgroup.procs").exists() else beside
+
+
+def memory_v1() -> Sequence[Path]:
+    """The further hierarchies of control groups that a limit of memory needs, where v1 has that controller."""
+    found = [Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup/systemd")]
+    return found if all((one / "cgroup.procs").exists() for one in found) else []
+
+
+def memory_v2() -> bool:
+    """Whether control groups v2 offer a limit of memory to what is made in them."""
+    return "memory" in (cgroup_root() / "cgroup.subtree_control").read_text().split()
 
 
 @dataclass(frozen=True)
@@ -130,7 +142,7 @@ class Machine:
 def environment(user: str | None, more: Mapping[str, str]) -> dict[str, str]:
     """What a command inside is given: nothing of ours but, for root, how pip finds packages."""
     home = f"/home/{user}" if user else "/root"
-    plain = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": home, "LC_ALL": "C.UTF-8"}
+    plain = {"PATH": PATH, "HOME": home, "LC_ALL": "C.UTF-8"}
     return {**(packages() if user is None else {}), **plain, **more}
 
 
@@ -146,23 +158,32 @@ def visible() -> Sequence[Path]:
 
 
 @contextlib.contextmanager
-def machine(folder: Path) -> Iterator[Machine]:
-    """A booted systemd with journald and dbus; `folder` takes its console's log. All of it is gone at the end."""
-    group = cgroup_root() / f"ligand-tests-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    group.mkdir()
+def machine(folder: Path, *, limits_memory: bool = False) -> Iterator[Machine]:
+    """A booted systemd with journald and dbus; `folder` takes its console's log. All of it is gone at the end.
+
+    `limits_memory`: with the controller of memory, for which v1 is mounted where v2 has none.
+    """
+    v1 = memory_v1() if limits_memory and not memory_v2() else []
+    name = f"ligand-tests-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    groups = [root / name for root in (cgroup_root(), *v1)]
+    for group in groups:
+        group.mkdir()
     log = folder / "console.log"
     spaces = ("--pid", "--fork", "--mount", "--cgroup", "--ipc", "--uts", "--kill-child")
     boot = ["unshare", *spaces, "bash", str(BOOT), TARGET, *map(str, visible())]
     # the namespace of cgroups begins where its first process is
-    joined = ["bash", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group), *boot]
+    join = "".join(f"echo $$ > {group}/cgroup.procs && " for group in groups)
+    joined = ["bash", "-c", f'{join}exec "$@"', "bash", *boot]
+    environ = {**os.environ, "LIGAND_TEST_CGROUPS": "memory-v1" if v1 else ""}
     with log.open("wb") as console:
-        outer = subprocess.Popen(joined, stdin=subprocess.DEVNULL, stdout=console, stderr=console)
+        outer = subprocess.Popen(joined, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=environ)
     try:
         yield _booted(outer, log)
     finally:
         outer.kill()
         outer.wait()
-        _remove(group)
+        for group in groups:
+            _remove(group)
 
 
 def _booted(outer: subprocess.Popen[bytes], log: Path) -> Machine:

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from pathlib import Path
 
 import pytest
 
+from tests.support.booted import booted
 from tests.support.installed import Installed
-from tests.support.systemd import Machine, machine, missing
-
-
-def booted(folder: Path) -> AbstractContextManager[Machine]:
-    """A booted systemd; skips the test, or fails it in CI, where there cannot be one."""
-    why = missing()
-    if why and os.environ.get("CI"):
-        pytest.fail(f"no systemd can be booted here: {why}; CI must not go without")
-    if why:
-        pytest.skip(f"no systemd can be booted here: {why}")
-    return machine(folder)
+from tests.support.systemd import Machine
 
 
 @pytest.fixture
@@ -40,13 +29,16 @@ def bare(tmp_path_factory) -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="session")
-def ligand(bare) -> Installed:
+def ligand(bare, tmp_path_factory) -> Installed:
     """Ligand, installed by its own command."""
+    if "PYTEST_XDIST_WORKER" in os.environ:  # else these tests would take twice as long, unnoticed
+        mark = tmp_path_factory.getbasetemp().parent / "ligand-is-installed"
+        assert not mark.exists(), "two workers run tests of one group: xdist does not heed xdist_group"
+        mark.touch()
     found = Installed(bare)
     bare.write("/etc/systemd/system/ligand-.service.d/90-test.conf", "[Service]\nWatchdogSec=4\nRestartSec=200ms\n")
     found.ligand("install", "--system")
     for name in ("alice", "bob"):
         bare.run("usermod", "--append", "--groups", "ligand-users", name)
-    bare.systemctl("reload", "ligand-bus")
     found.ready()
     return found

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from tests.support.installed import ENDS, INTENTS, PYTHON
+from tests.support.installed import ATTACH, EMIT, ENDS, INTENTS, PYTHON
 
-pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 
 DAEMON_USER = "ligand-investigator"
 _WATCH = """
@@ -17,25 +17,6 @@ from pathlib import Path
 from signals.live import Subscription
 with Subscription(Path("/run/ligand/mirror.sock"), ("",)) as live:
     print("watches" if live.wait(4.0) else "sees nothing")
-"""
-_ATTACH = """
-import asyncio, sys
-from pathlib import Path
-from signals.client import Client
-from signals.errors import LigandError
-class Nobody:
-    def __getattr__(self, name):
-        return lambda *arguments: print("ended" if name == "ended" else name, *arguments, flush=True)
-async def main():
-    client = Client(sys.argv[1], Path("/run/ligand/bus.sock"), Nobody(), lanes={"": 1}, version="0")
-    try:
-        await asyncio.wait_for(client.attach(), 5)
-        print("attached")
-    except LigandError as error:
-        print(error.code)
-    except TimeoutError:
-        print("no answer")
-asyncio.run(main())
 """
 _EMIT_ATTACHED = """
 import asyncio, sys, time
@@ -144,7 +125,7 @@ def test_a_daemon_neither_reads_the_journal_nor_watches(ligand, asked):
 
 def test_a_daemon_cannot_pose_as_another_nor_as_a_person(ligand, asked):
     """Who sent a signal is what the kernel says."""
-    attach = (PYTHON, "-c", _ATTACH)
+    attach = (PYTHON, "-c", ATTACH)
     assert "unauthorised" in ligand.machine.out(*attach, "intent_router", user=DAEMON_USER)
     assert "unauthorised" in ligand.machine.out(*attach, "investigator", user="alice")
     for source in ("person@root", "person@alice", "intent_router", "bus"):
@@ -186,6 +167,46 @@ def test_the_answer_to_an_intent_is_there_for_the_person(ligand, asked):
     machine.until("the answer is written", lambda: may(ligand, "alice", *find))
     name = machine.out(*find, user="alice")
     assert json.loads(machine.out("cat", f"{INTENTS}/done/{name}", user="alice"))
+
+
+def test_who_joins_the_group_may_ask_and_watch_and_who_leaves_it_may_not(ligand, asked):
+    """A person is let in, or shut out, by `usermod` alone; nobody has to think of reloading the bus."""
+    machine = ligand.machine
+    machine.run("useradd", "--create-home", "dora")
+    assert ligand.emit(INTENT, asked, "person@dora", "dora").startswith("unreachable ")
+    machine.run("usermod", "--append", "--groups", "ligand-users", "dora")
+    assert ligand.emit(INTENT, {**asked, "question_id": "d1"}, "person@dora", "dora").startswith("seq ")
+    assert machine.out(PYTHON, "-c", _WATCH, user="dora") == "watches"
+    machine.run("gpasswd", "--delete", "dora", "ligand-users")
+    assert ligand.emit(INTENT, asked, "person@dora", "dora").startswith("unreachable ")
+    assert machine.out(PYTHON, "-c", _WATCH, user="dora") == "sees nothing"
+    # a program that she had begun before has the group until it ends, and gets as far as the bus
+    become = ("setpriv", "--reuid=dora", "--regid=dora", f"--groups={machine.out('stat', '-c%g', INTENTS)}", "--")
+    request = json.dumps({"signal": INTENT, "facts": asked, "source": "person@dora"})
+    said = machine.run(*become, PYTHON, "-c", EMIT, text=request).stdout
+    assert said.startswith("unauthorised ")
+    machine.run("userdel", "--remove", "dora")
+
+
+def test_a_reload_opens_the_doors_anew(ligand, asked):
+    """Groups that were made, or made anew, after the bus had started are let in by a reload."""
+    machine = ligand.machine
+    for socket in ("/run/ligand/bus.sock", "/run/ligand/mirror.sock"):
+        machine.run("setfacl", "--remove-all", socket)
+        machine.run("chmod", "0600", socket)
+    assert ligand.emit(INTENT, asked, "person@alice", "alice").startswith("unreachable ")
+    machine.systemctl("reload", "ligand-bus")
+    machine.until("alice is let in", lambda: may(ligand, "alice", "test", "-w", "/run/ligand/mirror.sock"))
+    assert ligand.emit(INTENT, {**asked, "question_id": "r"}, "person@alice", "alice").startswith("seq ")
+
+
+def test_one_ligand_for_a_person_is_refused_beside_the_machines(ligand):
+    """Two buses that daemons could mistake for each other are not made; the message says what to do instead."""
+    command = ("/usr/local/bin/ligand", "install", "--user", "--dry-run")
+    done = ligand.machine.run(*command, user="alice", environ={"XDG_RUNTIME_DIR": "/home/alice"}, check=False)
+    assert done.returncode == 1
+    assert "usermod --append --groups ligand-users" in done.stderr
+    assert "ligand up --home DIR" in done.stderr
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from tests.support.installed import DAEMONS, unit
 from tests.support.systemd import ROOT
 
-pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 TREE = ("signals", "services", "tools", "systemd", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -46,9 +46,15 @@ def test_a_dry_run_shows_the_steps_and_does_none(ligand):
     listing = ("find", "/etc", "/opt/ligand", "/usr/local", "/var/lib/ligand", "-xdev", "-newer", "/run/mark")
     folder = tree(ligand, "dry", "0.2.0")
     ligand.machine.run("touch", "/run/mark")
-    said = ligand.ligand("install", "--system", "--from", folder, "--dry-run").stdout
+    how = ("--prefix", "/opt/ligand", "--python", "/usr/bin/python3", "--ready-within", "5")
+    said = ligand.ligand("install", "--system", "--from", folder, *how, "--dry-run").stdout
     assert "would make /opt/ligand/versions/" in said
     assert "would link /opt/ligand/venv" in said
+    elsewhere = ligand.ligand("install", "--system", "--prefix", "/opt/elsewhere", "--dry-run").stdout
+    assert "would make /opt/elsewhere/versions/" in elsewhere
+    assert "would remove " in ligand.ligand("uninstall", "--system", *how[:2], "--purge", "--dry-run").stdout
+    back = ligand.ligand("rollback", "--system", *how[:2], "--dry-run", check=False)
+    assert "going back to Ligand" in back.stdout or "no earlier version" in back.stderr
     changed = [path for path in ligand.machine.out(*listing).splitlines() if "/var/lib/ligand/" not in path]
     assert changed == []
 
@@ -97,13 +103,27 @@ def test_a_version_that_breaks_a_contract_or_the_configuration_never_starts(liga
     assert pids(ligand) == before
 
 
-def test_an_upgrade_takes_over_and_can_be_taken_back_by_hand(ligand):
-    """A newer version replaces the old one; `ligand rollback` returns to it."""
+def loaded_from(ligand, version: str) -> list[bool]:
+    """Of each daemon, whether what it has in memory is of this version's environment."""
+    folder = f"/opt/ligand/versions/{version}/"
+    return [folder in ligand.machine.read(f"/proc/{pid}/maps") for pid in pids(ligand)]
+
+
+def test_an_upgrade_that_is_killed_half_way_is_mended_by_running_it_again_and_can_be_taken_back(ligand):
+    """The power goes in the middle of an upgrade; running it again ends with one version, not with a mixture."""
     ligand.ready()
-    old = version_in_use(ligand)
-    ligand.ligand("install", "--system", "--from", tree(ligand, "newer", "0.2.0"))
+    machine, old = ligand.machine, version_in_use(ligand)
+    link, folder = machine.out("readlink", "/opt/ligand/venv"), tree(ligand, "newer", "0.2.0")
+    upgrade = ligand.begin("install", "--system", "--from", folder)
+    machine.until("the link is swapped", lambda: machine.out("readlink", "/opt/ligand/venv") != link, 600.0)
+    machine.run("kill", "-KILL", machine.read("/run/ligand-install.lock").split()[-1])
+    assert upgrade.wait(60) != 0
+    new = machine.out("readlink", "/opt/ligand/venv").removeprefix("versions/")
+    ligand.ligand("install", "--system", "--from", folder)
     assert version_in_use(ligand) == "0.2.0"
     ligand.ready()
+    assert all(loaded_from(ligand, new))
     ligand.ligand("rollback", "--system")
     assert version_in_use(ligand) == old
     ligand.ready()
+    assert all(loaded_from(ligand, link.removeprefix("versions/")))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.systemd import ROOT, packages
 
-pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(1200)]
 NAME, RUN, HOME = "carol", "/run/user/carol", "/home/carol"
 ENVIRON = {"XDG_RUNTIME_DIR": RUN, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -35,7 +35,7 @@ def carol(fresh):
 
 def ligand(machine, *arguments: str) -> str:
     command = (sys.executable, "-m", "tools.ligand", *arguments)
-    return str(machine.run(*command, user=NAME, environ={**packages(), **ENVIRON}, timeout_s=240.0).stdout)
+    return str(machine.run(*command, user=NAME, environ={**packages(), **ENVIRON}, timeout_s=600.0).stdout)
 
 
 def test_a_person_without_root_installs_uses_and_removes_their_own_ligand(carol):

@@ -110,7 +110,7 @@ class Home:
 
     def cpu_s(self) -> list[float]:
         """CPU seconds that each process has used so far, the bus first, all threads included."""
-        return [_cpu_s(process.pid) for process in self._running]
+        return [cpu_s(process.pid) for process in self._running]
 
     def head(self) -> int:
         """How many signals were journaled so far."""
@@ -159,6 +159,7 @@ def _is_ready(notify: socket.socket, process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process has used so far, all threads included."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

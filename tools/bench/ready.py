@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from services.runtime.manifest import Manifest, packaged
 from signals.emitter import Emitter
 from signals.errors import LigandError
 from tools.bench import rivals
@@ -39,7 +40,10 @@ def measure(within: Path, quick: bool) -> list[Measured]:
 
 
 def _limit(name: str) -> float | None:
-    return PROPORTIONAL_MIB if name in ("capability_integrator", "intent_router", "investigator") else None
+    """What a daemon's manifest allows it; less for one that needs only the bus."""
+    (manifest,) = (one for path in packaged() if (one := Manifest.load(path)).daemon == name.partition("@")[0])
+    allowed = manifest.budget.memory_mib if manifest.budget else None
+    return allowed if name == "bus" or manifest.unit.get("network") else PROPORTIONAL_MIB
 
 
 @contextmanager

@@ -21,13 +21,15 @@ from typing import Any
 import apsw
 import orjson
 
+from services.runtime import restoring
+from services.runtime.restoring import JOURNAL, LETTERS, sync
 from signals.envelope import rfc3339
 from signals.errors import ConfigError, LigandError, UsageError
 from signals.journal import SCHEMA_VERSION, Journal
 from signals.paths import Paths
 from tools.progress import progress
 
-ABOUT, COPY, LETTERS = "backup.json", "journal.db", "failed_signals.jsonl"
+ABOUT, COPY = "backup.json", JOURNAL
 PAGES = 2000
 _NUMBER = re.compile(rb'\{"dead_letter_id":(\d+),')
 
@@ -84,7 +86,7 @@ def backup(paths: Paths, folder: Path) -> Backup:
         (beside / ABOUT).write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         _sync(beside)
         beside.rename(folder)
-        _sync_folder(folder.parent)
+        sync(folder.parent)
     except OSError as error:
         raise ConfigError(f"Cannot write the backup {folder}: {error.strerror}. Choose another place.") from error
     except apsw.FullError as error:
@@ -182,18 +184,34 @@ def verify(folder: Path) -> Backup:
 def restore(paths: Paths, folder: Path) -> tuple[Backup, Path | None]:
     """Put a backup in the journal's place; where the present one was moved, if there was one.
 
-    Raises `BusRunsError` while a bus holds the lock, `DamagedError` before anything was touched.
+    A kill at any instant leaves the present journal or the backup, and the next start of the bus, or this once more,
+    finishes it. Raises `BusRunsError` while a bus holds the lock, `DamagedError` before anything was touched.
     """
     with bus_held_off(paths):
         found = verify(folder)
         state = paths.journal.parent
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
-        fresh = [_beside(folder / name, state / name, _owner(paths)) for name in (COPY, LETTERS)]
-        kept = _set_aside(paths)
-        for file in fresh:
-            file.rename(state / file.name.removeprefix(".").removesuffix(".restored"))
-        _sync_folder(state)
-    return found, kept
+        restoring.finish(state)
+        owner = (paths.journal if paths.journal.exists() else state).stat()
+        there = paths.journal.exists() or paths.dead_letters.exists()
+        try:
+            ready = restoring.prepare(state)
+            for name in (COPY, LETTERS):
+                _copy_ready(folder / name, ready / name, owner)
+            restoring.decide(state, f"before-restore-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}", owner)
+        except OSError as error:
+            raise ConfigError(f"Cannot restore into {state}: {error.strerror}. Nothing was changed.") from error
+        kept = restoring.finish(state)
+        if kept is not None and not there:
+            kept.rmdir()
+    return found, kept if there else None
+
+
+def _copy_ready(source: Path, target: Path, owner: os.stat_result) -> None:
+    shutil.copyfile(source, target)
+    if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
+        os.chown(target, owner.st_uid, owner.st_gid)
+    target.chmod(0o640)
 
 
 @contextmanager
@@ -211,36 +229,6 @@ def bus_held_off(paths: Paths) -> Iterator[None]:
                 "`systemctl stop ligand.target`."
             ) from error
         yield
-
-
-def _owner(paths: Paths) -> os.stat_result:
-    """Whose the files are to be: as the journal there, else as its folder."""
-    return (paths.journal if paths.journal.exists() else paths.journal.parent).stat()
-
-
-def _beside(source: Path, target: Path, owner: os.stat_result) -> Path:
-    beside = target.with_name(f".{target.name}.restored")
-    shutil.copyfile(source, beside)
-    if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-        os.chown(beside, owner.st_uid, owner.st_gid)
-    beside.chmod(0o640)
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    return beside
-
-
-def _set_aside(paths: Paths) -> Path | None:
-    """Move what is there into a folder of its own; nothing of it is lost."""
-    state = paths.journal.parent
-    names = [COPY, f"{COPY}-wal", f"{COPY}-shm", LETTERS]
-    there = [state / name for name in names if (state / name).exists()]
-    if not there:
-        return None
-    kept = state / f"before-restore-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
-    kept.mkdir(mode=0o750)
-    for file in there:
-        file.rename(kept / file.name)
-    return kept
 
 
 def check_integrity(path: Path, *, quick: bool = False) -> None:
@@ -262,15 +250,5 @@ def _digest(path: Path) -> str:
 
 
 def _sync(folder: Path) -> None:
-    for file in folder.iterdir():
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    for path in (*folder.iterdir(), folder):
+        sync(path)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from services.runtime import config
 from services.runtime.manifest import Manifest, load_all
 from signals.catalogue import PACKAGED, Catalogue
 from signals.errors import LigandError
+from signals.paths import Paths
 from tools.contract_evolution import narrowings
+from tools.ligand import own_files
 
 
 def faults(configuration: Path, old: Path | None) -> Iterator[str]:
@@ -43,6 +46,8 @@ def _of_daemon(manifest: Manifest, catalogue: Catalogue, folder: Path) -> Iterat
             config.load(file, manifest.config, daemon=file.stem)
         except LigandError as error:
             yield error.message
+    paths = replace(Paths.resolve(), config=folder)
+    yield from (told.message for told in own_files.judged(manifest, paths))
 
 
 def _of_contracts(old: Path) -> Iterator[str]:

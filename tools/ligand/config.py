@@ -53,7 +53,9 @@ def check(*, form: Form, home: Path | None) -> int:
 def show(*, daemon: str | None, form: Form, home: Path | None) -> None:
     """Show what holds for DAEMON (or for each): its file over the defaults. Secrets are masked."""
     paths = paths_of(home)
-    names = [daemon] if daemon else sorted(n for n, m in load_all(paths.manifests).items() if not m.instances)
+    names = (
+        [daemon] if daemon is not None else sorted(n for n, m in load_all(paths.manifests).items() if not m.instances)
+    )
     for name in names:
         found, changed = configuring.effective(paths, name)
         if form == "json":
@@ -81,7 +83,7 @@ def _as_yaml(name: str, file: Path, found: dict[str, Any], changed: frozenset[st
 def path(*, daemon: str | None, form: Form, home: Path | None) -> None:
     """Say where DAEMON's file is, or where everything is."""
     paths = paths_of(home)
-    if daemon:
+    if daemon is not None:
         configuring.manifest_of(paths, daemon)
         file = paths.config_of(daemon)
         click.echo(file) if form == "short" else say_json([{"daemon": daemon, "path": str(file)}])

@@ -14,9 +14,7 @@ from signals.catalogue import Catalogue
 from signals.errors import ConfigError, LigandError, UsageError
 from signals.masking import MASK
 from signals.paths import Paths
-
-OTHERS = frozenset({"intent_routes"})
-"""Files of the configuration folder that belong to a daemon without bearing its name."""
+from tools.ligand import own_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +48,9 @@ def check(paths: Paths) -> list[Problem]:
     names = {**manifests, **_instances(paths, manifests)}
     for name in [name for name, manifest in names.items() if "@" in name or not manifest.instances]:
         problems += _config(paths, name, names[name])
+    told = {(problem.file, problem.line) for problem in problems}
+    for manifest in manifests.values():
+        problems += (problem for problem in _own_files(paths, manifest) if (problem.file, problem.line) not in told)
     return [*problems, *_bus(paths, manifests), *_strangers(paths, names)]
 
 
@@ -71,6 +72,12 @@ def _config(paths: Paths, name: str, manifest: Manifest) -> Iterator[Problem]:
         yield Problem(manifest.origin, 0, name, error.message)
 
 
+def _own_files(paths: Paths, manifest: Manifest) -> Iterator[Problem]:
+    """What a daemon itself says of the files that its manifest lists."""
+    for told in own_files.judged(manifest, paths):
+        yield Problem(told.file, told.line, manifest.daemon, told.message)
+
+
 def _bus(paths: Paths, manifests: Mapping[str, Manifest]) -> Iterator[Problem]:
     """Daemons that bus.yaml names and that nobody has described."""
     bus = _loaded(paths, "bus", manifests)
@@ -90,20 +97,17 @@ def _loaded(paths: Paths, name: str, manifests: Mapping[str, Manifest]) -> dict[
 
 def _instances(paths: Paths, manifests: Mapping[str, Manifest]) -> dict[str, Manifest]:
     listed = _loaded(paths, "bus", manifests).get("instances", {})
-    return {
-        f"{daemon}@{name}": manifests[daemon].instance(name)
-        for daemon, names in listed.items()
-        if daemon in manifests
-        for name in names
-    }
+    templates = (manifest for manifest in manifests.values() if manifest.instances)
+    return {name: one for manifest in templates for name, one in manifest.sessions(listed).items()}
 
 
 def _strangers(paths: Paths, names: Mapping[str, Manifest]) -> Iterator[Problem]:
     """Files that no daemon reads: most often a name with a slip in it."""
+    own = {Path(name).stem for manifest in names.values() for name in manifest.files}
     for file in sorted(paths.config.glob("*.y*ml")):
-        if file.suffix == ".yaml" and (file.stem in names or file.stem in OTHERS):
+        if file.suffix == ".yaml" and (file.stem in names or file.stem in own):
             continue
-        near = difflib.get_close_matches(file.stem, [*names, *OTHERS], n=1)
+        near = difflib.get_close_matches(file.stem, [*names, *own], n=1)
         hint = f" Did you mean {near[0]}.yaml?" if near else f" Known: {', '.join(sorted(names))}."
         yield Problem(str(file), 0, "", f"No daemon reads {file.name}.{hint}", is_error=False)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from signals.paths import Paths
-from tools.cli import NOTHING, OK, TIMED_OUT, Failure, bus_listens, home_option, paths_of, told
+from tools.cli import NOTHING, OK, TIMED_OUT, Failure, Finite, bus_listens, home_option, paths_of, told
 from tools.ligand.listing import notice
 from tools.ligand.lock import holder
 from tools.ligand.status import units_of
@@ -23,9 +23,7 @@ RUNNING = ("starting", "ready", "reloading", "stopping")
 
 
 @click.command()
-@click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(0), default=60.0, show_default=True, help="Wait at most so long."
-)
+@click.option("--timeout", "timeout_s", type=Finite(0), default=60.0, show_default=True, help="Wait at most so long.")
 @click.option("--now", is_flag=True, help="Kill what does not end at once; nothing acknowledged is lost.")
 @home_option
 @told

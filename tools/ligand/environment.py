@@ -6,17 +6,22 @@ import hashlib
 import re
 import shutil
 import sys
+import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.ligand.layout import HOMES, InstallError, Layout
+from tools.ligand.repacked import is_installed, repack
 from tools.ligand.steps import run
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("requirements-build.lock", "requirements.lock")
 IN_WHEEL = "tools/locks"
+ROOM_BYTES = 150_000_000
+LEAST_BYTES = 20_000_000
 _PIN = re.compile(r"^([a-z0-9._-]+)==", re.MULTILINE)
 
 
@@ -27,11 +32,17 @@ class Source:
     path: Path
 
     @classmethod
-    def of(cls, given: Path | None) -> Source:
-        """What was named, else the tree this runs from. Raises `InstallError`."""
+    @contextmanager
+    def of(cls, given: Path | None) -> Iterator[Source]:
+        """What was named, else what this runs from: a tree, or an installed wheel. Raises `InstallError`."""
         path = (given or ROOT).absolute()
         if (path / "pyproject.toml").is_file() or (path.suffix == ".whl" and path.is_file()):
-            return cls(path)
+            yield cls(path)
+            return
+        if given is None and is_installed(ROOT):
+            with tempfile.TemporaryDirectory(prefix="ligand-") as folder:
+                yield cls(repack(Path(folder)))
+            return
         raise InstallError(f"{path} is neither Ligand's source tree nor a wheel. Name one: --from ligand-X.whl")
 
     @property
@@ -94,8 +105,14 @@ def build(folder: Path, source: Source, python: Path) -> None:
     try:
         run([str(python), "-m", "venv", "--clear", str(folder)])
         _fill(folder, source)
-    except (InstallError, KeyboardInterrupt):
+    except (InstallError, KeyboardInterrupt) as error:
+        free = shutil.disk_usage(folder.parent).free
         shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, InstallError) and free < LEAST_BYTES:
+            room = (
+                f"Only {free / 1e6:.0f} MB were free in {folder.parent}; a version takes about {ROOM_BYTES / 1e6:.0f}."
+            )
+            raise InstallError(f"{error.message}\n{room}") from error
         raise
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,9 +19,13 @@ import click
 
 from services.runtime.manifest import load_all
 from signals.errors import LigandError
+from tools.ligand import acl
+from tools.ligand.changing import changing
+from tools.ligand.instances import listed
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.manager import Manager
 from tools.ligand.steps import Steps
+from tools.ligand.unit_names import unit_of
 
 Access = Literal["read", "write"]
 DROP_IN = "50-grants.conf"
@@ -60,11 +65,8 @@ class Grants:
         grant = Grant(daemon, str(_granted(path, self.layout)), access)
         others = tuple(one for one in self.all if (one.daemon, one.path) != (daemon, grant.path))
         rights = "rwX" if access == "write" else "rX"
-        entries = f"user:{user}:{rights}"
-        self.steps.run("setfacl", "--recursive", "--physical", "--modify", entries, "--", grant.path)
-        if Path(grant.path).is_dir():
-            default = f"default:user:{user}:{rights}"
-            self.steps.run("setfacl", "--recursive", "--physical", "--modify", default, "--", grant.path)
+        with acl.held(Path(grant.path)) as top:
+            self.steps.do(f"let {user} {access} {grant.path} (setfacl)", lambda: acl.give(top, user, rights))
         self._save((*others, grant), daemon)
         return grant
 
@@ -77,26 +79,40 @@ class Grants:
         self._save(tuple(one for one in self.all if one not in found), daemon)
         user = self._user(daemon)
         for one in found:
-            if Path(one.path).exists():
-                entries = f"user:{user},default:user:{user}"
-                self.steps.run("setfacl", "--recursive", "--physical", "--remove", entries, "--", one.path)
+            self._close(Path(one.path), user)
+
+    def _close(self, path: Path, user: str) -> None:
+        try:
+            with acl.held(path) as top:
+                self.steps.do(f"take {path} from {user} (setfacl)", lambda: acl.take(top, user))
+        except InstallError as error:
+            self.steps.note(f"{error.message} What was moved away keeps its access control list.")
 
     def remove_all(self) -> None:
-        """Take every grant back."""
+        """Take every grant back; of a daemon that is gone only a note is left."""
         for one in self.all:
-            self.remove(one.daemon, Path(one.path))
+            try:
+                self.remove(one.daemon, Path(one.path))
+            except InstallError as error:
+                self.steps.note(f"{one.path} keeps its access control list for {one.daemon}: {error.message}")
 
     def _user(self, daemon: str) -> str:
         manifests = load_all(self.layout.config / "daemons.d")
         name = daemon.partition("@")[0]
         if name not in manifests:
             raise InstallError(f"There is no daemon {name!r}. Known: {', '.join(sorted(manifests))}")
-        return manifests[name].user or f"ligand-{name.replace('_', '-')}"
+        instances = {one.daemon: one for one in listed(manifests.values(), self.layout.config)}
+        if daemon in instances:
+            return instances[daemon].user
+        if daemon != name or manifests[name].instances:
+            ours = ", ".join(one for one in instances if one.startswith(f"{name}@")) or "none; bus.yaml lists them"
+            raise InstallError(f"There is no daemon {daemon!r}. Its instances here: {ours}")
+        return manifests[name].system_user
 
     def _save(self, grants: Sequence[Grant], daemon: str) -> None:
         self.all = tuple(sorted(grants))
         self.steps.write(self._file, json.dumps([asdict(one) for one in self.all], indent=2) + "\n")
-        unit = f"ligand-{daemon.replace('_', '-')}.service"
+        unit = unit_of(daemon)
         drop_in = self.layout.units / f"{unit}.d" / DROP_IN
         own = [one for one in self.all if one.daemon == daemon]
         if own:
@@ -147,14 +163,16 @@ def _granted(path: Path, layout: Layout) -> Path:
     return real
 
 
-def _grants(dry: bool = False) -> Grants:
+@contextmanager
+def _grants(dry: bool = False) -> Iterator[Grants]:
     if os.getuid() != 0:
         raise InstallError("Grants belong to a system installation: use sudo. Daemons of --user see what you see.")
     layout = Layout.for_system()
     if not layout.units.joinpath("ligand.target").exists():
         raise InstallError("Ligand is not installed for the machine. `ligand install --system` does that.")
     os.umask(0o022)
-    return Grants(layout, Steps(click.echo, dry=dry), Manager(system=True))
+    with nullcontext() if dry else changing(layout.lock):
+        yield Grants(layout, Steps(click.echo, dry=dry), Manager(system=True))
 
 
 @click.command()
@@ -168,7 +186,8 @@ def grant(daemon: str, path: Path, access: Access | None, dry_run: bool) -> None
     if access is None:
         raise click.UsageError("Say which: --read or --write.")
     try:
-        given = _grants(dry_run).add(daemon, path, access)
+        with _grants(dry_run) as grants:
+            given = grants.add(daemon, path, access)
     except LigandError as error:
         raise click.ClickException(error.message) from error
     click.echo(f"{given.daemon} may {given.access} {given.path}")
@@ -181,7 +200,8 @@ def grant(daemon: str, path: Path, access: Access | None, dry_run: bool) -> None
 def revoke(daemon: str, path: Path, dry_run: bool) -> None:
     """Take back what DAEMON was granted of PATH; it is restarted."""
     try:
-        _grants(dry_run).remove(daemon, path)
+        with _grants(dry_run) as grants:
+            grants.remove(daemon, path)
     except LigandError as error:
         raise click.ClickException(error.message) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from signals.errors import LigandError
+from tools.ligand.changing import changing
 from tools.ligand.environment import Source, interpreter
 from tools.ligand.installer import READY_S, Installer
 from tools.ligand.layout import InstallError, Layout
@@ -34,9 +36,16 @@ def scoped(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def wrapped(system: bool | None, prefix: Path | None, dry_run: bool, **options: Any) -> None:
         try:
-            command(_installer(system, prefix, dry_run), **options)
+            layout = layout_of(system, prefix)
+            with nullcontext() if dry_run else changing(layout.lock):
+                command(_installer(layout, dry_run), **options)
         except LigandError as error:
             raise click.ClickException(error.message) from error
+        except OSError as error:
+            where = error.filename or "a file"
+            raise click.ClickException(
+                f"{where}: {error.strerror}. Mend that, then run it again; it goes on."
+            ) from error
 
     for option in reversed(_SCOPE):
         wrapped = option(wrapped)
@@ -55,13 +64,13 @@ def layout_of(system: bool | None, prefix: Path | None = None) -> Layout:
     if not system and MACHINES_OWN.exists():
         raise InstallError(
             "This machine has a Ligand for everybody, whose bus your daemons would find. "
-            "To use that one, be in its group: usermod --append --groups ligand-users NAME"
+            "To use that one, be in its group: usermod --append --groups ligand-users NAME. "
+            "For one of your own apart from it: ligand up --home DIR"
         )
     return Layout.for_system(prefix) if system else Layout.for_user(prefix)
 
 
-def _installer(system: bool | None, prefix: Path | None, dry: bool) -> Installer:
-    layout = layout_of(system, prefix)
+def _installer(layout: Layout, dry: bool) -> Installer:
     os.umask(0o022)  # what is installed must be readable for the daemons, whatever this shell's habit
     manager = Manager(system=layout.system)
     manager.require()
@@ -81,7 +90,9 @@ def install(installer: Installer, source: Path | None, python: Path | None, read
     Run again it changes only what differs. A newer version is checked first and stands beside the old one;
     when not every daemon of it becomes ready, the old one is put back.
     """
-    installer.install(Source.of(source), interpreter(installer.layout, python), ready_within)
+    chosen = interpreter(installer.layout, python)
+    with Source.of(source) as found:
+        installer.install(found, chosen, ready_within)
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,13 +21,17 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """The record. `kept` holds the version in use and, if there is one, the one before."""
+    """The record. `kept` holds the version in use and, if there is one, the one before.
+
+    `unfinished`: a change of version began and did not end, because it was killed; which one runs is not known.
+    """
 
     current: str = ""
     previous: str = ""
     kept: tuple[Version, ...] = ()
     files: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
+    unfinished: bool = False
 
     @classmethod
     def load(cls, path: Path) -> Installed:
@@ -34,7 +39,8 @@ class Installed:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
             kept = tuple(Version(**one) for one in found["kept"])
-            return cls(found["current"], found["previous"], kept, tuple(found["files"]), tuple(found["services"]))
+            files, services = tuple(found["files"]), tuple(found["services"])
+            return cls(found["current"], found["previous"], kept, files, services, found.get("unfinished", False))
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -51,17 +57,18 @@ class Installed:
                 return one
         raise InstallError(f"No version {name!r} is kept.")
 
-    def next_name(self) -> str:
-        """A folder name that no kept version has."""
-        return f"{max((int(one.name) for one in self.kept), default=0) + 1:04d}"
+    def next_name(self, there: Iterable[str] = ()) -> str:
+        """A folder name that no kept version has, nor anything that is there: what was killed may still write to it."""
+        names = [one.name for one in self.kept] + [name for name in there if name.isdecimal()]
+        return f"{max(map(int, names), default=0) + 1:04d}"
 
     def adopt(self, fresh: Version) -> Installed:
         """With a new version in use; the one in use until now is the one to go back to."""
         keep = tuple(one for one in self.kept if one.name == self.current)
-        return replace(self, current=fresh.name, previous=self.current, kept=(*keep, fresh))
+        return replace(self, current=fresh.name, previous=self.current, kept=(*keep, fresh), unfinished=True)
 
     def go_back(self) -> Installed:
         """With the one before in use; the other is kept. Raises `InstallError` when there is none."""
         if not self.previous:
             raise InstallError("There is no earlier version to go back to.")
-        return replace(self, current=self.previous, previous=self.current)
+        return replace(self, current=self.previous, previous=self.current, unfinished=True)

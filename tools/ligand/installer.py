@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from services.runtime.manifest import Manifest
+from services.runtime.manifest import Manifest, load_all
 from tools.ligand import environment
 from tools.ligand.grants import Grants
 from tools.ligand.installed import Installed, Version
+from tools.ligand.instances import Instance, listed, users
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.manager import Manager, Trouble
 from tools.ligand.settings import template
 from tools.ligand.steps import Steps, run
 from tools.ligand.unit_files import rendered, services
+from tools.ligand.unit_names import unit_of
 
 READY_S = 90.0
 TARGET = "ligand.target"
 BUS = "ligand-bus.service"
 PROGRAMS = ("ligand", "signal-tap")
-COMPLETIONS = {
-    "bash": "bash-completion/completions/{program}",
-    "zsh": "zsh/site-functions/_{program}",
-    "fish": "fish/vendor_completions.d/{program}.fish",
-}
 
 
 class Installer:
@@ -43,15 +40,14 @@ class Installer:
 
     def install(self, source: environment.Source, python: Path, ready_s: float = READY_S) -> None:
         """Install or upgrade. Raises `InstallError`; a version that was in use before is in use again then."""
+        self._look_for_strangers()
         digest = source.digest(python)
         current = next((one for one in self.record.kept if one.name == self.record.current), None)
         if current is not None and current.digest == digest and self._folder(current.name).is_dir():
             self.steps.note(f"Ligand {current.version} is installed already; its files are looked over")
-            self._put_in_place(current.name)
-            self._start(restart=False)
-            self._settle(ready_s)
+            self._go_on_with(current.name, ready_s, restart=self.record.unfinished)
             return
-        name = self.record.next_name()
+        name = self.record.next_name(self._there())
         folder = self._folder(name)
         self.steps.do(f"make {folder} from {source.path}", lambda: environment.build(folder, source, python))
         if self.steps.dry:
@@ -75,9 +71,7 @@ class Installer:
         before = self.record
         self._save(self.record.adopt(fresh))
         try:
-            self._put_in_place(fresh.name)
-            self._start(restart=True)
-            self._settle(ready_s)
+            self._go_on_with(fresh.name, ready_s, restart=True)
         except InstallError as error:
             if not before.current:
                 raise
@@ -88,10 +82,8 @@ class Installer:
     def _return_to(self, before: Installed, fresh: Version, error: InstallError, ready_s: float) -> None:
         old = before.version(before.current)
         self.steps.note(f"Ligand {fresh.version} does not work here; going back to {old.version}")
-        self._save(replace(before, files=self.record.files, services=self.record.services))
-        self._put_in_place(old.name)
-        self._start(restart=True)
-        self._settle(ready_s)
+        self._save(replace(before, files=self.record.files, services=self.record.services, unfinished=True))
+        self._go_on_with(old.name, ready_s, restart=True)
         self._prune()
         raise InstallError(f"Gone back to Ligand {old.version}, which runs. {fresh.version} did not:\n{error}")
 
@@ -103,9 +95,7 @@ class Installer:
         if self.steps.dry:
             return
         self._save(back)
-        self._put_in_place(old.name)
-        self._start(restart=True)
-        self._settle(ready_s)
+        self._go_on_with(old.name, ready_s, restart=True)
 
     # -- the parts -----------------------------------------------------------------------------------
 
@@ -116,47 +106,90 @@ class Installer:
         self.record = record
         self.steps.write(self.layout.record, record.text())
 
+    def _go_on_with(self, name: str, ready_s: float, *, restart: bool) -> None:
+        """Put a version in place, start it, wait for it; only then is the change over."""
+        self._put_in_place(name)
+        self._start(restart=restart)
+        self._settle(ready_s)
+        self._save(replace(self.record, unfinished=False))
+
+    def _there(self) -> list[str]:
+        return [folder.name for folder in self.layout.versions.iterdir()] if self.layout.versions.is_dir() else []
+
+    def _look_for_strangers(self) -> None:
+        """Raise `InstallError` where a person's own file has a name that is needed, before anything is made."""
+        for program in PROGRAMS:
+            path = self.layout.commands / program
+            if path.exists() and not path.is_symlink():
+                raise InstallError(f"{path} is there already and is no link. Move it away, then install again.")
+
     def _put_in_place(self, name: str) -> None:
         """Units, users, folders, configuration and links of a version; nothing is started."""
         folder = self._folder(name)
         packaged = _package(folder, "tools") / "systemd"
         units = rendered(packaged, self.layout, self.manager.version())
         files = [self.layout.units / unit for unit in units]
+        instances = self._instances(folder)
         if self.layout.system:
-            self._users_and_folders(packaged)
-            files += [self.layout.sysusers, self.layout.tmpfiles]
+            self._users_and_folders(packaged, instances)
+            files += [self.layout.sysusers, self.layout.tmpfiles, self.layout.instance_users]
         for path in self.layout.first_folders:
             self.steps.folder(path, 0o700)
-        self._configure(folder)
+        self._configure(folder, instances)
         changed = [self.steps.write(self.layout.units / unit, text) for unit, text in units.items()]
         self.steps.link(self.layout.link, Path("versions") / name)
         files += self._commands()
         gone = sorted(set(self.record.files) - {str(file) for file in files})
+        enabled = [*services(units), *(one.unit for one in instances if self._has_unit(one, units))]
+        left = [unit for unit in self.record.services if unit not in enabled]
+        self._disable(left)
         self._remove_files(gone)
-        if any(changed) or gone:
+        if any(changed) or gone or left:
             self.manager.systemctl("daemon-reload")
-        self._enable(units)
-        self._save(replace(self.record, files=tuple(str(file) for file in files), services=tuple(services(units))))
+        self._enable(enabled)
+        self._save(replace(self.record, files=tuple(str(file) for file in files), services=tuple(enabled)))
 
-    def _users_and_folders(self, packaged: Path) -> None:
-        for source, target, tool in (
-            ("ligand.sysusers.conf", self.layout.sysusers, ("systemd-sysusers",)),
-            ("ligand.tmpfiles.conf", self.layout.tmpfiles, ("systemd-tmpfiles", "--create")),
+    def _instances(self, folder: Path) -> list[Instance]:
+        """What `bus.yaml` lists of this version's template daemons and of the person's own."""
+        packaged = sorted(_package(folder, "services").glob("*/manifest.yaml"))
+        return listed(load_all(self.layout.config / "daemons.d", packaged).values(), self.layout.config)
+
+    def _has_unit(self, instance: Instance, units: Mapping[str, str]) -> bool:
+        name = unit_of(f"{instance.manifest.daemon}@")
+        if name in units or (self.layout.units / name).exists():
+            return True
+        self.steps.note(f"{instance.daemon} is not started: there is no unit {self.layout.units / name}")
+        return False
+
+    def _users_and_folders(self, packaged: Path, instances: Sequence[Instance]) -> None:
+        for text, target, tool in (
+            ((packaged / "ligand.sysusers.conf").read_text("utf-8"), self.layout.sysusers, ("systemd-sysusers",)),
+            (users(instances), self.layout.instance_users, ("systemd-sysusers",)),
+            (
+                (packaged / "ligand.tmpfiles.conf").read_text("utf-8"),
+                self.layout.tmpfiles,
+                ("systemd-tmpfiles", "--create"),
+            ),
         ):
-            self.steps.write(target, (packaged / source).read_text(encoding="utf-8"))
+            self.steps.write(target, text)
             self.steps.run(*tool, str(target))
 
-    def _configure(self, folder: Path) -> None:
+    def _configure(self, folder: Path, instances: Sequence[Instance]) -> None:
         """A commented file for each daemon that has none; those that are there are the person's."""
         for file in sorted(_package(folder, "services").glob("*/manifest.yaml")):
             manifest = Manifest.load(file)
-            path = self.layout.config / f"{manifest.daemon}.yaml"
-            if path.exists() or manifest.instances:
-                continue
-            unit = f"ligand-{manifest.daemon.replace('_', '-')}"
-            reload = f"systemctl {'' if self.layout.system else '--user '}reload {unit}"
-            chosen = {"access": "system"} if self.layout.system and manifest.daemon == "bus" else None
-            self.steps.write(path, template(manifest, path, reload, chosen))
+            if not manifest.instances:
+                self._settings(manifest, manifest.daemon)
+        for instance in instances:
+            self._settings(instance.manifest, instance.daemon)
+
+    def _settings(self, manifest: Manifest, daemon: str) -> None:
+        path = self.layout.config / f"{daemon}.yaml"
+        if path.exists():
+            return
+        reload = f"systemctl {'' if self.layout.system else '--user '}reload {unit_of(daemon)}"
+        chosen = {"access": "system"} if self.layout.system and daemon == "bus" else None
+        self.steps.write(path, template(manifest, path, reload.removesuffix(".service"), chosen))
 
     def _commands(self) -> list[Path]:
         """Links to the programs and their completions; what they are called is free or already ours."""
@@ -167,17 +200,25 @@ class Installer:
                 continue
             self.steps.link(self.layout.commands / program, target)
             made.append(self.layout.commands / program)
-            for shell, place in COMPLETIONS.items():
-                path = self.layout.share / place.format(program=program)
+            for shell, path in self.layout.completions(program).items():
                 text = _completion(target, program, shell)
                 if text:
                     self.steps.write(path, text)
                     made.append(path)
         return made
 
-    def _enable(self, units: Mapping[str, str]) -> None:
-        """Enable what is new; what a person has disabled since stays so."""
-        fresh = [name for name in services(units) if name not in self.record.services]
+    def _disable(self, units: Sequence[str]) -> None:
+        """What this version has not, and instances that are listed no more."""
+        for unit in units:
+            self.steps.do(f"stop {unit}", lambda unit=unit: self.manager.systemctl("stop", unit))  # type: ignore[misc]
+            self.steps.remove(self.layout.units / f"{TARGET}.wants" / unit)
+
+    def _enable(self, units: Sequence[str]) -> None:
+        """Enable what is new; what a person has disabled stays so. The bus hears first which instances there are."""
+        fresh = [name for name in units if name not in self.record.services]
+        changed = {*self.record.services} ^ {*units}
+        if any("@" in name for name in changed) and BUS in self.manager.running():
+            self.steps.do(f"reload {BUS}", lambda: self.manager.systemctl("reload", BUS))
         if fresh:
             self.steps.do(
                 f"enable {', '.join([*fresh, TARGET])}",
@@ -229,14 +270,14 @@ class Installer:
         self.steps.note("would check configuration, manifests and contracts with it")
         units = rendered(packaged, self.layout, self.manager.version())
         if self.layout.system:
-            self._users_and_folders(packaged)
+            self._users_and_folders(packaged, ())
         for unit, text in units.items():
             self.steps.write(self.layout.units / unit, text)
-        self._configure(environment.ROOT)
-        self.steps.link(self.layout.link, Path("versions") / self.record.next_name())
+        self._configure(environment.ROOT, ())
+        self.steps.link(self.layout.link, Path("versions") / self.record.next_name(self._there()))
         for program in PROGRAMS:
             self.steps.link(self.layout.commands / program, self.layout.link / "bin" / program)
-        self._enable(units)
+        self._enable(services(units))
         self._tell("start", TARGET)
         self.steps.note("would wait until every daemon is ready, and go back to the version before if one is not")
 

@@ -17,7 +17,7 @@ from signals.ids import uuid7
 from signals.journal import Journal
 from signals.masking import Masker
 from signals.paths import Paths
-from tools.cli import OK, TIMED_OUT, bus_listens, home_option, need_bus, paths_of, told
+from tools.cli import OK, TIMED_OUT, Finite, bus_listens, home_option, need_bus, paths_of, told
 from tools.ligand.dropping import drop, encoded, file_name, intent_body
 from tools.ligand.following import READY, REJECTED, Story, gist, outcome
 from tools.ligand.listing import Form, notice, output_option, width
@@ -41,7 +41,7 @@ FILED_S = 5.0
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0),
+    type=Finite(0),
     default=900.0,
     show_default=True,
     help="With --wait: for so many seconds at most.",

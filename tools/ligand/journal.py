@@ -1,4 +1,4 @@
-"""`ligand journal`: what it holds, making it smaller, copying it out, and putting a copy back."""
+"""`ligand journal`: what it holds, making it smaller, copying it out, putting a copy back, and saving a damaged one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ import click
 import orjson
 from rich.table import Table
 
+from services.runtime import restoring
 from signals.catalogue import Catalogue
 from signals.errors import ConfigError, LigandError, UsageError
 from signals.journal import Journal
 from signals.masking import Masker
 from signals.paths import Paths
-from tools.cli import NOTHING, OK, TIMED_OUT, ask_bus, home_option, paths_of, told
+from tools.cli import NOTHING, OK, TIMED_OUT, Finite, ask_bus, home_option, paths_of, told
 from tools.ligand import backup as backups
 from tools.ligand import configuring
+from tools.ligand import salvage as salvaging
 from tools.ligand.listing import Form, notice, output_option, say, say_json
 from tools.progress import progress
 from tools.signal_tap.reading import between
@@ -37,7 +39,7 @@ DAY_S = 86_400
 
 @click.group()
 def journal() -> None:
-    """The journal: what it holds, pruning, export, backup and restore."""
+    """The journal: what it holds, pruning, export, backup, restore and salvage."""
 
 
 # -- stats -------------------------------------------------------------------------------------------
@@ -131,7 +133,7 @@ def _names_table(found: dict[str, Any]) -> Table:
 
 @journal.command()
 @click.option("--before", metavar="TIME", help="RFC 3339, or like -15min, -2h, -7d.")
-@click.option("--keep-days", type=click.FloatRange(0), help="The same, in days before now.")
+@click.option("--keep-days", type=Finite(0, 36_500), help="The same, in days before now.")
 @click.option("--dry-run", is_flag=True, help="Say what would go, and prune nothing.")
 @home_option
 @told
@@ -194,8 +196,8 @@ def export(
     selection = Selection(names_of(names))
     with Journal(paths.journal) as kept, _writing(file, force) as out:
         head, first = kept.head(), kept.first()
-        after = (kept.seq_at(int(moment_s(since, now) * 1e6)) if since else first) - 1
-        upto = kept.seq_at(int(moment_s(until, now) * 1e6) + 1) - 1 if until else head
+        after = (kept.seq_at(int(moment_s(since, now) * 1e6)) if since is not None else first) - 1
+        upto = kept.seq_at(int(moment_s(until, now) * 1e6) + 1) - 1 if until is not None else head
         count = 0
         with progress("exporting", max(upto - after, 1)) as advance:
             for seq, raw in between(kept, selection, after, upto):
@@ -272,11 +274,35 @@ def restore(*, folder: Path, only_check: bool, yes: bool, home: Path | None) -> 
         return OK
     if not yes:
         _confirm(paths, backups.read(source))
+    if (earlier := restoring.pending(paths.journal.parent)) is not None:
+        notice(f"A restore was interrupted here; it is finished first. What was there before it: {earlier}")
     found, kept = backups.restore(paths, source)
     click.echo(f"restored {_words(found)}")
     if kept is not None:
         click.echo(f"what was there before: {kept}")
     return OK
+
+
+# -- salvage -----------------------------------------------------------------------------------------
+
+
+@journal.command()
+@click.option("--dry-run", is_flag=True, help="Say what could be kept, and change nothing.")
+@output_option
+@home_option
+@told
+def salvage(*, dry_run: bool, form: Form, home: Path | None) -> None:
+    """Make a new journal of all that a damaged one still holds. Refused while a bus runs.
+
+    What is damaged is kept in a folder beside it, as it is. Where there is a fresh backup, compare: `restore` gives
+    back an instant whole, this the latest with holes.
+    """
+    found = salvaging.salvage(paths_of(home), dry_run=dry_run)
+    if form == "json":
+        say_json([found.as_json()])
+        return
+    for line in salvaging.words(found):
+        click.echo(line)
 
 
 def _confirm(paths: Paths, found: backups.Backup) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from signals.errors import LigandError
 
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 DEFAULT_PREFIX = Path("/opt/ligand")
+DEFAULT_STATE = Path("/var/lib/ligand")
+FISH = Path("/etc/fish")
+_PLAIN = re.compile(r"[^\x00-\x1f\x7f\"'\\:;$]+")
 
 
 class InstallError(LigandError):
@@ -35,7 +39,7 @@ class Layout:
     @classmethod
     def for_system(cls, prefix: Path | None = None) -> Layout:
         """The machine's. Raises `InstallError` for a prefix that the daemons could not see."""
-        chosen = (prefix or DEFAULT_PREFIX).absolute()
+        chosen = _nameable(prefix or DEFAULT_PREFIX)
         if any(chosen.resolve().is_relative_to(home) for home in HOMES):
             raise InstallError(f"{chosen} is in a home folder, which the daemons cannot see. Choose another --prefix.")
         local = Path("/usr/local")
@@ -44,7 +48,7 @@ class Layout:
             chosen,
             Path("/etc/systemd/system"),
             Path("/etc/ligand"),
-            Path("/var/lib/ligand"),
+            DEFAULT_STATE,
             Path("/run/ligand"),
             local / "bin",
             local / "share",
@@ -58,7 +62,7 @@ class Layout:
         data = Path(environ.get("XDG_DATA_HOME") or home / ".local/share")
         state = Path(environ.get("XDG_STATE_HOME") or home / ".local/state")
         run = Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
-        chosen = (prefix or data / "ligand" / "program").absolute()
+        chosen = _nameable(prefix or data / "ligand" / "program")
         return cls(
             False,
             chosen,
@@ -91,17 +95,49 @@ class Layout:
         return Path("/etc/sysusers.d/ligand.conf")
 
     @property
+    def instance_users(self) -> Path:
+        """The users of the instances that a system installation runs."""
+        return Path("/etc/sysusers.d/ligand-instances.conf")
+
+    @property
+    def lock(self) -> Path:
+        """Held while this installation is being changed."""
+        return self.run.with_name("ligand-install.lock")
+
+    @property
     def tmpfiles(self) -> Path:
         """The folders' file of a system installation."""
         return Path("/etc/tmpfiles.d/ligand.conf")
 
+    def completions(self, program: str) -> dict[str, Path]:
+        """Where each shell looks for a program's completion without being told to."""
+        found = {
+            "bash": self.share / "bash-completion" / "completions" / program,
+            "zsh": self.share / "zsh" / "site-functions" / f"_{program}",
+            "fish": self.share / "fish" / "vendor_completions.d" / f"{program}.fish",
+        }
+        if self.system and FISH.is_dir():  # /usr/local/share it reads only where XDG_DATA_DIRS says so
+            found["fish"] = FISH / "completions" / f"{program}.fish"
+        return found
+
     @property
     def purged(self) -> tuple[Path, ...]:
         """Everything that is not the program: configuration, what the daemons know, sockets, the drop folder."""
-        own = (self.config, self.state, self.run)
+        own = (self.config, self.state, self.run, self.run.with_name("ligand-failures"))
         return own if self.system else (*own, self.share / "ligand")
 
     @property
     def first_folders(self) -> tuple[Path, ...]:
         """What a user's installation needs before the daemons start; a system's are made by tmpfiles.d."""
         return () if self.system else (self.config, self.config / "contracts.d", self.config / "daemons.d")
+
+
+def _nameable(prefix: Path) -> Path:
+    """The absolute path. Raises `InstallError` for one that a unit or a program's first line cannot name."""
+    found = prefix.absolute()
+    if not _PLAIN.fullmatch(str(found)) or len(found.parts) < 2:
+        raise InstallError(
+            f"{str(found)!r} cannot be the prefix: name a folder, not the root, "
+            "without quotes, colons, semicolons, backslashes, dollars and control characters."
+        )
+    return found

@@ -11,11 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from tools.ligand.layout import InstallError
+from tools.ligand.rules import MEANINGS
 from tools.ligand.steps import run
+from tools.ligand.unit_names import HELPERS
 
 SETTLED_S = 3.0
 POLL_S = 0.3
-TELLER = "ligand-tell-failure@"
 _PROPERTIES = "Id,ActiveState,SubState,NRestarts,Result,ExecMainStatus,StatusText,InvocationID"
 
 
@@ -57,9 +58,9 @@ class Manager:
             raise InstallError(f"No systemd answers here.{hint} Without it use `ligand up`.\n{error}") from error
 
     def enabled(self) -> list[str]:
-        """Ligand's services that start with the target."""
-        found = json.loads(self.systemctl("list-unit-files", "--output=json", "ligand-*.service"))
-        return [unit["unit_file"] for unit in found if unit["state"] == "enabled" and "@." not in unit["unit_file"]]
+        """Ligand's services that start with the target, instances among them."""
+        wanted = self.systemctl("show", "--value", "--property=Wants", "ligand.target").split()
+        return sorted(unit for unit in wanted if unit.startswith("ligand-") and unit.endswith(".service"))
 
     def running(self) -> list[str]:
         """Ligand's services that run or are about to, instances and a person's own daemons among them."""
@@ -77,7 +78,7 @@ class Manager:
 
     def _in_state(self, *states: str) -> list[str]:
         found = json.loads(self.systemctl("list-units", "--all", "--output=json", "ligand-*.service"))
-        return [one["unit"] for one in found if one["active"] in states and not one["unit"].startswith(TELLER)]
+        return [one["unit"] for one in found if one["active"] in states and not one["unit"].startswith(HELPERS)]
 
     def settle(self, units: Sequence[str], timeout_s: float) -> list[Trouble]:
         """Wait until all are ready and stay so for three seconds; what is wrong with those that are not."""
@@ -104,7 +105,7 @@ class Manager:
         return [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in blocks]
 
     def _why(self, state: Mapping[str, str]) -> str:
-        words = {"78": "a person has to look first: its last lines say why", "0": "it ended"}
+        words = {"0": "it ended", **{str(status): meaning for status, meaning in MEANINGS.items()}}
         said = words.get(state["ExecMainStatus"], f"exit status {state['ExecMainStatus']}")
         if state["ActiveState"] == "activating" and state["SubState"] == "start":
             said = f"not ready in time ({state['StatusText'] or 'it said nothing'})"

@@ -8,13 +8,15 @@ from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.runtime.exits import EXIT_CONFIG
 from tools.ligand.units import Unit
 
 _CLEAN = {0, -signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM, -signal.SIGPIPE}
-_MEANINGS = {
-    78: "a person has to look first: its last lines say why",
+MEANINGS = {
+    EXIT_CONFIG: "a person has to look first: its last lines say why",
     203: "its program could not be executed",
 }
+"""What an exit status says, in words."""
 
 
 class Result(StrEnum):
@@ -56,7 +58,7 @@ class End:
         if self.status < 0:
             return f"killed by {_signal_name(-self.status)}"
         early = " before it was ready" if self.result is Result.PROTOCOL else ""
-        meaning = f" ({_MEANINGS[self.status]})" if self.status in _MEANINGS else ""
+        meaning = f" ({MEANINGS[self.status]})" if self.status in MEANINGS else ""
         return f"ended with status {self.status}{early}{meaning}"
 
 

@@ -7,21 +7,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from tools.ligand.unit_names import HELPERS, daemon_of, unit_of
 from tools.ligand.unit_syntax import UnitError
 from tools.ligand.units import Unit, load
 
 
-def select(folders: Path | Sequence[Path], only: Iterable[str] = ()) -> list[Unit]:
+def select(folders: Path | Sequence[Path], only: Iterable[str] = (), instances: Iterable[str] = ()) -> list[Unit]:
     """The units in the folders in start order: all, or those named and what they want.
 
-    Names are those of daemons (`intent_router`, `model_worker@primary`) or units. A template runs only
-    when an instance is named. Raises `UnitError` for an unknown name, a broken unit or a circle.
+    Names are those of daemons (`intent_router`, `model_worker@primary`) or units. Of a template run those `instances`
+    whose template is there, or those that are named. Raises `UnitError` for an unknown name, a broken unit or a circle.
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
     files = _files(folders)
     if not files:
         raise UnitError(f"{folders[0]}: no units (ligand-*.service) here")
-    wanted = [_file_name(name) for name in only] or [name for name in files if "@." not in name]
+    started = (name for name in map(unit_of, instances) if _template(name) in files)
+    wanted = [unit_of(daemon_of(name)) for name in only]
+    wanted = wanted or [*(name for name in files if "@." not in name), *started]
     chosen: dict[str, Unit] = {}
     while wanted:
         name = wanted.pop()
@@ -34,7 +37,8 @@ def select(folders: Path | Sequence[Path], only: Iterable[str] = ()) -> list[Uni
 def _files(folders: Iterable[Path]) -> dict[str, Path]:
     """The unit files by name. Raises `UnitError` for a name that stands in two folders."""
     files: dict[str, Path] = {}
-    for file in (file for folder in folders for file in sorted(folder.glob("ligand-*.service"))):
+    found = (file for folder in folders for file in sorted(folder.glob("ligand-*.service")))
+    for file in (file for file in found if not file.name.startswith(HELPERS)):
         if file.name in files:
             raise UnitError(f"{file}: {files[file.name]} has that name already; choose another")
         files[file.name] = file
@@ -58,11 +62,6 @@ def in_order(units: Mapping[str, Unit]) -> list[Unit]:
     return ordered
 
 
-def _file_name(name: str) -> str:
-    daemon, at, instance = name.removeprefix("ligand-").removesuffix(".service").partition("@")
-    return f"ligand-{daemon.replace('_', '-')}{at}{instance}.service"
-
-
 def _template(name: str) -> str:
     before, at, _ = name.partition("@")
     return f"{before}@.service" if at else name
@@ -74,11 +73,7 @@ def _load(name: str, files: Mapping[str, Path]) -> Unit:
     instance = name.partition("@")[2].removesuffix(".service")
     if instance and _template(name) in files:
         return load(files[_template(name)], instance=instance)
-    known = sorted(_daemon(one) for one in files)
-    close = difflib.get_close_matches(_daemon(name), known, n=1)
+    known = sorted(daemon_of(one) for one in files)
+    close = difflib.get_close_matches(daemon_of(name), known, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    raise UnitError(f"no unit for {_daemon(name)}{hint} Known: {', '.join(known)}")
-
-
-def _daemon(file_name: str) -> str:
-    return file_name.removeprefix("ligand-").removesuffix(".service").replace("-", "_")
+    raise UnitError(f"no unit for {daemon_of(name)}{hint} Known: {', '.join(known)}")

@@ -16,22 +16,23 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from services.runtime import restoring
 from signals.errors import BusUnreachableError
 from signals.paths import Paths
-from tools.cli import NOTHING, OK, UNREACHABLE, ask_bus, coloured, home_option, paths_of, told
+from tools.cli import NOTHING, OK, UNREACHABLE, Finite, ask_bus, coloured, home_option, paths_of, told
 from tools.ligand.listing import output_option, say
+from tools.ligand.unit_names import unit_of
 from tools.text import clean, seconds_text, shorten
 
 _COLOURS = {"ready": "green", "paused": "yellow", "degraded": "yellow", "waiting": "yellow", "starting": "yellow"}
+_INTERRUPTED = " A restore of the journal was interrupted; the bus finishes it at its start."
 Unit = Mapping[str, Any]
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="The same as -o json.")
 @click.option("-w", "--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
-@click.option(
-    "--every", "every_s", type=click.FloatRange(0.1), default=1.0, show_default=True, help="Seconds between two looks."
-)
+@click.option("--every", "every_s", type=Finite(0.1), default=1.0, show_default=True, help="Seconds between two looks.")
 @click.option("-c", "--count", type=click.IntRange(1), help="With --watch: look so often, then exit.")
 @output_option
 @home_option
@@ -109,11 +110,15 @@ def gather(paths: Paths) -> tuple[dict[str, Any], int]:
     try:
         bus = ask_bus(paths, "status")
     except BusUnreachableError as unreachable:
-        error = unreachable.message
+        error = unreachable.message + (_INTERRUPTED if _is_interrupted(paths) else "")
     daemons = _with_units(bus.pop("daemons") if bus else [], up)
     ready = bus is not None and all(daemon["ready"] for daemon in daemons)
     code = UNREACHABLE if bus is None else OK if ready else NOTHING
     return {"ready": ready, "error": error, "bus": bus, "daemons": daemons, "up": up}, code
+
+
+def _is_interrupted(paths: Paths) -> bool:
+    return (paths.journal.parent / restoring.READY / restoring.PLAN).exists()
 
 
 def units_of(paths: Paths) -> dict[str, Any] | None:
@@ -122,11 +127,14 @@ def units_of(paths: Paths) -> dict[str, Any] | None:
         found: dict[str, Any] = orjson.loads((paths.run / "units.json").read_bytes())
         holder = (paths.run / "up.lock").read_text().strip()  # emptied when `ligand up` ends
         os.kill(found["pid"], 0)
-    except (FileNotFoundError, ProcessLookupError):
+        pid = str(found["pid"])
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
+        return None
+    except (ValueError, TypeError, KeyError):  # not what `ligand up` writes, so it does not run
         return None
     except PermissionError:  # another user's, and so alive; or not ours to read
         return None
-    return found if holder == str(found["pid"]) else None
+    return found if holder == pid else None
 
 
 def _with_units(daemons: list[dict[str, Any]], up: Mapping[str, Any] | None) -> list[dict[str, Any]]:
@@ -191,7 +199,7 @@ def _why(daemon: Mapping[str, Any], unit: Unit) -> str:
     name = str(daemon["daemon"])
     if unit:
         return f"{unit['state']}; last end: {unit.get('last_end') or 'none'}"
-    return f"not attached; start it: systemctl start ligand-{name.replace('_', '-')}"
+    return f"not attached; start it: systemctl start {unit_of(name).removesuffix('.service')}"
 
 
 def unit_table(units: list[dict[str, Any]]) -> Table:

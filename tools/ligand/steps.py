@@ -71,7 +71,7 @@ class Steps:
         self.do(what or f"run {' '.join(argv)}", lambda: run(argv))
 
 
-def run(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> str:
+def run(argv: Sequence[str], environ: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()) -> str:
     """What a program prints. Raises `InstallError` with the end of what it said.
 
     Where this process finds its modules is kept from it: another version must find its own.
@@ -88,6 +88,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str] | None = None) -> str:
             env=clean,
             errors="replace",
             cwd="/",
+            pass_fds=pass_fds,
         )
     except OSError as error:
         raise InstallError(f"Cannot run {argv[0]}: {error.strerror}.") from error

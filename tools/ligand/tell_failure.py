@@ -1,44 +1,64 @@
-"""Run by `OnFailure=`: emit Q_DAEMON_FAILED for a unit that systemd has given up or lost.
+"""Run when failures have been noted: emit Q_DAEMON_FAILED for each, in the order in which they happened.
 
-`python -m tools.ligand.tell_failure UNIT`; what happened is in `MONITOR_*` (systemd 251 and later), the rest is asked
-for. Exit 1 with a message when the bus does not take it, so that the journal has it at least.
+`python -m tools.ligand.tell_failure STATE RUN`, the folders of `note_failure`. A note goes away once the bus has
+answered. Exit 1 while the bus does not: systemd starts it again, and the notes wait.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
 
 from signals.emitter import Emitter
-from signals.errors import LigandError
+from signals.errors import BusUnreachableError, LigandError, PressureError, QuotaError
 from signals.paths import Paths
-from tools.ligand.manager import Manager
+from tools.ligand.note_failure import FOLDER, Note
 
-WAIT_S = 45.0
+WAIT_S = 20.0
+LATER = (BusUnreachableError, QuotaError, PressureError)
+"""Refusals that pass; any other says what is wrong with the signal, which the bus keeps as a dead letter."""
 
 
-def facts(unit: str, shown: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Any]:
-    """The facts of Q_DAEMON_FAILED, from what systemd says of the unit."""
-    result = environ.get("MONITOR_SERVICE_RESULT") or shown.get("Result") or "unknown"
-    status = environ.get("MONITOR_EXIT_STATUS") or shown.get("ExecMainStatus") or ""
-    name, at, instance = unit.removeprefix("ligand-").removesuffix(".service").partition("@")
-    found: dict[str, Any] = {"unit": unit, "result": result, "restarts": int(shown.get("NRestarts") or 0)}
-    found["daemon"] = f"{name.replace('-', '_')}{at}{instance}"
-    return {**found, "exit_status": status} if status else found
+def waiting(folders: list[Path]) -> list[tuple[Path, Note]]:
+    """The notes, oldest first; a file that is none is said and set aside."""
+    return sorted(_read(folders), key=lambda found: found[1].id)
+
+
+def _read(folders: list[Path]) -> Iterator[tuple[Path, Note]]:
+    for file in (file for folder in folders for file in folder.glob("[!.]*.json")):
+        try:
+            yield file, Note(**json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            print(f"{file} is no note of a failure ({error}); it is put aside as .{file.name}", file=sys.stderr)
+            file.replace(file.with_name(f".{file.name}"))
+
+
+def tell(emitter: Emitter, file: Path, note: Note) -> None:
+    """Emit one, then forget it. Raises a `LigandError` of `LATER`; the note stays then."""
+    signal = emitter.signal("Q_DAEMON_FAILED", note.facts(), id=note.id, timestamp=note.timestamp)
+    try:
+        emitter.emit(signal)
+    except LATER:
+        raise
+    except LigandError as error:
+        print(f"{note.unit} has failed ({note.result}), and the bus refuses to hear it: {error}", file=sys.stderr)
+    file.unlink(missing_ok=True)
 
 
 def main() -> None:
-    """Tell of the unit that is named."""
-    unit = sys.argv[1]
+    """Tell of everything that waits, and of what comes meanwhile."""
+    folders = [Path(given) / FOLDER for given in sys.argv[1:]]
     try:
-        shown = Manager(system=os.getuid() == 0).states([unit])[0]
         with Emitter(Paths.resolve().bus_socket, timeout_s=WAIT_S) as emitter:
-            emitter.emit(emitter.signal("Q_DAEMON_FAILED", facts(unit, shown, os.environ)))
+            while found := waiting(folders):
+                for file, note in found:
+                    tell(emitter, file, note)
     except LigandError as error:
-        print(f"{unit} has failed, and the bus could not be told: {error.message}", file=sys.stderr)
-        sys.exit(1)
+        print(f"failures wait to be told: {error.message}", file=sys.stderr)
+        sys.exit(os.EX_TEMPFAIL)
 
 
 if __name__ == "__main__":

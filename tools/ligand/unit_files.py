@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.ligand.layout import DEFAULT_PREFIX, Layout
+from tools.ligand.layout import DEFAULT_PREFIX, DEFAULT_STATE, Layout
 
-KINDS = (".service", ".target", ".slice")
+KINDS = (".service", ".target", ".slice", ".path")
 _SINCE = re.compile(r"since-(\d+)")
 _KEY = re.compile(r"([A-Za-z]+)\s*=")
 USER_KEYS = {
@@ -25,13 +25,14 @@ def rendered(folder: Path, layout: Layout, systemd: int) -> dict[str, str]:
 
     Drop-ins in `since-N/` are there only from version N on, once for each service that notifies.
     """
-    units = {file.name: _unit(file.read_text(), layout) for file in sorted(folder.iterdir()) if file.suffix in KINDS}
+    files = [file for file in sorted(folder.iterdir()) if file.suffix in KINDS]
+    units = {file.name: _unit(file.read_text(), layout, words=file.suffix == ".service") for file in files}
     return units | _drop_ins(folder, units, systemd)
 
 
 def services(units: Mapping[str, str]) -> list[str]:
-    """The services among them that can be enabled as they are: no templates, no drop-ins."""
-    names = (name for name in units if name.endswith(".service") and "/" not in name and "@." not in name)
+    """What of them can be enabled as it is, the target apart: no templates, no drop-ins."""
+    names = (name for name in units if name.endswith((".service", ".path")) and "/" not in name and "@." not in name)
     return sorted(name for name in names if "[Install]" in units[name])
 
 
@@ -48,9 +49,16 @@ def _drop_ins(folder: Path, units: Mapping[str, str], systemd: int) -> dict[str,
     return found
 
 
-def _unit(text: str, layout: Layout) -> str:
-    text = text.replace(f"{DEFAULT_PREFIX}/", f"{layout.prefix}/")
+def _unit(text: str, layout: Layout, *, words: bool) -> str:
+    text = text.replace(f"{DEFAULT_PREFIX}/", f"{_named(layout.prefix, words=words)}/")
+    text = text.replace(str(DEFAULT_STATE), _named(layout.state, words=words))
     return text if layout.system else _for_user(text)
+
+
+def _named(path: Path, *, words: bool) -> str:
+    """A path as a unit names it: no specifier of systemd, and where there are words, one word."""
+    plain = str(path).replace("%", "%%")
+    return plain.replace(" ", "\\x20") if words else plain
 
 
 def _for_user(text: str) -> str:

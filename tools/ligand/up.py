@@ -12,8 +12,10 @@ from pathlib import Path
 
 import click
 
+from services.runtime.manifest import load_all
 from signals.errors import LigandError
 from signals.paths import Paths
+from tools.ligand.instances import listed
 from tools.ligand.lock import Lock
 from tools.ligand.selection import select
 from tools.ligand.supervisor import Supervisor
@@ -80,7 +82,8 @@ def up(home: Path | None, only: tuple[str, ...], units: Path | None) -> None:
     try:
         paths = Paths.resolve(home, inherited(os.environ))
         folders = [units] if units else [packaged_units(), users_units(paths)]
-        chosen = [here(unit) for unit in select(folders, only)]
+        instances = [one.daemon for one in listed(load_all(paths.manifests).values(), paths.config)]
+        chosen = [here(unit) for unit in select(folders, only, instances)]
         sys.exit(_up(paths, chosen))
     except LigandError as error:
         raise click.ClickException(str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -85,8 +86,10 @@ def checked_path(path: list[str], text: str) -> tuple[str, ...]:
 def pattern_of(text: str) -> re.Pattern[str]:
     """A regular expression; without capital letters their case does not matter. Raises `UsageError`."""
     try:
-        return re.compile(text, re.IGNORECASE if text == text.lower() else 0)
-    except re.error as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # what will mean something else, such as [[:alpha:]]
+            return re.compile(text, re.IGNORECASE if text == text.lower() else 0)
+    except (re.error, FutureWarning) as error:
         raise UsageError(f"{text[:80]!r} is no regular expression: {error}.") from error
 
 

@@ -15,6 +15,7 @@ from signals.journal import Journal
 from tools.cli import NOTHING, OK, Failure, ask_bus, home_option, need_bus, told
 from tools.signal_tap import options
 from tools.signal_tap.letters import Wanted, name_of, wanted
+from tools.signal_tap.lines import LEAST_FACTS, NARROW, Segment, cut, painted
 from tools.signal_tap.options import Look
 from tools.signal_tap.output import View
 from tools.signal_tap.reading import NotFoundError
@@ -58,19 +59,21 @@ def _chosen(journal: Journal, choice: Wanted, statuses: tuple[str, ...]) -> Iter
 
 
 def _line(view: View, letter: Letter) -> str:
-    status = letter.get("status")
+    status, width = letter.get("status"), view.output.width
     name = clean(name_of(letter)[:80]) or f"{letter.get('raw_bytes', 0)} bytes"
-    head = (
-        f"{letter.get('dead_letter_id'):>5} {view.paint.moment(letter.get('timestamp'))} "
-        f"{clean(letter.get('reason')):<18} {name:<26} {clean(letter.get('consumer') or letter.get('daemon')):<20} "
-    )
-    state = "" if status == "dead" else f"[{status}] "
-    room = max(view.output.width - len(head) - len(state), 40)
-    return head + state + shorten(clean(str(letter.get("error"))[:2000]), room)
+    who, moment = clean(letter.get("consumer") or letter.get("daemon")), view.paint.moment(letter.get("timestamp"))
+    if width >= NARROW:
+        head = f"{letter.get('dead_letter_id'):>5} {moment} {clean(letter.get('reason')):<18} {name:<26} {who:<20} "
+    else:
+        head = f"{letter.get('dead_letter_id')} {moment} {clean(letter.get('reason'))} {name} {who} "
+    head += "" if status == "dead" else f"[{status}] "
+    error = shorten(clean(str(letter.get("error"))[:2000]), max(width - len(head), LEAST_FACTS))
+    line: list[Segment] = [(head + error, None)]
+    return painted(cut(line, width if view.output.terminal else None), colour=False)
 
 
 @dead.command("show")
-@click.argument("number", type=click.IntRange(1), metavar="NUMBER")
+@click.argument("number", type=click.IntRange(1, 2**63 - 1), metavar="NUMBER")
 @options.listing
 @home_option
 @told

@@ -6,6 +6,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -14,16 +15,16 @@ import click
 from signals.emitter import Emitter, person
 from signals.envelope import Signal, encode, rfc3339
 from signals.errors import BusUnreachableError, ConflictError, LigandError, UsageError
-from signals.ids import uuid7
+from signals.ids import is_id, uuid7
 from signals.journal import Journal
-from tools.cli import NOTHING, OK, home_option, need_bus, told
+from tools.cli import NOTHING, OK, Finite, home_option, need_bus, told
 from tools.signal_tap import options, scratch
 from tools.signal_tap.choosing import Chosen, chosen
 from tools.signal_tap.leaving import in_order
 from tools.signal_tap.options import Choice, Ending, Look
 from tools.signal_tap.output import View
 from tools.signal_tap.playing import Anew, Envelope, Replica, batches, moment
-from tools.signal_tap.recordings import envelopes
+from tools.signal_tap.recordings import STANDARD, envelopes, story_of
 
 AT_ONCE = 200
 
@@ -34,7 +35,7 @@ AT_ONCE = 200
 @options.limited
 @click.option("--to", "kept", type=click.Path(path_type=Path, file_okay=False), help="Keep the scratch home here.")
 @click.option("--live", is_flag=True, help="To the running bus: intents, advisories and sensors only, as yourself.")
-@click.option("-r", "--rate", type=click.FloatRange(0, min_open=True), help="So many a second; else all at once.")
+@click.option("-r", "--rate", type=Finite(0, min_open=True), help="So many a second; else all at once.")
 @click.option("--original", is_flag=True, help="With the pauses between them as recorded.")
 @click.option("--dry-run", is_flag=True, help="Show what would be played, and play nothing.")
 @options.showing()
@@ -71,7 +72,7 @@ def play(
     if live and kept:
         raise click.UsageError("--live plays to the running bus; --to keeps a scratch one.")
     view = View.of(home, look)
-    found = chosen(choice, view.paint.masker)
+    found = chosen(_with_story(choice, file), view.paint.masker)
     if found.start.back is not None:
         raise UsageError("A recording is read from its beginning: --from takes a sequence number here, not -N.")
     player = _Player(view, rate, original)
@@ -93,6 +94,18 @@ def play(
                 player.play(Emitter(paths.bus_socket, timeout_s=30.0), journal, played)
     _sum_up(view, player, made, kept, dry_run=dry_run)
     return OK if player.played and not player.refused else NOTHING
+
+
+def _with_story(choice: Choice, file: str) -> Choice:
+    """The choice with the whole id of a story that was named otherwise. Raises `NotFoundError`, `UsageError`."""
+    key = choice.correlation
+    if key is None:
+        return choice
+    if file == STANDARD:
+        if is_id(key):
+            return choice
+        raise UsageError("Standard input is read once: give the whole id of the story to --correlation.")
+    return replace(choice, correlation=story_of(key, file))
 
 
 def _maker(view: View, live: bool) -> Replica | Anew:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import orjson
@@ -22,18 +22,18 @@ from tools.signal_tap.types import rate_text
 from tools.text import seconds_text
 
 Row = dict[str, Any]
-every = click.option("--every", default="1s", show_default=True, metavar="TIME", help="How often to tell.")
-live = click.option("--live", is_flag=True, help="Also what is never journaled (heartbeats, tokens …).")
+F = TypeVar("F", bound=Callable[..., Any])
+_every = click.option("--every", default="1s", show_default=True, metavar="TIME", help="How often to tell.")
+_live = click.option("--live", is_flag=True, help="Also what is never journaled (heartbeats, tokens …).")
+
+
+def _measuring(function: F) -> F:
+    """The options of both verbs."""
+    return options.choosing(_live(_every(options.ending(options.listing(home_option(told(function)))))))  # type: ignore[return-value]
 
 
 @click.command()
-@options.choosing
-@live
-@every
-@options.ending
-@options.listing
-@home_option
-@told
+@_measuring
 def hz(choice: Choice, ending: Ending, look: Look, *, live: bool, every: str, home: Path | None) -> int:
     """Measure how often signals come.
 
@@ -44,13 +44,7 @@ def hz(choice: Choice, ending: Ending, look: Look, *, live: bool, every: str, ho
 
 
 @click.command()
-@options.choosing
-@live
-@every
-@options.ending
-@options.listing
-@home_option
-@told
+@_measuring
 def bw(choice: Choice, ending: Ending, look: Look, *, live: bool, every: str, home: Path | None) -> int:
     """Measure how many bytes come a second.
 

@@ -15,6 +15,7 @@ import orjson
 
 from signals.envelope import load
 from signals.errors import LigandError, MalformedError, UsageError
+from tools.signal_tap.reading import SHORTEST, NotFoundError
 
 STANDARD = "-"
 LONGEST = 1 << 20
@@ -54,9 +55,37 @@ def envelopes(file: str) -> Iterator[tuple[int, Envelope]]:
             found = load(line, LONGEST)
         except MalformedError as error:
             raise UsageError(f"{file}, line {number}: {error.message}") from error
-        if not isinstance(found.get("signal"), str) or not isinstance(found.get("facts"), dict):
+        if not _is_envelope(found):
             raise UsageError(f"{file}, line {number}: this is no envelope; a recording has one in each line.")
         yield number, found
+
+
+def story_of(key: str, file: str) -> str:
+    """The story of a recording's signal, by its sequence number, its id or the beginning of one.
+
+    Raises `NotFoundError` when there is none, `UsageError` when it fits several stories.
+    """
+    key = key.strip().lower()
+    digits = key.replace("-", "")
+    found = {
+        str(envelope.get("correlation_id")): envelope
+        for _, envelope in envelopes(file)
+        if str(envelope.get("seq")) == key
+        or (len(digits) >= SHORTEST and str(envelope.get("id")).replace("-", "").startswith(digits))
+    }
+    if not found:
+        raise NotFoundError(f"{file} has no signal {key[:80]}. `signal-tap play {file} --dry-run` shows what it has.")
+    if len(found) > 1:
+        raise UsageError(f"{key} is the beginning of {len(found)} stories in {file}. Give more digits.")
+    return next(iter(found))
+
+
+def _is_envelope(found: Envelope) -> bool:
+    """Whether what playing looks into is there; the rest is judged by who takes the signal."""
+    lists = (found.get(name, []) for name in ("also_caused_by", "taint"))
+    texts = all(isinstance(each, list) and all(isinstance(item, str) for item in each) for each in lists)
+    named = isinstance(found.get("signal"), str) and isinstance(found.get("causation_id", ""), str)
+    return texts and named and isinstance(found.get("facts"), dict)
 
 
 class RecordingError(LigandError):

@@ -71,13 +71,7 @@ class Who:
 
 
 def _instances(manifests: Mapping[str, Manifest], listed: Mapping[str, Any]) -> list[tuple[str, Manifest]]:
-    found: list[tuple[str, Manifest]] = []
-    for name, manifest in manifests.items():
-        if manifest.instances:
-            found += [(f"{name}@{instance}", manifest.instance(instance)) for instance in listed.get(name, ())]
-        else:
-            found.append((name, manifest))
-    return found
+    return [session for manifest in manifests.values() for session in manifest.sessions(listed).items()]
 
 
 def _told(name: str, line: Subscription) -> str:

@@ -1,11 +1,15 @@
 """Requests and their answers. If this fails, a person pays twice for one answer, or waits for one that never comes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import pytest
 
 from signals import wire
 from signals.errors import ConflictError, LateError, UsageError
 from signals.ids import derive
-from tests.support.constellation import Constellation, constellation
+from tests.support.constellation import Constellation, Running, constellation
 from tests.support.raw import Given, Raw, attached
 
 TEXT = {"text": {"type": "string"}}
@@ -62,6 +66,18 @@ class Cast:
     def requests(self) -> list[str]:
         story = self.task.signal.correlation_id
         return [s.id for s in self.home.signals("Q_ANSWER_WANTED", "Q_ANSWER_SOON") if s.correlation_id == story]
+
+
+@contextmanager
+def own_cast(folder: Path) -> Iterator[tuple[Cast, Running]]:
+    """A cast on a bus of its own, and that bus, which may be killed."""
+    with constellation(folder) as home:
+        contracts(home)
+        bus = home.bus()
+        with Raw(home.paths) as person, Raw(home.paths) as asker, Raw(home.paths) as answerer:
+            asker.attach("asker")
+            answerer.attach("answerer")
+            yield Cast(home, person, asker, answerer), bus
 
 
 @pytest.fixture
@@ -218,25 +234,20 @@ def test_a_request_nobody_takes_within_its_queue_allowance_times_out(home):
 
 def test_the_bus_restarts_between_request_and_answer(tmp_path):
     """An asker that waits keeps waiting through a restart of the bus, and gets its answer."""
-    with constellation(tmp_path) as home:
-        contracts(home)
-        bus = home.bus()
-        with Raw(home.paths) as person, Raw(home.paths) as asker, Raw(home.paths) as answerer:
-            asker.attach("asker")
-            answerer.attach("answerer")
-            cast = Cast(home, person, asker, answerer)
-            asker.ask(cast.task, cast.request())
-            given = answerer.given()
-            bus.kill()
-            home.bus()
-            answerer.attach("answerer", in_hand=[["", given.seq]])
-            assert asker.attach("asker", in_hand=[["", cast.task.seq]])["settled"] == []
-            asker.ask(cast.task, cast.request())
-            cast.reply(given)
-            assert asker.answer().facts == {"text": "because"}
-            assert asker.nothing()
-            assert answerer.nothing()
-            assert len(cast.requests()) == 1
+    with own_cast(tmp_path) as (cast, bus):
+        home, asker, answerer = cast.home, cast.asker, cast.answerer
+        asker.ask(cast.task, cast.request())
+        given = answerer.given()
+        bus.kill()
+        home.bus()
+        answerer.attach("answerer", in_hand=[["", given.seq]])
+        assert asker.attach("asker", in_hand=[["", cast.task.seq]])["settled"] == []
+        asker.ask(cast.task, cast.request())
+        cast.reply(given)
+        assert asker.answer().facts == {"text": "because"}
+        assert asker.nothing()
+        assert answerer.nothing()
+        assert len(cast.requests()) == 1
 
 
 def test_two_sources_with_the_same_request_id_have_two_deadlines(home):
@@ -257,35 +268,30 @@ def test_two_sources_with_the_same_request_id_have_two_deadlines(home):
 
 def test_a_second_request_survives_a_restart_of_the_bus_with_its_cause_and_taint(tmp_path):
     """The bus forgets who holds which answer; the taint and the recognition of a paid request must not depend on it."""
-    with constellation(tmp_path) as home:
-        contracts(home)
-        bus = home.bus()
-        with Raw(home.paths) as person, Raw(home.paths) as asker, Raw(home.paths) as answerer:
-            asker.attach("asker")
-            answerer.attach("answerer")
-            cast = Cast(home, person, asker, answerer)
-            asker.ask(cast.task, cast.request())
-            cast.reply(answerer.given(), taint=("web",))
-            first = asker.answer()
-            bus.kill()
-            home.bus()
-            second = asker.make(
-                "Q_ANSWER_WANTED",
-                {"text": "and then"},
-                id=derive(cast.task.signal.id, "asker", 0, "Q_ANSWER_WANTED", 1),
-                causation_id=cast.task.signal.id,
-            )
-            asker.attach("asker", in_hand=[["", cast.task.seq]])
-            asker.ask(cast.task, second)
-            [journaled] = [s for s in home.signals("Q_ANSWER_WANTED") if s.id == second.id]
-            assert journaled.also_caused_by == (first.id,)
-            assert journaled.taint == ("web",)
-            asker.attach("asker")  # the asker was killed: its handler runs again
-            again = asker.given()
-            asker.ask(again, cast.request())
-            assert asker.answer().id == first.id
-            assert asker.ask(again, second)["id"] == second.id  # recognised, not a conflict
-            assert len(cast.requests()) == 2
+    with own_cast(tmp_path) as (cast, bus):
+        home, asker, answerer = cast.home, cast.asker, cast.answerer
+        asker.ask(cast.task, cast.request())
+        cast.reply(answerer.given(), taint=("web",))
+        first = asker.answer()
+        bus.kill()
+        home.bus()
+        second = asker.make(
+            "Q_ANSWER_WANTED",
+            {"text": "and then"},
+            id=derive(cast.task.signal.id, "asker", 0, "Q_ANSWER_WANTED", 1),
+            causation_id=cast.task.signal.id,
+        )
+        asker.attach("asker", in_hand=[["", cast.task.seq]])
+        asker.ask(cast.task, second)
+        [journaled] = [s for s in home.signals("Q_ANSWER_WANTED") if s.id == second.id]
+        assert journaled.also_caused_by == (first.id,)
+        assert journaled.taint == ("web",)
+        asker.attach("asker")  # the asker was killed: its handler runs again
+        again = asker.given()
+        asker.ask(again, cast.request())
+        assert asker.answer().id == first.id
+        assert asker.ask(again, second)["id"] == second.id  # recognised, not a conflict
+        assert len(cast.requests()) == 2
 
 
 def test_a_timed_out_request_can_be_replayed_and_answered(cast):

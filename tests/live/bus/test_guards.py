@@ -1,6 +1,5 @@
 """Who may do what, and what runs away. If this fails, a daemon can speak for another, or a loop burn for ever."""
 
-import os
 import subprocess
 import sys
 
@@ -13,6 +12,7 @@ from signals.errors import LoopError, SchemaError, UnauthorisedError
 from signals.ids import uuid7
 from tests.support.constellation import ROOT, constellation
 from tests.support.raw import Raw, attached
+from tests.support.required import root
 
 ANY = {"n": {"type": "integer"}}
 
@@ -190,9 +190,9 @@ SYSTEM = {"seer": 61001, "doer": 61002}
 PERSON = 61003
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root to be other users")
 def test_in_system_mode_each_frame_s_uid_decides(tmp_path_factory):
     """One daemon taken over must not be able to speak for the others, nor for a person."""
+    root("being other users")
     with constellation(tmp_path_factory.mktemp("s")) as home:
         home.contract("Q_BALL_THROWN", ANY, example={"n": 1})
         for name, uid in SYSTEM.items():

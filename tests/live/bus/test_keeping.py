@@ -10,7 +10,7 @@ from signals.envelope import encode
 from signals.errors import PressureError, UsageError
 from signals.live import Subscription
 from tests.support.constellation import Constellation, constellation
-from tests.support.inprocess import InProcess
+from tests.support.inprocess import ME, InProcess
 from tests.support.raw import Raw
 
 BIG = {"n": {"type": "integer"}, "pad": {"type": "string"}}
@@ -71,6 +71,65 @@ def test_lines_lost_or_torn_by_a_kill_are_completed_from_the_table(home, buses):
         bus = buses()
         assert [line["dead_letter_id"] for line in lines(home)] == [1, 2, 3]
         assert [line["signal"]["facts"]["n"] for line in lines(home)] == [0, 1, 2]
+
+
+def test_a_line_garbled_by_a_power_cut_is_written_anew(home, buses):
+    """A disk may keep any part of what was not synced; the file must stay readable, line by line."""
+    bus = buses()
+    bus.attach("eater")
+    for n in range(3):
+        reject(bus, n)
+    file = home.paths.dead_letters
+    whole = file.read_bytes()
+    second = whole.index(b"\n") + 1
+    file.write_bytes(whole[:second] + bytes(512) + whole[second + 512 :])
+    bus.store.db.execute("UPDATE dead SET file_offset = NULL WHERE number > 1")
+    bus = buses()
+    assert [line["signal"]["facts"]["n"] for line in lines(home)] == [0, 1, 2]
+
+
+def test_letters_pruned_just_before_a_crash_are_gone_from_the_file_too(home, buses):
+    """Else the file would name failures that no tool can replay, and grow over its budget."""
+    bus = buses()
+    bus.attach("eater")
+    for n in range(3):
+        reject(bus, n)
+    bus.store.db.execute("DELETE FROM dead WHERE number < 3")
+    bus = buses()
+    assert [line["dead_letter_id"] for line in lines(home)] == [3]
+    assert [letter["signal"]["facts"]["n"] for letter in home.dead()] == [2]
+
+
+def test_pruning_letters_commits_no_half_of_what_else_the_turn_has_done(home, buses):
+    """A settle whose emits are on disk but not its cursor would be handled again after a crash: counted twice."""
+    bus = buses()
+    bus.attach("eater")
+    reject(bus, 1)
+    bus.emit(bus.make("person@root", "Q_ITEM_SEEN", {"n": 2, "pad": ""}))
+    given = bus.one("eater")
+    header = {"lane": given.lane, "seq": given.seq, "verdict": "ack", "put": {"count": 1}}
+    bus.core.receive(b"eater", ME, [wire.SETTLE, b"n", orjson.dumps(header)])
+    bus.housekeeping.limits = replace(bus.limits, dead_budget_bytes=1)
+    bus.housekeeping.due_now("dead")
+    bus.housekeeping.step()
+    bus.store.db.execute("ROLLBACK")  # the crash, before this turn's one commit
+    bus = buses()
+    assert bus.attach("eater")["state"] == {}
+    assert bus.one("eater").seq == given.seq
+
+
+def test_with_a_new_journal_the_letters_of_the_old_one_are_kept_aside(home, buses):
+    """Who starts anew after damage must not lose the failures on file, which may be the only copy of a signal."""
+    bus = buses()
+    bus.attach("eater")
+    reject(bus, 1)
+    kept = home.paths.dead_letters.read_bytes()
+    for path in home.paths.journal.parent.glob("journal.db*"):
+        path.unlink()
+    bus = buses()
+    assert bus.dead.set_aside is not None
+    assert bus.dead.set_aside.read_bytes() == kept
+    assert home.paths.dead_letters.read_bytes() == b""
 
 
 def test_a_line_written_ahead_of_a_commit_that_never_came_is_taken_back(home, buses):

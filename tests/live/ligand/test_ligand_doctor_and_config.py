@@ -9,14 +9,14 @@ import pytest
 import yaml
 
 from signals.errors import SchemaError
-from tests.support.commands import run, run_on_terminal
+from tests.support.commands import ligand, run_on_terminal
 from tests.support.constellation import Constellation
 from tools.ligand.checks.home import addresses, file_system
 from tools.ligand.checks.machine import clock, python, sqlite
 
 
 def findings(home: Path, *arguments: str) -> tuple[int, list[dict[str, str]]]:
-    done = run("ligand", home, "doctor", "-o", "json", *arguments)
+    done = ligand(home, "doctor", "-o", "json", *arguments)
     assert "Traceback" not in done.err
     return done.code, done.objects
 
@@ -42,7 +42,7 @@ def test_a_well_home_has_nothing_to_mend(own: Constellation) -> None:
 def test_on_a_terminal_and_in_a_pipe(own: Constellation) -> None:
     """Colours where they can be seen, none elsewhere; what to do stands below what was found."""
     assert "\x1b[32mok" in run_on_terminal("ligand", own.home, "doctor").text
-    plain = run("ligand", own.home, "doctor", "-q")
+    plain = ligand(own.home, "doctor", "-q")
     assert "\x1b" not in plain.text
     assert "-> " in plain.text
     assert not any(line.startswith("ok ") for line in plain.lines)
@@ -73,10 +73,10 @@ def test_a_slip_in_the_configuration_is_found(own: Constellation) -> None:
     (found,) = mends(own.home)
     assert found["check"] == "configuration"
     assert str(file) in found["found"] + found["todo"]
-    checked = run("ligand", own.home, "config", "check")
+    checked = ligand(own.home, "config", "check")
     assert checked.code == 1
     assert "max_second" in checked.text
-    (problem,) = run("ligand", own.home, "config", "check", "-o", "json").objects
+    (problem,) = ligand(own.home, "config", "check", "-o", "json").objects
     assert (problem["daemon"], problem["line"]) == ("investigator", 2)
 
 
@@ -141,15 +141,15 @@ def test_a_deep_home_still_has_an_address(tmp_path: Path) -> None:
 class TestConfig:
     def test_a_right_configuration(self, own: Constellation) -> None:
         """Exit code 0 and nothing to read but where it is."""
-        done = run("ligand", own.home, "config", "check")
+        done = ligand(own.home, "config", "check")
         assert (done.code, done.text) == (0, f"{own.paths.config}: can be used\n")
-        assert run("ligand", own.home, "config", "check", "-o", "json").out == b""
+        assert ligand(own.home, "config", "check", "-o", "json").out == b""
 
     def test_files_that_nobody_reads(self, own: Constellation) -> None:
         """A file with a slip in its name is without effect, and a person would wonder."""
         own.config("invesitgator", {"max_files": 5})
         own.paths.config.joinpath("intent_routes.yaml").write_text("routes: []\n")
-        done = run("ligand", own.home, "config", "check")
+        done = ligand(own.home, "config", "check")
         assert done.code == 0
         assert "Did you mean investigator.yaml?" in done.text
         assert "intent_routes" not in done.text
@@ -169,20 +169,39 @@ class TestConfig:
         path = Constellation(tmp_path).paths.config / file
         path.parent.mkdir(parents=True)
         path.write_text(text)
-        done = run("ligand", tmp_path, "config", "check")
+        done = ligand(tmp_path, "config", "check")
         assert done.code == 1
         assert says in done.text
+
+    def test_a_daemon_judges_the_files_that_only_it_understands(self, tmp_path: Path) -> None:
+        """Routes with a slip would keep the router from starting, while the check called them well."""
+        config = Constellation(tmp_path).paths.config
+        config.mkdir(parents=True)
+        file = config / "intent_routes.yaml"
+        for text, line, says in (
+            ("routes:\n  - {name: x, type: y, signal: Q_CURIOSITY_INVESTIGAT, facts: {}}\n", 2, "did you mean"),
+            ("routes: [\n", 2, "intent_routes.yaml"),
+            ("routs: []\n", 1, "routs"),
+        ):
+            file.write_text(text)
+            (problem,) = ligand(tmp_path, "config", "check", "-o", "json").objects
+            assert (problem["file"], problem["line"], problem["daemon"]) == (str(file), line, "intent_router")
+            assert says in problem["message"]
+            assert f"{file}:{line}: " in ligand(tmp_path, "config", "check").text
+        file.write_text("routes: []\n")
+        assert ligand(tmp_path, "config", "check").code == 0
+        assert sorted(path.name for path in tmp_path.rglob("*")) == ["config", "intent_routes.yaml"]
 
     def test_show_is_yaml_that_could_be_the_file(self, own: Constellation) -> None:
         """What is set stands in it, what is a default as a comment; JSON has both."""
         own.config("investigator", {"max_files": 7})
-        shown = run("ligand", own.home, "config", "show", "investigator")
+        shown = ligand(own.home, "config", "show", "investigator")
         assert yaml.safe_load(shown.text) == {"max_files": 7}
         assert "# max_seconds: 60" in shown.text
-        (found,) = run("ligand", own.home, "config", "show", "investigator", "-o", "json").objects
+        (found,) = ligand(own.home, "config", "show", "investigator", "-o", "json").objects
         assert (found["changed"], found["config"]["max_seconds"]) == (["max_files"], 60)
-        assert "# bus:" in run("ligand", own.home, "config", "show").text
-        wrong = run("ligand", own.home, "config", "show", "investigatr")
+        assert "# bus:" in ligand(own.home, "config", "show").text
+        wrong = ligand(own.home, "config", "show", "investigatr")
         assert (wrong.code, "did you mean investigator?" in wrong.err) == (2, True)
 
     def test_secrets_are_masked(self, own: Constellation) -> None:
@@ -190,15 +209,15 @@ class TestConfig:
         schema = {"type": "object", "properties": {"token": {"type": "string", "x-secret": True, "default": ""}}}
         own.manifest("caller", emits=["Q_SPEAK"], config=schema)
         own.config("caller", {"token": "hunter2"})
-        shown = run("ligand", own.home, "config", "show", "caller")
+        shown = ligand(own.home, "config", "show", "caller")
         assert "hunter2" not in shown.text
         assert "***" in shown.text
 
     def test_path(self, own: Constellation) -> None:
         """A person opens the right file, also before it is there."""
-        path = run("ligand", own.home, "config", "path", "investigator").text.strip()
+        path = ligand(own.home, "config", "path", "investigator").text.strip()
         assert path == str(own.paths.config_of("investigator"))
-        found = {each["what"]: each["path"] for each in run("ligand", own.home, "config", "path", "-o", "json").objects}
+        found = {each["what"]: each["path"] for each in ligand(own.home, "config", "path", "-o", "json").objects}
         assert found["journal"] == str(own.paths.journal)
         assert json.dumps(found)
-        assert str(own.paths.intents) in run("ligand", own.home, "config", "path").text
+        assert str(own.paths.intents) in ligand(own.home, "config", "path").text

@@ -23,7 +23,7 @@ def up(home: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """`ligand up` with the bus alone, ready."""
     found = Constellation(home)
     found.config("bus", {"disable": others()})
-    with started("ligand", home, "up", "--only", "bus", *arguments) as process:
+    with started("ligand", home, "up", "--only", "bus", "--home", str(home), *arguments) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if b"ready: 1 daemon" in line:
@@ -37,7 +37,7 @@ def test_down_ends_what_up_began(tmp_path: Path) -> None:
     """When it returns nothing runs any more, and asking again is no error."""
     with up(tmp_path) as process:
         pid = process.pid
-        done = run("ligand", tmp_path, "down")
+        done = run("ligand", None, "down", "--home", str(tmp_path))
         assert (done.code, done.err) == (0, "")
         assert done.text.startswith(f"stopped: pid {pid}, after")
         assert process.wait(5) == 0

@@ -11,7 +11,7 @@ import pytest
 
 from signals.journal import Journal
 from signals.paths import Paths
-from tests.support.commands import run, run_on_terminal
+from tests.support.commands import ligand, run, run_on_terminal
 from tests.support.constellation import Constellation
 from tools.ligand.backup import backup, verify
 
@@ -50,11 +50,11 @@ def test_stats_with_and_without_a_bus(items: Constellation) -> None:
     link(items)
     emit(items, "a", "bad", "b")
     items.wait_for("Q_ITEM_DONE", 2)
-    (up,) = run("ligand", items.home, "journal", "stats", "-o", "json").objects
+    (up,) = ligand(items.home, "journal", "stats", "-o", "json").objects
     assert (up["names"]["Q_ITEM_START"], up["dead_letters"]) == (3, {"rejected": 1})
     assert "1 rejected" in run_on_terminal("ligand", items.home, "journal", "stats").text
     items.close()
-    (down,) = run("ligand", items.home, "journal", "stats", "-o", "json").objects
+    (down,) = ligand(items.home, "journal", "stats", "-o", "json").objects
     assert down["signals"] >= up["signals"]
 
 
@@ -62,16 +62,16 @@ def test_prune_keeps_what_a_consumer_needs(items: Constellation) -> None:
     """Pruning makes room; a daemon that has not run yet loses nothing by it."""
     emit(items, "a", "b")
     (first, _), *_ = [row for row in rows(items.paths) if b"Q_ITEM_START" in row[1]]
-    would = run("ligand", items.home, "journal", "prune", "--keep-days", "0", "--dry-run")
+    would = ligand(items.home, "journal", "prune", "--keep-days", "0", "--dry-run")
     assert would.code == 0
     assert would.text.split()[0] == str(len(rows(items.paths)))
-    done = run("ligand", items.home, "journal", "prune", "--keep-days", "0")
+    done = ligand(items.home, "journal", "prune", "--keep-days", "0")
     assert done.code == 0, done.err
     assert "a consumer still needs them" in done.err
     assert rows(items.paths)[0][0] == first
     link(items)
     items.wait_for("Q_ITEM_DONE", 2)
-    assert run("ligand", items.home, "journal", "prune", "--before", "-0s").code == 0
+    assert ligand(items.home, "journal", "prune", "--before", "-0s").code == 0
     assert items.signals("Q_ITEM_START") == []
 
 
@@ -90,7 +90,7 @@ def test_prune_keeps_what_a_consumer_needs(items: Constellation) -> None:
 )
 def test_wrong_usage(own: Constellation, arguments: tuple[str, ...], code: int, says: str) -> None:
     """Each says what to do instead."""
-    done = run("ligand", own.home, "journal", *arguments)
+    done = ligand(own.home, "journal", *arguments)
     assert done.code == code, done.err
     assert says in done.err
     assert "Traceback" not in done.err
@@ -99,22 +99,22 @@ def test_wrong_usage(own: Constellation, arguments: tuple[str, ...], code: int, 
 def test_prune_needs_the_bus(own: Constellation) -> None:
     """Nobody but the bus writes the journal."""
     own.close()
-    assert run("ligand", own.home, "journal", "prune", "--keep-days", "0").code == 3
+    assert ligand(own.home, "journal", "prune", "--keep-days", "0").code == 3
 
 
 def test_export_writes_whole_envelopes_and_no_secrets(items: Constellation, tmp_path: Path) -> None:
     """What leaves the machine holds every signal asked for, and nothing that a contract hides."""
     emit(items, "hunter2", "hunter3")
-    out = run("ligand", items.home, "journal", "export", "-", "Q_ITEM_*")
+    out = ligand(items.home, "journal", "export", "-", "Q_ITEM_*")
     assert [line["facts"] for line in out.objects] == [{"n": 0, "pad": "***"}, {"n": 1, "pad": "***"}]
     packed = tmp_path / "out.jsonl.gz"
-    done = run("ligand", items.home, "journal", "export", str(packed), "Q_ITEM_*")
+    done = ligand(items.home, "journal", "export", str(packed), "Q_ITEM_*")
     assert done.code == 0, done.err
     assert gzip.decompress(packed.read_bytes()) == out.out
-    assert run("ligand", items.home, "journal", "export", str(packed)).code == 2
-    assert run("ligand", items.home, "journal", "export", str(packed), "--force").code == 0
-    assert run("ligand", items.home, "journal", "export", "-", "Q_NOTHING_SUCH").code == 1
-    assert run("ligand", items.home, "journal", "export", "-", "-U", "-1d").code == 1
+    assert ligand(items.home, "journal", "export", str(packed)).code == 2
+    assert ligand(items.home, "journal", "export", str(packed), "--force").code == 0
+    assert ligand(items.home, "journal", "export", "-", "Q_NOTHING_SUCH").code == 1
+    assert ligand(items.home, "journal", "export", "-", "-U", "-1d").code == 1
 
 
 def test_a_backup_comes_back_as_it_was(items: Constellation, tmp_path: Path) -> None:
@@ -126,17 +126,17 @@ def test_a_backup_comes_back_as_it_was(items: Constellation, tmp_path: Path) -> 
     items.running[-1].stop()
     emit(items, "waits")
     folder = tmp_path / "kept"
-    done = run("ligand", items.home, "journal", "backup", str(folder), "-o", "json")
+    done = ligand(items.home, "journal", "backup", str(folder), "-o", "json")
     assert done.code == 0, done.err
     kept = {seq: raw for seq, raw in rows(items.paths) if seq <= done.objects[0]["head"]}
     emit(items, "after the backup", "bad after")
-    assert run("ligand", items.home, "journal", "backup", str(folder)).code == 2
-    refused = run("ligand", items.home, "journal", "restore", str(folder), "--yes")
+    assert ligand(items.home, "journal", "backup", str(folder)).code == 2
+    refused = ligand(items.home, "journal", "restore", str(folder), "--yes")
     assert refused.code == 1
     assert "Stop it first" in refused.err
     items.close()
-    assert run("ligand", items.home, "journal", "restore", str(folder)).code == 2
-    back = run("ligand", items.home, "journal", "restore", str(folder), "--yes")
+    assert ligand(items.home, "journal", "restore", str(folder)).code == 2
+    back = ligand(items.home, "journal", "restore", str(folder), "--yes")
     assert back.code == 0, back.err
     assert dict(rows(items.paths)) == kept
     assert [letter["reason"] for letter in items.dead()] == ["rejected"]
@@ -175,18 +175,18 @@ def test_a_backup_while_signals_come(items: Constellation, tmp_path: Path) -> No
 def test_a_damaged_backup_is_refused_before_anything_is_touched(own: Constellation, tmp_path: Path) -> None:
     """A person would otherwise lose the journal that is there to one that cannot be read."""
     folder = tmp_path / "kept"
-    assert run("ligand", own.home, "journal", "backup", str(folder)).code == 0
-    assert run("ligand", own.home, "journal", "restore", str(folder), "--check").code == 0
+    assert ligand(own.home, "journal", "backup", str(folder)).code == 0
+    assert ligand(own.home, "journal", "restore", str(folder), "--check").code == 0
     own.close()
     before = own.paths.journal.read_bytes()
     copy = folder / "journal.db"
     whole = copy.read_bytes()
     copy.write_bytes(whole[:4096] + b"\xff" * 4096 + whole[8192:])
-    done = run("ligand", own.home, "journal", "restore", str(folder), "--yes")
+    done = ligand(own.home, "journal", "restore", str(folder), "--yes")
     assert done.code == 1
     assert "not what was backed up" in done.err
     assert own.paths.journal.read_bytes() == before
     about = json.loads((folder / "backup.json").read_bytes())
     (folder / "backup.json").write_text(json.dumps(about | {"sha256": {}}))
-    assert "damaged" in run("ligand", own.home, "journal", "restore", str(folder), "--yes").err
+    assert "damaged" in ligand(own.home, "journal", "restore", str(folder), "--yes").err
     assert own.paths.journal.read_bytes() == before

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from signals.live import Subscription
-from tests.support.commands import command, environment, run, run_on_terminal
+from tests.support.commands import command, environment, ligand, run_on_terminal
 from tests.support.constellation import ROOT, Constellation, constellation, others
 
 FAILING = Path(__file__).parents[2] / "support" / "failing.py"
@@ -39,7 +39,7 @@ def emit(home: Constellation, n: int) -> None:
 
 def test_a_question_becomes_a_file_in_the_drop_folder(home: Constellation) -> None:
     """What is printed is the file, whole, and nothing half written is left beside it."""
-    done = run("ligand", home.home, "intent", "What is ../../etc?", "--priority", "high")
+    done = ligand(home.home, "intent", "What is ../../etc?", "--priority", "high")
     assert (done.code, done.err) == (0, "")
     path = Path(done.text.strip())
     assert path.parent == home.paths.intents
@@ -52,7 +52,7 @@ def test_a_question_becomes_a_file_in_the_drop_folder(home: Constellation) -> No
 
 def test_a_question_about_a_module_names_it(home: Constellation) -> None:
     """`--module` makes it a discovery in the shape that the drop folder documents."""
-    done = run("ligand", home.home, "intent", "What does the json package do?", "--module", "json")
+    done = ligand(home.home, "intent", "What does the json package do?", "--module", "json")
     assert json.loads(Path(done.text.strip()).read_text()) == {
         "type": "discover.module",
         "id": "discover.module.json",
@@ -63,8 +63,7 @@ def test_a_question_about_a_module_names_it(home: Constellation) -> None:
             "evidence": ["module:json"],
         },
     }
-    named = run(
-        "ligand",
+    named = ligand(
         home.home,
         "intent",
         "-",
@@ -92,7 +91,7 @@ def test_a_question_about_a_module_names_it(home: Constellation) -> None:
 )
 def test_wrong_usage_is_exit_code_2(home: Constellation, arguments: tuple[str, ...], says: str) -> None:
     """What the router would refuse later is refused at once."""
-    done = run("ligand", home.home, *arguments)
+    done = ligand(home.home, *arguments)
     assert (done.code, done.out) == (2, b"")
     assert says in done.err
     assert "Traceback" not in done.err
@@ -101,11 +100,11 @@ def test_wrong_usage_is_exit_code_2(home: Constellation, arguments: tuple[str, .
 def test_an_intent_without_a_constellation(tmp_path: Path) -> None:
     """Without a drop folder it fails and says what makes one; without a bus it waits, and says so."""
     (tmp_path / "fresh").mkdir()
-    nowhere = run("ligand", tmp_path / "fresh", "intent", "Why?")
+    nowhere = ligand(tmp_path / "fresh", "intent", "Why?")
     assert (nowhere.code, "ligand up" in nowhere.err) == (2, True)
     found = Constellation(tmp_path)
     found.paths.ensure()
-    waits = run("ligand", tmp_path, "intent", "Why?")
+    waits = ligand(tmp_path, "intent", "Why?")
     assert waits.code == 0
     assert "waits until" in waits.err
 
@@ -113,13 +112,13 @@ def test_an_intent_without_a_constellation(tmp_path: Path) -> None:
 def test_status_tells_who_is_ready(home: Constellation) -> None:
     """The exit code is what a script needs, the table what a person does."""
     emit(home, 1)
-    waiting = run("ligand", home.home, "status")
+    waiting = ligand(home.home, "status")
     assert waiting.code == 1
     assert "absent" in waiting.text
     assert "systemctl start ligand-link" in waiting.text
     link(home)
     home.wait_for("Q_ITEM_DONE")
-    ready = run("ligand", home.home, "status", "--json")
+    ready = ligand(home.home, "status", "--json")
     found = json.loads(ready.out)
     assert (ready.code, found["ready"], found["up"]) == (0, True, None)
     assert [(each["daemon"], each["state"], each["lag"]) for each in found["daemons"]] == [("link", "ready", 0)]
@@ -131,12 +130,12 @@ def test_status_tells_who_is_ready(home: Constellation) -> None:
 def test_status_without_a_bus(home: Constellation) -> None:
     """Exit code 3, and JSON that still parses."""
     home.running[0].stop()
-    down = run("ligand", home.home, "status", "--json")
+    down = ligand(home.home, "status", "--json")
     assert down.code == 3
     assert json.loads(down.out)["bus"] is None
     assert "ligand up" in down.err
-    assert run("ligand", home.home, "status").code == 3
-    assert run("ligand", home.home, "pause").code == 3
+    assert ligand(home.home, "status").code == 3
+    assert ligand(home.home, "pause").code == 3
 
 
 def test_what_ligand_up_knows_is_shown_when_the_bus_is_down(home: Constellation) -> None:
@@ -148,28 +147,28 @@ def test_what_ligand_up_knows_is_shown_when_the_bus_is_down(home: Constellation)
     living = home.start("living", "-c", "import time; time.sleep(60)")
     (home.paths.run / "units.json").write_text(json.dumps({"pid": living.pid, "units": [unit]}))
     (home.paths.run / "up.lock").write_text(f"{living.pid}\n")
-    down = run("ligand", home.home, "status")
+    down = ligand(home.home, "status")
     assert down.code == 3
     assert "restarting" in down.text
     assert "killed by SIGKILL" in down.text
     living.kill()
-    assert "restarting" not in run("ligand", home.home, "status").text
+    assert "restarting" not in ligand(home.home, "status").text
 
 
 def test_a_paused_daemon_gets_nothing_until_it_is_resumed(home: Constellation) -> None:
     """Pausing holds signals back and loses none."""
     link(home)
-    assert run("ligand", home.home, "pause", "link").text == "paused: link\n"
+    assert ligand(home.home, "pause", "link").text == "paused: link\n"
     emit(home, 1)
-    held = run("ligand", home.home, "status")
+    held = ligand(home.home, "status")
     assert held.code == 0
     assert "paused" in held.text
     assert home.signals("Q_ITEM_DONE") == []
-    assert run("ligand", home.home, "resume", "link").text == "nothing is paused\n"
+    assert ligand(home.home, "resume", "link").text == "nothing is paused\n"
     home.wait_for("Q_ITEM_DONE")
-    assert run("ligand", home.home, "pause").text == "paused: every daemon\n"
-    assert "everything is paused" in run("ligand", home.home, "status").text
-    assert run("ligand", home.home, "resume").text == "nothing is paused\n"
+    assert ligand(home.home, "pause").text == "paused: every daemon\n"
+    assert "everything is paused" in ligand(home.home, "status").text
+    assert ligand(home.home, "resume").text == "nothing is paused\n"
 
 
 def test_hostile_words_of_a_daemon_do_not_reach_the_terminal(home: Constellation) -> None:
@@ -180,7 +179,7 @@ def test_hostile_words_of_a_daemon_do_not_reach_the_terminal(home: Constellation
     emit(home, 1)
     home.wait_for("Q_ITEM_DONE")
     with Subscription(home.paths.mirror_socket, ("Q_HEARTBEAT",)) as mirror:
-        while "wiped" not in (shown := run("ligand", home.home, "status").text):
+        while "wiped" not in (shown := ligand(home.home, "status").text):
             assert mirror.next(15), f"no heartbeat came; {shown}"
     assert "\x1b" not in shown
 
@@ -190,5 +189,5 @@ def test_the_commands_are_listed() -> None:
     assert ROOT.is_dir()
     assert command("ligand")[1:] == ["-m", "tools.ligand"]
     assert "LIGAND_HOME" not in environment(None)
-    shown = run("ligand", None, "--help").text
+    shown = ligand(None, "--help").text
     assert all(verb in shown for verb in ("up", "intent", "status", "pause", "resume"))

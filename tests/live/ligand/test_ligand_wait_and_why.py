@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import run, run_on_terminal
+from tests.support.commands import ligand, run_on_terminal
 from tests.support.constellation import Constellation, others
 from tools.ligand.dropping import drop
 
 
 def test_waiting_ends_with_what_was_done(whole: Constellation) -> None:
     """A script that waits goes on when the module is registered, and finds the answer where it is told."""
-    done = run("ligand", whole.home, "intent", "What does the json package do?", "--module", "json", "--wait")
+    done = ligand(whole.home, "intent", "What does the json package do?", "--module", "json", "--wait")
     assert done.code == 0, done.err
     assert done.lines[-2].startswith("integrated: json")
     answer = Path(done.lines[-1].removeprefix("answer: "))
@@ -26,11 +26,11 @@ def test_waiting_ends_with_what_was_done(whole: Constellation) -> None:
 
 def test_waiting_tells_failure_from_success(whole: Constellation) -> None:
     """What failed and what was refused is exit code 1, with the reason; nobody takes it for done."""
-    failed = run("ligand", whole.home, "intent", "What?", "--module", "not_there_at_all", "--wait", "-o", "json")
+    failed = ligand(whole.home, "intent", "What?", "--module", "not_there_at_all", "--wait", "-o", "json")
     (told,) = failed.objects
     assert (failed.code, told["over"], told["outcomes"]) == (1, True, ["failed"])
     assert told["ends"][0]["facts"]["reason"] == "phantom"
-    refused = run("ligand", whole.home, "intent", "What?", "--type", "nonsense", "--wait")
+    refused = ligand(whole.home, "intent", "What?", "--type", "nonsense", "--wait")
     assert refused.code == 1
     assert "refused: no_route" in refused.text
     assert Path(refused.lines[-1].removeprefix("why: ")).exists()
@@ -38,23 +38,23 @@ def test_waiting_tells_failure_from_success(whole: Constellation) -> None:
 
 def test_waiting_ends_when_the_time_is_over(whole: Constellation) -> None:
     """Exit code 27 while the work waits for a paused daemon; the work itself goes on afterwards."""
-    run("ligand", whole.home, "pause", "investigator")
-    late = run("ligand", whole.home, "intent", "Late?", "--module", "csv", "--wait", "--timeout", "1", "-o", "json")
+    ligand(whole.home, "pause", "investigator")
+    late = ligand(whole.home, "intent", "Late?", "--module", "csv", "--wait", "--timeout", "1", "-o", "json")
     (told,) = late.objects
     assert (late.code, told["over"], told["exit_code"]) == (27, False, 27)
-    why = run("ligand", whole.home, "why", told["story"])
+    why = ligand(whole.home, "why", told["story"])
     assert "It is not over" in why.text
     assert "waits for investigator, which has not handled it yet" in " ".join(why.text.split())
-    run("ligand", whole.home, "resume")
+    ligand(whole.home, "resume")
     whole.wait_for("Q_MODULE_INTEGRATED", capability_key="csv")
-    assert "So it ended" in run("ligand", whole.home, "why", told["story"]).text
+    assert "So it ended" in ligand(whole.home, "why", told["story"]).text
 
 
 def test_waiting_without_a_bus_drops_nothing(tmp_path: Path) -> None:
     """An intent that nobody waits for any more would be a surprise at the next start."""
     found = Constellation(tmp_path)
     found.paths.ensure()
-    done = run("ligand", tmp_path, "intent", "What?", "--wait")
+    done = ligand(tmp_path, "intent", "What?", "--wait")
     assert (done.code, done.out) == (3, b"")
     assert list(found.paths.intents.iterdir()) == []
 
@@ -74,12 +74,12 @@ def test_a_daemon_that_gives_up_ends_the_waiting(own: Constellation) -> None:
         "async def handle(signal):\n    raise Reject('it will not do')\n"
         "daemon.run()\n",
     ).ready()
-    done = run("ligand", own.home, "intent", "What?", "--module", "json", "--wait")
+    done = ligand(own.home, "intent", "What?", "--module", "json", "--wait")
     assert done.code == 1
     assert "failed: breaker gave it up: it will not do" in done.text
     assert "signal-tap dead replay 1" in done.err
     (letter,) = own.dead()
-    why = run("ligand", own.home, "why", str(letter["seq"])).text
+    why = ligand(own.home, "why", str(letter["seq"])).text
     assert "breaker gave up on it (rejected): it will not do." in " ".join(why.split())
     assert "signal-tap dead replay 1" in why
     assert "There it stopped" in why
@@ -88,7 +88,7 @@ def test_a_daemon_that_gives_up_ends_the_waiting(own: Constellation) -> None:
 @pytest.fixture(scope="module")
 def story(whole: Constellation) -> dict[str, str]:
     """A story that ended in the registry: its id, and the files it left."""
-    done = run("ligand", whole.home, "intent", "About wave", "--module", "wave", "--wait")
+    done = ligand(whole.home, "intent", "About wave", "--module", "wave", "--wait")
     answer = Path(done.lines[-1].removeprefix("answer: "))
     told = json.loads(answer.read_bytes())
     dropped = answer.with_name(answer.name.removesuffix(".answer.json"))
@@ -100,7 +100,7 @@ class TestWhy:
 
     def test_by_id_and_number(self, whole: Constellation, story: dict[str, str]) -> None:
         """The sentences name who did what because of what, and how it ended."""
-        told = run("ligand", whole.home, "why", story["id"])
+        told = ligand(whole.home, "why", story["id"])
         text = " ".join(told.text.split())
         assert told.code == 0
         assert "was dropped (discover.module, priority normal), and intent_router took it up" in text
@@ -110,19 +110,19 @@ class TestWhy:
         assert f"signal-tap trace {story['id']}" in text
         with whole.journal() as journal:
             seq = json.loads(journal.story(story["id"])[2])["seq"]
-        assert "<- the signal you asked about" in " ".join(run("ligand", whole.home, "why", str(seq)).text.split())
+        assert "<- the signal you asked about" in " ".join(ligand(whole.home, "why", str(seq)).text.split())
 
     def test_by_name(self, whole: Constellation, story: dict[str, str]) -> None:
         """The newest signal of a name is what a person has just seen go by."""
-        (told,) = run("ligand", whole.home, "why", "Q_MODULE_INTEGRATED", "-o", "json").objects
+        (told,) = ligand(whole.home, "why", "Q_MODULE_INTEGRATED", "-o", "json").objects
         assert told["story"] == story["id"]
         assert told["asked"] == told["signals"][-1]["id"]
-        assert run("ligand", whole.home, "why", "Q_NOT_THERE").code == 1
+        assert ligand(whole.home, "why", "Q_NOT_THERE").code == 1
 
     @pytest.mark.parametrize("which", ["answer", "file", "printed"])
     def test_by_the_files_of_the_drop_folder(self, whole: Constellation, story: dict[str, str], which: str) -> None:
         """The answer, the file itself, and the name it had when it was dropped all lead there."""
-        (told,) = run("ligand", whole.home, "why", story[which], "-o", "json").objects
+        (told,) = ligand(whole.home, "why", story[which], "-o", "json").objects
         assert told["story"] == story["id"]
         assert told["signals"][0]["signal"] == "Q_INTENT_READY"
 
@@ -131,28 +131,28 @@ class TestWhy:
         registry = whole.paths.state_of("capability_integrator") / "capabilities.yaml"
         records = whole.paths.state_of("investigator") / "curiosity_investigations.jsonl"
         for file in (registry, records):
-            (told,) = run("ligand", whole.home, "why", str(file), "wave", "-o", "json").objects
+            (told,) = ligand(whole.home, "why", str(file), "wave", "-o", "json").objects
             assert told["story"] == story["id"]
-        wrong = run("ligand", whole.home, "why", str(registry), "nothing_such")
+        wrong = ligand(whole.home, "why", str(registry), "nothing_such")
         assert wrong.code == 1
         assert "capabilities.wave" in wrong.err
 
     def test_by_the_content_of_a_file(self, whole: Constellation, story: dict[str, str]) -> None:
         """The registry as a whole leads to whoever wrote it last, by its digest."""
         registry = whole.paths.state_of("capability_integrator") / "capabilities.yaml"
-        run("ligand", whole.home, "intent", "x", "--module", "colorsys", "--wait")
-        (told,) = run("ligand", whole.home, "why", str(registry), "-o", "json").objects
+        ligand(whole.home, "intent", "x", "--module", "colorsys", "--wait")
+        (told,) = ligand(whole.home, "why", str(registry), "-o", "json").objects
         assert told["signals"][-1]["facts"]["module_name"] == "colorsys"
 
     def test_what_nobody_knows(self, whole: Constellation, tmp_path: Path) -> None:
         """A file or word that no signal speaks of is said to be that, with exit code 1 or 2."""
         (tmp_path / "strange.txt").write_text("x")
-        strange = run("ligand", whole.home, "why", str(tmp_path / "strange.txt"))
+        strange = ligand(whole.home, "why", str(tmp_path / "strange.txt"))
         assert strange.code == 1
         assert "neither by its content nor by its path" in strange.err
-        assert run("ligand", whole.home, "why", "nonsense").code == 2
-        assert run("ligand", whole.home, "why", "999999").code == 1
-        assert run("ligand", whole.home, "why", "/nonexistent/file.json").code == 1
+        assert ligand(whole.home, "why", "nonsense").code == 2
+        assert ligand(whole.home, "why", "999999").code == 1
+        assert ligand(whole.home, "why", "/nonexistent/file.json").code == 1
 
     def test_hostile_facts_do_not_steer_the_terminal(self, whole: Constellation) -> None:
         """A question is text from outside."""

@@ -91,6 +91,17 @@ def test_rules_try_their_own_examples(tmp_path: Path) -> None:
     assert "mine, example 1: fires, not no_match" in wrong.text
 
 
+def test_config_check_judges_the_rules(tmp_path: Path) -> None:
+    """A person would learn of a slip only when the engine does not start."""
+    rule = {"id": "mine", "signals": ["Q_USER_VOICE"], "key": "event.nothing", "do": [DREAM]}
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "policies.yaml").write_text(json.dumps({"version": 1, "rules": [rule]}))
+    wrong = run("ligand", tmp_path, "config", "check")
+    assert wrong.code == 1
+    assert "policies.yaml:1: rule mine, key: 'event.nothing'" in wrong.text
+    assert "there is no 'nothing' in Q_USER_VOICE" in wrong.text
+
+
 VOICE = {
     "text": "x",
     "confidence": 0.1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +27,15 @@ def home(tmp_path: Path) -> Iterator[Constellation]:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    """A bus and a daemon, and what they have done: three items handed on, one rejected, a secret kept."""
-    with constellation(tmp_path_factory.mktemp("told")) as found:
+    """A bus and a daemon, and what they have done; no test changes it."""
+    with telling(tmp_path_factory.mktemp("told")) as found:
+        yield found
+
+
+@contextmanager
+def telling(folder: Path) -> Iterator[Told]:
+    """Three items handed on, one rejected, a secret kept."""
+    with constellation(folder) as found:
         build(found)
         found.bus()
         link(found)
@@ -59,7 +67,7 @@ class Told:
 
 
 def build(found: Constellation) -> None:
-    for name in ("Q_ITEM_START", "Q_ITEM_DONE"):
+    for name in ("Q_ITEM_START", "Q_ITEM_DONE", "Q_ITEM_NOTED"):
         found.contract(name, ITEM, example={"n": 1, "pad": ""})
     found.contract(
         "Q_KEY_ADDED",

@@ -3,79 +3,18 @@
 from __future__ import annotations
 
 import os
-import select
-import signal
-import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import orjson
 import pytest
 
 from signals.live import Subscription
 from tests.live.signal_tap.conftest import emit
+from tests.live.signal_tap.following import AMPLE_S, follow
 from tests.support.commands import run, started, tap
 from tests.support.constellation import Constellation
 from tools.signal_tap.__main__ import VERBS
 from tools.signal_tap.following import Tail
 from tools.signal_tap.selection import Selection
-
-AMPLE_S = 30
-
-
-class Lines:
-    """Lines of a pipe, each waited for."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._held = b""
-
-    def next(self) -> bytes:
-        while b"\n" not in self._held:
-            assert select.select([self._fd], [], [], AMPLE_S)[0], "no line came"
-            piece = os.read(self._fd, 1 << 20)
-            assert piece, "it ended"
-            self._held += piece
-        line, _, self._held = self._held.partition(b"\n")
-        return line
-
-
-class Follower:
-    """A running `signal-tap` and the lines it printed."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        self._process = process
-        self._out, self._err = Lines(process.stdout.fileno()), Lines(process.stderr.fileno())
-
-    def line(self) -> dict:
-        """The next envelope."""
-        found: dict = orjson.loads(self._out.next())
-        return found
-
-    def until(self, seq: int) -> list[int]:
-        """Sequence numbers up to and with this one."""
-        found: list[int] = []
-        while not found or found[-1] < seq:
-            found.append(self.line()["seq"])
-        return found
-
-    def notice(self) -> str:
-        """The next line on standard error."""
-        return self._err.next().decode()
-
-    def interrupt(self) -> int:
-        """Ctrl-C; the exit code."""
-        self._process.send_signal(signal.SIGINT)
-        return self._process.wait(AMPLE_S)
-
-
-@contextmanager
-def follow(home: Constellation, *arguments: str) -> Iterator[Follower]:
-    with started("signal_tap", home.home, *arguments, "-o", "json") as process:
-        yield Follower(process)
 
 
 def test_without_a_verb_it_follows_and_ctrl_c_is_130(home: Constellation) -> None:

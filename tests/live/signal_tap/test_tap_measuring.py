@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -160,6 +161,12 @@ def test_top_is_a_screen_that_q_and_ctrl_c_end(told: Told) -> None:
         assert "link" in shown.text
         assert shown.text.rstrip().endswith("\x1b[?1049l")  # the screen from before is back
         assert "\x1b[31m<b>" not in shown.text.replace("\x1b[31m11", "")
+    for arguments, env in ((("--color", "never"), {}), ((), {"NO_COLOR": "1"})):
+        plain = run_on_terminal(
+            "signal_tap", told.home, "top", *arguments, columns=120, env=env, typed=(b"LAST ERRORS", b"q")
+        )
+        assert plain.code == 0
+        assert re.findall(r"\x1b\[(?:3|9)\d", plain.text) == []
 
 
 def test_top_without_a_terminal_is_one_snapshot(told: Told) -> None:

@@ -42,6 +42,23 @@ def shapes(found: list[dict[str, Any]]) -> dict[str, Shape]:
     return stories
 
 
+def test_a_story_of_a_recording_is_named_as_anywhere_else(recording: Path, told: Told) -> None:
+    """By a sequence number or the id of any of its signals, as `--help` says; on standard input by its whole id."""
+    done = told.constellation.signals("Q_ITEM_DONE")[0]
+    story = [each["id"] for each in envelopes(recording) if each["correlation_id"] == done.correlation_id]
+    assert len(story) == 2
+    for key in (str(done.seq), done.id, done.id[:18], str(done.correlation_id)):
+        played = tap(told.home, "play", str(recording), "--correlation", key, "--dry-run", "-o", "json")
+        assert [each["id"] for each in played.objects] == story
+    text = recording.read_bytes()
+    whole = tap(
+        told.home, "play", "-", "--correlation", str(done.correlation_id), "--dry-run", "-o", "json", given=text
+    )
+    assert [each["id"] for each in whole.objects] == story
+    assert tap(told.home, "play", "-", "--correlation", "5", "--dry-run", given=text).code == 2
+    assert tap(told.home, "play", str(recording), "--correlation", "999999", "--dry-run").code == 1
+
+
 def test_a_played_recording_tells_the_same_stories(recording: Path, told: Told, tmp_path: Path) -> None:
     """Ids, causes, facts, times, taint and order: what `trace` shows of one it shows of the other."""
     kept = tmp_path / "again"

@@ -28,6 +28,20 @@ def test_a_quick_run_prints_its_table_and_writes_the_same_figures(tmp_path):
     assert list(tmp_path.iterdir()) == [written]
 
 
+def test_the_cost_of_taps_is_measured(tmp_path):
+    """If this fails, nobody knows whether watching slows the bus."""
+    written = tmp_path / "figures.json"
+    command = ["-m", "tools.bench", "--quick", "--in", str(tmp_path), "--json", str(written), "tapcost"]
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = {figure["name"]: figure for figure in json.loads(written.read_text())["figures"]}
+    names = ("no tap", "one tap", "4 taps", "a stopped tap")
+    assert all(figures[f"bus, {name}"]["median"] > 0 for name in names)
+    assert all(figures[f"tap, {verb} rate"]["target"] == 20_000 for verb in ("follow", "hz", "bw"))
+    assert [figure["values"] for figure in figures.values() if len(figure["values"]) != 1] == []
+    assert list(tmp_path.iterdir()) == [written]
+
+
 def test_the_rounds_of_a_figure_become_its_median_and_spread():
     """If this fails, one slow round is shown as the result."""
     (figure,) = gather([[Measured("emits", value, "signals/s", 2.0)] for value in (3.0, 1.0, 2.0)])

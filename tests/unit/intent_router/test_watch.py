@@ -197,6 +197,17 @@ def test_a_file_that_is_opened_again_is_not_taken_before_it_is_closed(tmp_path: 
     assert taken(arrivals) == ["a.txt"]
 
 
+def test_a_file_that_goes_away_while_it_settles_is_forgotten(tmp_path: Path) -> None:
+    """The router would end, and be started again, because its owner took a file back."""
+    arrivals, clock, root = still(tmp_path)
+    (root / "a.txt").write_text("Which of my")
+    arrivals.examine("a.txt", Hint.WRITTEN)
+    (root / "a.txt").unlink()
+    clock.now += 5
+    assert taken(arrivals) == []
+    assert len(arrivals) == 0
+
+
 def test_after_lost_hints_no_close_is_waited_for(tmp_path: Path) -> None:
     """The close may be what was lost; each overflow would hold files up for half a minute."""
     arrivals, clock, root = still(tmp_path)

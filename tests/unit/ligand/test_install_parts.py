@@ -21,7 +21,6 @@ from tools.ligand.installed import Installed, Version
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.settings import template
 from tools.ligand.steps import Steps
-from tools.ligand.tell_failure import facts
 from tools.ligand.unit_files import rendered, services
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,7 +53,7 @@ def test_newer_keys_come_with_newer_systemds_only() -> None:
     assert "ligand-bus.service.d/10-since-253-reload.conf" in middle
     assert not [name for name in middle if "since-254" in name]
     assert "ligand-investigator.service.d/10-since-254-restart.conf" in new
-    assert not [name for name in new if "tell-failure" in name and "since" in name]
+    assert not [name for name in new if "-failure" in name and "since" in name]
 
 
 def test_a_users_units_ask_nothing_of_a_users_manager_that_it_cannot_do(user) -> None:
@@ -85,7 +84,7 @@ def test_the_configuration_that_is_written_is_the_defaults(path: Path, tmp_path:
     assert yaml.safe_load(text) is None
     file.write_text(text)
     defaults = config.load(file, manifest.config, daemon=manifest.daemon)
-    settings = re.sub(r"^#(?! )(?=[\w ])", "", text, flags=re.MULTILINE)
+    settings = re.sub(r"^#(?! )(?=[\w -])", "", text, flags=re.MULTILINE)
     opened = re.sub(r"^#(?=  \S)", "", settings, flags=re.MULTILINE)
     file.write_text(opened)
     assert config.load(file, manifest.config, daemon=manifest.daemon) == defaults
@@ -120,6 +119,7 @@ def test_the_check_before_an_upgrade_finds_what_would_break(tmp_path: Path) -> N
     shutil.copytree(PACKAGED, old)
     assert list(faults(configuration, old)) == []
     (configuration / "investigator.yaml").write_text("no_such_setting: 1\n")
+    (configuration / "intent_routes.yaml").write_text("no_such_routes: []\n")
     spoken = json.loads((old / "Q_SPOKEN.json").read_text())
     spoken["properties"]["invented"] = {"type": "string"}
     (old / "Q_SPOKEN.json").write_text(json.dumps(spoken))
@@ -128,6 +128,7 @@ def test_the_check_before_an_upgrade_finds_what_would_break(tmp_path: Path) -> N
     said = "\n".join(faults(configuration, old))
     for word in (
         "no_such_setting",
+        "no_such_routes",
         "Q_SPOKEN: $.properties.invented: removed",
         "Q_GONE: this contract is gone",
         "Q_NOBODY",
@@ -173,22 +174,8 @@ def test_a_persons_own_file_is_not_replaced_by_a_link(tmp_path: Path) -> None:
 
 def test_what_is_no_ligand_is_not_installed(tmp_path: Path) -> None:
     """A wrong --from ends at once, with what would be right."""
-    with pytest.raises(InstallError, match="neither Ligand's source tree nor a wheel"):
-        Source.of(tmp_path)
-
-
-def test_the_facts_of_a_failure_are_what_systemd_says() -> None:
-    """A template's instance is named as the daemon it is."""
-    shown = {"NRestarts": "3", "Result": "exit-code", "ExecMainStatus": "78"}
-    unit = "ligand-model-worker@research.service"
-    assert facts(unit, shown, {"MONITOR_SERVICE_RESULT": "watchdog", "MONITOR_EXIT_STATUS": "ABRT"}) == {
-        "unit": unit,
-        "result": "watchdog",
-        "restarts": 3,
-        "daemon": "model_worker@research",
-        "exit_status": "ABRT",
-    }
-    assert facts(unit, shown, {})["exit_status"] == "78"
+    with pytest.raises(InstallError, match="neither Ligand's source tree nor a wheel"), Source.of(tmp_path):
+        pass
 
 
 def test_a_wheel_brings_the_locks_it_was_tested_with(tmp_path: Path) -> None:
@@ -196,8 +183,8 @@ def test_a_wheel_brings_the_locks_it_was_tested_with(tmp_path: Path) -> None:
     wheel = tmp_path / "ligand-9-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as made:
         made.writestr("tools/locks/requirements.lock", "pinned==1\n")
-    source = Source.of(wheel)
-    assert source.lock("requirements.lock") == "pinned==1\n"
-    with pytest.raises(InstallError, match=r"has no requirements-build\.lock"):
-        source.lock("requirements-build.lock")
-    assert source.digest(Path("/usr/bin/python3")) == Source.of(wheel).digest(Path("/usr/bin/python3"))
+    with Source.of(wheel) as source, Source.of(wheel) as again:
+        assert source.lock("requirements.lock") == "pinned==1\n"
+        with pytest.raises(InstallError, match=r"has no requirements-build\.lock"):
+            source.lock("requirements-build.lock")
+        assert source.digest(Path("/usr/bin/python3")) == again.digest(Path("/usr/bin/python3"))

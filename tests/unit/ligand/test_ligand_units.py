@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from services.runtime.manifest import load_all
+from signals.paths import Paths
 from tools.ligand.console import Console
+from tools.ligand.instances import listed
 from tools.ligand.rules import End, Result, StartLimit, judge, starts_again
 from tools.ligand.selection import select
 from tools.ligand.unit_syntax import UnitError
@@ -68,6 +71,24 @@ def test_templates_take_their_instance(tmp_path: Path) -> None:
     big, small = select(tmp_path, ["model_worker@big", "model_worker@small"])
     assert (big.argv, big.restart_s, big.daemon) == (("/bin/w", "big"), 9, "model_worker@big")
     assert (small.argv, small.restart_s) == (("/bin/w", "small"), 0.1)
+    both = select(tmp_path, instances=["model_worker@big", "stranger@of-whom-there-is-no-template"])
+    assert [unit.daemon for unit in both] == ["bus", "model_worker@big"]
+
+
+def test_the_usual_instances_run_unless_the_bus_lists_others(tmp_path: Path) -> None:
+    """`ligand up` starts just the instances that the bus takes; another one would be refused again and again."""
+    paths = Paths.resolve(tmp_path)
+
+    def instances() -> list[str]:
+        return [one.daemon for one in listed(load_all(paths.manifests).values(), paths.config)]
+
+    assert instances() == ["model_worker@primary", "model_worker@research"]
+    for bus, left in (
+        ("instances: {model_worker: [primary]}", ["model_worker@primary"]),
+        ("disable: [model_worker]", []),
+    ):
+        write(paths.config, "bus.yaml", bus)
+        assert instances() == left
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import shutil
 import subprocess
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.required import program
 from tools.ligand.unit_syntax import UnitError, expand, parse, split_words, substitute, time_span
 
 WORD = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -117,11 +117,10 @@ def test_no_time_span(text: str) -> None:
         time_span(text, "x")
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("text", [text for text in SPANS if text != "infinity"])
 def test_systemd_reads_the_same_time(text: str) -> None:
     """Our reading is systemd's own, not our memory of it."""
-    out = subprocess.run(["systemd-analyze", "timespan", text], capture_output=True, text=True, check=True)
+    out = subprocess.run([program("systemd-analyze"), "timespan", text], capture_output=True, text=True, check=True)
     micros = next(line.split(":")[1] for line in out.stdout.splitlines() if "s:" in line)
     assert int(micros) == round(time_span(text, "x") * 1e6)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from services.policy_engine import checking
 from services.policy_engine.expressions import Environment, ExpressionError
 from services.policy_engine.promoting import set_mode
 from services.policy_engine.rulebook import rulebook
@@ -170,17 +168,3 @@ def test_promoting_keeps_comments_and_changes_nothing_else(tmp_path: Path) -> No
         set_mode(file, "one", "off", refuse)
     assert file.read_text() == before
     assert list(tmp_path.iterdir()) == [file]
-
-
-def test_check_config_says_file_line_and_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """A person would learn of a slip only when the engine does not start."""
-    monkeypatch.setenv("LIGAND_HOME", str(tmp_path))
-    with pytest.raises(ConfigError):
-        judged(tmp_path, GOOD | {"key": "event.nothing"})
-    assert checking.check() == 78
-    said = json.loads(capfd.readouterr().out)
-    assert said["file"].endswith("policies.yaml")
-    assert said["line"] > 1
-    assert "event.nothing" in said["message"]

@@ -110,3 +110,42 @@ def test_a_name_cannot_be_taken_over(tmp_path):
     write(tmp_path, "mine.yaml", {**GREETER, "daemon": "investigator"})
     with pytest.raises(ManifestError, match="already described"):
         load_all(tmp_path)
+
+
+def test_a_template_runs_as_the_bus_lists_it_or_else_as_it_says_itself():
+    """A person who lists nothing gets the usual instances; who lists one gets that one."""
+    template = parsed(instances=["primary", "research"], consumes=[])
+    assert list(template.sessions({})) == ["greeter@primary", "greeter@research"]
+    assert list(template.sessions({"greeter": ["night"]})) == ["greeter@night"]
+    assert list(template.sessions({"greeter": []})) == []
+    assert list(parsed(instances=True).sessions({})) == []
+    assert list(parsed().sessions({"greeter": ["night"]})) == ["greeter"]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("daemon: " + "[" * 3000, "nested deeper"),
+        ("daemon: greeter\ndescription: x\nconfig: {day: !!timestamp 2026-99-99}\n", ":3: the tag"),
+        ("daemon: greeter\ndaemon: greeter\n", ":2: the key 'daemon' stands twice"),
+        ("overlay: [bus]\nemits: []\n", "which is no daemon here"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_is_refused_with_its_line(tmp_path, text, named):
+    """One broken file in daemons.d must not end the bus in a traceback."""
+    (tmp_path / "greeter.yaml").write_text(text)
+    with pytest.raises(ManifestError, match=named):
+        load_all(tmp_path, [])
+
+
+def test_a_budget_is_read_and_a_slip_in_it_is_named():
+    """A bound that is never read is never held."""
+    budget = {"cpu": 0.2, "idle_cpu": 0.03, "memory_mib": 120, "log_lines_per_s": 3}
+    rates = {"Q_HEARTBEAT": {"min": 8, "max": 18}}
+    found = parsed(budget={**budget, "per_minute": rates}).budget
+    assert found is not None
+    assert (found.cpu, found.per_minute) == (0.2, {"Q_HEARTBEAT": (8.0, 18.0)})
+    assert parsed().budget is None
+    for wrong in (budget, {**budget, "per_minute": {}, "cpus": 1}, {**budget, "per_minute": {}, "cpu": 0}):
+        with pytest.raises(ManifestError, match="budget"):
+            parsed(budget=wrong)

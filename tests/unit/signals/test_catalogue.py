@@ -436,3 +436,13 @@ class TestLaziness:
         first = ASK._compiled
         ASK.is_valid(FACTS)
         assert ASK._compiled is first
+
+
+@pytest.mark.parametrize("version", [[1], {"a": 1}, "1", None])
+def test_a_users_contract_is_judged_before_anything_is_made_of_it(tmp_path: Path, version: Any) -> None:
+    """A slip in one file of contracts.d must be named, not end every program of Ligand in a traceback."""
+    contract = document()
+    contract["x-ligand"]["version"] = version
+    (tmp_path / "Q_TEA_READY.json").write_text(json.dumps(contract))
+    with pytest.raises(ContractError, match=r"x-ligand\.version: is a whole number"):
+        Catalogue.load([tmp_path])

@@ -1,6 +1,5 @@
 """Reading the journal without writing it. If this fails, people cannot look back, least of all when the bus is down."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from signals.catalogue import Catalogue
 from signals.errors import ConfigError, LigandError
 from signals.ids import uuid7
 from signals.journal import Journal
+from tests.support.required import root
 
 NAMES = ("Q_USER_VOICE", "Q_SPEAK")
 
@@ -111,9 +111,9 @@ print(Journal(Path(sys.argv[1])).head())
 """
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="needs root to become another user")
 def test_a_reader_without_write_permission_works_after_the_bus_has_stopped():
     """People who may only read the journal can do so with the bus down."""
+    root("becoming another user")
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         path = Path(folder) / "journal.db"
         store = Store(path)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from services.runtime import restoring
 from signals.errors import LigandError
 from signals.journal import Journal
 from signals.paths import SOCKET_PATH_MAX, Paths
@@ -25,6 +26,9 @@ NETWORK = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs
 SYNCS = 12
 SLOW_SYNC_S = 0.02
 QUICK_BYTES = 256 << 20
+FINISH = (
+    "`ligand up`, or `systemctl start ligand-bus`: the bus finishes it at its start. So does `ligand journal restore`."
+)
 
 
 def findings(paths: Paths) -> Iterator[Finding]:
@@ -188,8 +192,22 @@ def configuration(paths: Paths) -> Iterator[Finding]:
         yield ok("configuration", str(paths.config))
 
 
+def restore_interrupted(paths: Paths) -> Finding | None:
+    """Whether a `ligand journal restore` was killed after it had begun to change anything."""
+    try:
+        kept = restoring.pending(paths.journal.parent)
+    except LigandError as error:
+        return mend("journal", clean(error.message), "Then `ligand doctor` once more.")
+    if kept is None:
+        return None
+    return mend("journal", f"a restore was interrupted; the journal from before is kept in {kept}", FINISH)
+
+
 def journal(paths: Paths) -> Iterator[Finding]:
     """Whether the journal is whole, of this version, and free of what waits for a person."""
+    if (interrupted := restore_interrupted(paths)) is not None:
+        yield interrupted
+        return
     if not paths.journal.exists():
         yield note("journal", f"there is none at {paths.journal} yet", "`ligand up` makes it.")
         return
@@ -200,7 +218,7 @@ def journal(paths: Paths) -> Iterator[Finding]:
             head, first = kept.head(), kept.first()
             dead = sum(1 for _ in kept.dead())
     except LigandError as error:
-        todo = "Stop Ligand, then `ligand journal restore FOLDER`; without a backup, move the file away."
+        todo = "Stop Ligand, then `ligand journal salvage`, or `ligand journal restore FOLDER` where there is a backup."
         yield mend("journal", shorten(clean(error.message), 300), todo)
         return
     yield ok("journal", f"{'quickly checked' if large else 'whole'}, #{first} to #{head}")

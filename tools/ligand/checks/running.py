@@ -15,11 +15,13 @@ from signals.paths import Paths
 from tools.cli import Failure, ask_bus, bus_listens
 from tools.ligand.checks.finding import Finding, mend, note, ok
 from tools.ligand.status import units_of
+from tools.ligand.unit_names import unit_of
 from tools.ligand.up import packaged_units, users_units
 from tools.text import clean, seconds_text
 
 SLOW_ANSWER_S = 1.0
 SYSTEMD = Path("/run/systemd/system")
+MACHINES_UNITS = Path("/etc/systemd/system")
 ASK_S = 10.0
 
 
@@ -56,7 +58,7 @@ def bus(paths: Paths) -> Iterator[Finding]:
 def _daemon(daemon: Mapping[str, Any]) -> Iterator[Finding]:
     name, message = clean(daemon["daemon"]), clean(daemon["message"])
     if not daemon["ready"]:
-        todo = f"Start it (`ligand up`, `systemctl start ligand-{name.replace('_', '-')}`), or list it under `disable`"
+        todo = f"Start it (`ligand up`, `systemctl start {unit_of(name)}`), or list it under `disable`"
         yield mend("daemons", f"{name} is {clean(daemon['state'])}", f"{todo} in bus.yaml.")
     elif daemon["state"] == "degraded":
         yield note("daemons", f"{name} is degraded: {message}", "It says what it lacks; it recovers by itself.")
@@ -70,9 +72,10 @@ def units(paths: Paths) -> Iterator[Finding]:
         manifests = load_all(paths.manifests)
     except LigandError:
         return  # told under "configuration"
-    there = {file.name for folder in (packaged_units(), users_units(paths)) for file in folder.glob("*.service")}
+    folders = [packaged_units(), users_units(paths), *([] if paths.home else [MACHINES_UNITS])]
+    there = {file.name for folder in folders for file in folder.glob("*.service")}
     for name, manifest in sorted(manifests.items()):
-        unit = f"ligand-{name.replace('_', '-')}{'@' if manifest.instances else ''}.service"
+        unit = unit_of(f"{name}@" if manifest.instances else name)
         if unit not in there:
             todo = f"Write {users_units(paths) / unit}, as docs/writing-a-daemon.md shows."
             yield note("units", f"{name} has no unit, so nobody starts it", todo)

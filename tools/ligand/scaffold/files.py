@@ -25,6 +25,10 @@ def manifest(plan: Plan) -> str:
         lines += [f"{key}:", *(f"  - {name}" for name in names)] if names else []
     lines += ["# what it can be told in its configuration file, as a JSON Schema with defaults"]
     lines += ["config:", "  type: object", "  additionalProperties: false", "  properties: {}"]
+    lines += ["# what it may use: shares of one core at work and idle, proportional memory, log lines a second;"]
+    lines += ["# and the least and most that it emits, a minute, of what it emits by the clock"]
+    lines += ["budget:", "  cpu: 0.2", "  idle_cpu: 0.03", "  memory_mib: 120", "  log_lines_per_s: 3"]
+    lines += ["  per_minute:", "    Q_HEARTBEAT: {min: 8, max: 18}"]
     return "\n".join(lines) + "\n"
 
 

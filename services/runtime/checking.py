@@ -1,0 +1,32 @@
+"""`python -m services.DAEMON --check-config`: whether the daemon would start with the files that are there.
+
+Changes nothing, makes no folder, needs no bus. Each problem is one JSON object a line on standard output: `file`,
+`line` (0 where there is none) and `message`. Exit status 0 without problems, 78 with.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+import orjson
+
+from services.runtime.exits import EXIT_CONFIG
+from signals.errors import LigandError
+
+FLAG = "--check-config"
+
+
+def check(steps: Iterable[Callable[[], object]]) -> NoReturn:
+    """Run each step, the later ones as far as the first that refuses, say what it refuses with, and end."""
+    try:
+        for step in steps:
+            step()
+    except LigandError as error:
+        file, line = str(error.fields.get("file", "")), int(error.fields.get("line") or 0)
+        for message in error.fields.get("problems") or [error.message]:
+            sys.stdout.buffer.write(orjson.dumps({"file": file, "line": line, "message": str(message)}) + b"\n")
+        sys.stdout.flush()
+        sys.exit(EXIT_CONFIG)
+    sys.exit(0)

@@ -1,0 +1,102 @@
+"""Ligand from a wheel alone, on a machine that has a controller of memory and no checkout."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.booted import booted
+from tests.support.installed import DAEMONS, INSTALL_S, Installed, unit
+from tests.support.systemd import ROOT, Machine, memory_v1, memory_v2
+
+pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(1200)]
+LIGAND = "/srv/own/bin/ligand"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """Ligand's wheel, built with the pinned tools."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
+    (found,) = folder.glob("*.whl")
+    return Path(found)
+
+
+@pytest.fixture(scope="module")
+def bought(wheel: Path, tmp_path_factory) -> Iterator[Machine]:
+    """A machine where somebody has installed the wheel into an environment of their own; nothing else is done."""
+    with booted(tmp_path_factory.mktemp("systemd"), limits_memory=True) as machine:
+        machine.run(os.path.realpath(sys.executable), "-m", "venv", "/srv/own")
+        machine.run("sh", "-c", 'base64 -d > "$0"', f"/srv/{wheel.name}", text=_text(wheel))
+        machine.run("/srv/own/bin/python", "-m", "pip", "install", "--no-deps", "--no-index", f"/srv/{wheel.name}")
+        # what Ligand needs is there already, as it is for these tests
+        beside = machine.out("/srv/own/bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+        machine.write(f"{beside}/dependencies.pth", f"{sysconfig.get_path('purelib')}\n")
+        yield machine
+
+
+def _text(file: Path) -> str:
+    return base64.b64encode(file.read_bytes()).decode()
+
+
+@pytest.fixture(scope="module")
+def installed(bought: Machine) -> Installed:
+    bought.run(LIGAND, "install", "--system", timeout_s=INSTALL_S)
+    return Installed(bought)
+
+
+def test_a_wheel_installs_itself(installed):
+    """Somebody who has only `pip install ligand` gets every daemon running, from files that travelled in the wheel."""
+    machine = installed.machine
+    installed.ready()
+    for daemon in DAEMONS:
+        assert machine.out("readlink", f"/proc/{machine.pid(unit(daemon))}/cwd") == "/"
+        assert machine.show(unit(daemon), "ExecStart").startswith("{ path=/opt/ligand/venv/bin/python")
+    where = machine.out(
+        "/opt/ligand/venv/bin/python",
+        "-I",
+        "-c",
+        "import services; import os; print(os.path.realpath(services.__file__))",
+    )
+    assert where.startswith("/opt/ligand/versions/0001/")
+    again = machine.run(LIGAND, "install", "--system", timeout_s=INSTALL_S).stdout
+    assert "installed already" in again
+
+
+def test_a_ligand_that_was_changed_by_hand_does_not_spread(installed):
+    """What root installs is what was shipped, not what somebody did to the files meanwhile."""
+    machine = installed.machine
+    file = machine.out("sh", "-c", "ls /srv/own/lib/python3*/site-packages/services/investigator/daemon.py")
+    machine.run("sh", "-c", 'echo "# mine" >> "$0"', file)
+    done = machine.run(LIGAND, "install", "--system", check=False)
+    assert done.returncode == 1
+    assert f"{file} is not as it was installed" in done.stderr
+
+
+def test_memory_beyond_the_limit_ends_the_daemon_not_the_machine(installed):
+    """A daemon that takes more than its share is ended by its own limit and started again; the others go on."""
+    if not (memory_v1() or memory_v2()):
+        pytest.skip("the kernel offers a controller of memory neither in cgroup v2 nor in v1")
+    machine, name = installed.machine, unit("investigator")
+    installed.ready()
+    others = [machine.pid(unit(daemon)) for daemon in DAEMONS if daemon != "investigator"]
+    assert machine.show(name, "MemoryCurrent").isdecimal()
+    machine.drop_in(name, "[Service]\nMemoryMax=8M\nMemorySwapMax=0\nRestartSec=200ms\n", "50-little.conf")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("restart", "--no-block", name)
+    machine.until("it is ended and started again", lambda: installed.restarts("investigator") > 1, 60.0)
+    machine.run("rm", f"/etc/systemd/system/{name}.d/50-little.conf")
+    machine.systemctl("daemon-reload")
+    installed.ready("investigator")
+    assert [machine.pid(unit(daemon)) for daemon in DAEMONS if daemon != "investigator"] == others
+    told = [one["facts"] for one in installed.signals("Q_DAEMON_FAILED") if one["facts"]["unit"] == name]
+    assert {one["result"] for one in told} <= {"signal", "oom-kill"}
+    assert told

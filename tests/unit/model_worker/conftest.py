@@ -1,0 +1,71 @@
+"""A pool of model servers in this process, asked over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from services.model_worker.answering import answer
+from services.model_worker.pool import Pool
+from services.model_worker.settings import ServerSettings, Settings
+from tests.support.model_server import ModelServer, model_server
+
+QUICK = {"rounds": 3, "backoff_s": 0.01, "connect_s": 5.0, "first_token_s": 5.0, "idle_s": 5.0, "failures": 3}
+REQUEST = {"role": "primary", "prompt": "Why?", "deadline_s": 20, "stream": False, "purpose": "a test"}
+
+
+@dataclass
+class Asker:
+    """Asks the servers of a configuration; keeps the pool between questions of one `run`."""
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    key: str = "sk-secret"
+    tokens: list[dict[str, Any]] = field(default_factory=list)
+
+    def pool(self, *servers: ServerSettings) -> Pool:
+        whole = Settings(role=self.settings.pop("role", "primary"), servers=servers, **{**QUICK, **self.settings})
+        return Pool.of(whole, lambda _: self.key)
+
+    async def ask(self, pool: Pool, **facts: Any) -> tuple[str, dict[str, Any]]:
+        return await answer(pool, "01935b0e-6a70-7cc3-98c4-dc0c0c07398f", {**REQUEST, **facts}, self._tell, None)
+
+    def _tell(self, facts: Any) -> None:
+        self.tokens.append(dict(facts))
+
+    def once(self, *servers: ServerSettings, **facts: Any) -> tuple[str, dict[str, Any]]:
+        """One question to fresh servers."""
+
+        async def story() -> tuple[str, dict[str, Any]]:
+            pool = self.pool(*servers)
+            try:
+                return await self.ask(pool, **facts)
+            finally:
+                await pool.close()
+
+        return asyncio.run(story())
+
+
+def at(server: ModelServer, **more: Any) -> ServerSettings:
+    return ServerSettings(base_url=server.url, **{"slots": 4, **more})
+
+
+@pytest.fixture
+def asker() -> Callable[..., Asker]:
+    return lambda **settings: Asker(settings)
+
+
+@pytest.fixture
+def first():
+    with model_server() as server:
+        yield server
+
+
+@pytest.fixture
+def second():
+    with model_server() as server:
+        server.usual = server.usual.__class__(pieces=("Second", "."))
+        yield server
