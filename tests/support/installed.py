@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.support.systemd import PATH, ROOT, Machine, environment
 
-DAEMONS = ("bus", "intent_router", "investigator", "capability_integrator")
+DAEMONS = ("bus", "intent_router", "investigator", "capability_integrator", "policy_engine")
 PYTHON = "/opt/ligand/venv/bin/python"
 INTENTS = "/var/lib/ligand/intents"
 INSTALL_S = 600.0

@@ -24,7 +24,7 @@ def test_every_daemon_says_that_it_is_ready_and_runs_as_its_own_user(ligand):
         pid = ligand.machine.pid(unit(daemon))
         user, group = ligand.machine.out("ps", "-o", "user:64=,group:64=", "-p", str(pid)).split()
         assert user == group == f"ligand-{daemon.replace('_', '-')}"
-    assert {one["facts"]["daemon"] for one in ligand.signals("Q_DAEMON_READY")} == set(DAEMONS)
+    assert {one["facts"]["daemon"] for one in ligand.signals("Q_DAEMON_READY")} >= set(DAEMONS)
 
 
 def test_kills_lose_nothing_and_double_nothing(ligand):
