@@ -11,7 +11,8 @@ from typing import Any
 
 from tests.support.systemd import PATH, ROOT, Machine, environment
 
-DAEMONS = ("bus", "intent_router", "investigator", "capability_integrator", "policy_engine")
+WORKERS = ("model_worker@primary", "model_worker@research")
+DAEMONS = ("bus", "intent_router", "investigator", "capability_integrator", "policy_engine", *WORKERS)
 PYTHON = "/opt/ligand/venv/bin/python"
 INTENTS = "/var/lib/ligand/intents"
 INSTALL_S = 600.0

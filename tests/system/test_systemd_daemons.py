@@ -11,7 +11,7 @@ from tests.support.installed import DAEMONS, ENDS, unit
 from tests.support.systemd import ROOT
 
 pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
-each_daemon = pytest.mark.parametrize("daemon", DAEMONS)
+each_daemon = pytest.mark.parametrize("daemon", DAEMONS[:-1])  # of two instances one will do
 MODULES = ("json", "csv", "html", "wave", "queue", "uuid", "email", "logging")
 
 
@@ -23,8 +23,8 @@ def test_every_daemon_says_that_it_is_ready_and_runs_as_its_own_user(ligand):
         assert ligand.machine.show(unit(daemon), "StatusText")
         pid = ligand.machine.pid(unit(daemon))
         user, group = ligand.machine.out("ps", "-o", "user:64=,group:64=", "-p", str(pid)).split()
-        assert user == group == f"ligand-{daemon.replace('_', '-')}"
-    assert {one["facts"]["daemon"] for one in ligand.signals("Q_DAEMON_READY")} >= set(DAEMONS)
+        assert user == group == f"ligand-{daemon.replace('_', '-').replace('@', '-')}"
+    assert {one["facts"]["daemon"] for one in ligand.signals("Q_DAEMON_READY")} == set(DAEMONS)
 
 
 def test_kills_lose_nothing_and_double_nothing(ligand):
@@ -76,6 +76,11 @@ def test_a_reload_applies_the_configuration_and_loses_no_signal(ligand):
     assert machine.show(unit("investigator"), "ActiveState") == "active"
 
 
+def has_ended(machine, daemon):
+    """Not only its process, also what systemd does after it."""
+    return machine.show(unit(daemon), "ActiveState") not in ("active", "deactivating")
+
+
 def test_the_whole_constellation_stops_in_time_and_comes_back_with_what_it_had(ligand):
     """`systemctl stop ligand.target` ends every daemon by itself, with status 0, and the journal stays whole."""
     machine = ligand.machine
@@ -85,7 +90,7 @@ def test_the_whole_constellation_stops_in_time_and_comes_back_with_what_it_had(l
         ligand.drop(f"stop-{number}", module)
     machine.systemctl("stop", "ligand.target")  # returns at once: the daemons are only part of it
     for daemon in DAEMONS:
-        machine.until(f"{daemon} has ended", lambda daemon=daemon: not machine.pid(unit(daemon)), 20.0)
+        machine.until(f"{daemon} has ended", lambda daemon=daemon: has_ended(machine, daemon), 20.0)
         said = {key: machine.show(unit(daemon), key) for key in ("ActiveState", "Result", "ExecMainStatus")}
         assert said == {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}, daemon
     machine.systemctl("start", "ligand.target")
@@ -162,7 +167,7 @@ def lazy(ligand):
     )
     machine.systemctl("daemon-reload")
     machine.systemctl("reload", "ligand-bus")
-    machine.until("the bus knows it", lambda: '"consumers":5' in machine.journal("--unit=ligand-bus", "--output=cat"))
+    machine.until("the bus knows it", lambda: '"lazy"' in ligand.ligand("status", "--json", check=False).stdout)
     yield "ligand-lazy.service"
     machine.systemctl("stop", "ligand-lazy.service")
     machine.run("rm", "-r", "/etc/systemd/system/ligand-lazy.service", "/etc/systemd/system/ligand-lazy.service.d")

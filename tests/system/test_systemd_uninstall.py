@@ -49,7 +49,7 @@ def test_uninstalling_keeps_what_is_a_persons_and_purging_leaves_nothing(fresh):
     ligand.kill("investigator")
     fresh.until(
         "a failure is told from there",
-        lambda: "KILL" in fresh.out("signal-tap", "show", "-o", "json", "Q_DAEMON_FAILED"),
+        lambda: "KILL" in fresh.run("signal-tap", "show", "-o", "json", "Q_DAEMON_FAILED", check=False).stdout,
     )
     fresh.run("useradd", "alice")
     fresh.run("usermod", "--append", "--groups", "ligand-users", "alice")
