@@ -90,6 +90,10 @@ CREATE INDEX dead_correlation ON dead (correlation);
 """
 
 
+MANY = 5000
+_SEQS = "SELECT seq FROM signal WHERE seq > ? AND seq <= ? ORDER BY seq"
+
+
 @dataclass(frozen=True, slots=True)
 class ConsumerRow:
     """What the journal knows of one consumer: its cursor, and what stands aside."""
@@ -135,12 +139,35 @@ class Journal:
         return list(self._db.execute(sql, tuple(values)))
 
     def head(self) -> int:
-        """The highest `seq`; 0 in an empty journal."""
-        return int(self._all("SELECT coalesce(max(seq), 0) FROM signal")[0][0])
+        """The highest `seq` ever given, pruned ones included; 0 in an empty journal."""
+        sql = """SELECT max((SELECT coalesce(max(seq), 0) FROM signal),
+                            coalesce((SELECT value FROM meta WHERE key = 'pruned_to'), 0))"""
+        return int(self._all(sql)[0][0])
 
     def first(self) -> int:
-        """The lowest `seq` that is still kept; 0 in an empty journal."""
+        """The lowest `seq` that is still kept; 0 when none is."""
         return int(self._all("SELECT coalesce(min(seq), 0) FROM signal")[0][0])
+
+    def before_first(self) -> int:
+        """The `seq` after which all that is kept comes."""
+        first = self.first()
+        return first - 1 if first else self.head()
+
+    def missing(self, after: int, upto: int) -> Iterator[tuple[int, int]]:
+        """The first and last of each run with `after` < `seq` <= `upto` that is not kept, the pruned ones too."""
+        if upto - after > MANY and after >= self.before_first() and self._whole():
+            return
+        while after < upto and (rows := self._all(f"{_SEQS} LIMIT {MANY}", [after, upto])):
+            for (seq,) in rows:
+                if seq > after + 1:
+                    yield after + 1, seq - 1
+                after = seq
+        if after < upto:
+            yield after + 1, upto
+
+    def _whole(self) -> bool:
+        count, first, last = self._all("SELECT count(*), min(seq), max(seq) FROM signal")[0]
+        return bool(count) and count == last - first + 1 and last == self.head()
 
     def names(self) -> dict[str, int]:
         """How many of each signal are kept."""
@@ -168,15 +195,8 @@ class Journal:
 
     def gaps(self) -> Iterator[tuple[int, int]]:
         """The first and last of each run of sequence numbers that are missing between what is kept."""
-        first, head = self.first(), self.head()
-        if self._all("SELECT count(*) FROM signal")[0][0] >= head - first + 1:
-            return
-        after = first
-        while rows := self._all("SELECT seq FROM signal WHERE seq > ? ORDER BY seq LIMIT 5000", [after]):
-            for (seq,) in rows:
-                if seq > after + 1:
-                    yield after + 1, seq - 1
-                after = seq
+        last = int(self._all("SELECT coalesce(max(seq), 0) FROM signal")[0][0])
+        yield from self.missing(self.before_first(), last)
 
     def page(self, after: int, limit: int = 500, names: Sequence[str] | None = None) -> list[tuple[int, bytes]]:
         """Up to `limit` envelopes with `seq` over `after`, in order; of these names only, if given."""
@@ -208,7 +228,7 @@ class Journal:
 
     def seq_at(self, received_us: int) -> int:
         """The lowest `seq` received at or after a time in Unix microseconds; head + 1 when there is none."""
-        low, high = self.first(), self.head() + 1
+        low, high = self.before_first() + 1, self.head() + 1
         while low < high:
             middle = (low + high) // 2
             rows = self._all("SELECT seq, received_us FROM signal WHERE seq >= ? ORDER BY seq LIMIT 1", [middle])

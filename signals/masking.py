@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -10,6 +11,8 @@ import orjson
 from signals.catalogue import Contract
 
 MASK = "***"
+SHORT = 4
+"""A secret of fewer characters is only hidden where it stands alone: else every such letter would be."""
 Path = Sequence[str]
 
 
@@ -32,6 +35,30 @@ def _masked(value: Any, path: tuple[str, ...]) -> Any:
     if isinstance(value, Mapping) and step in value:
         return {**value, step: _masked(value[step], rest)}
     return value
+
+
+def literals(value: Any, path: Path) -> Iterator[str]:
+    """The texts and numbers at a path and below it, as they may stand in a message."""
+    if path:
+        inner = value if isinstance(value, list) and path[0] == "*" else ()
+        inner = [value[path[0]]] if isinstance(value, Mapping) and path[0] in value else inner
+        for item in inner:
+            yield from literals(item, path[1:])
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from literals(item, ())
+    elif isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
+        text = str(value)
+        yield from dict.fromkeys((text, repr(text)[1:-1], orjson.dumps(text).decode()[1:-1]))
+
+
+def redact(text: str, words: Iterable[str]) -> str:
+    """The text with `MASK` for each of the words, the longest first."""
+    for word in sorted(set(words), key=len, reverse=True):
+        alone = len(word) < SHORT or word.isdecimal()
+        pattern = rf"(?<!\w){re.escape(word)}(?!\w)" if alone else re.escape(word)
+        text = re.sub(pattern, MASK, text)
+    return text
 
 
 class Masker:
@@ -59,7 +86,18 @@ class Masker:
         masked = self.envelope(envelope)
         return raw if masked is envelope else orjson.dumps(masked)
 
+    def text(self, text: str, envelope: Mapping[str, Any]) -> str:
+        """A text about a signal, such as an error, without the values of its secret facts."""
+        name = envelope.get("signal")
+        paths = self._paths.get(name, ()) if isinstance(name, str) else ()
+        return redact(text, (word for path in paths for word in literals(envelope.get("facts"), path)))
+
     def letter(self, letter: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The same for a dead letter."""
+        """The same for a dead letter: its signal, and what its error and traceback repeat of the signal's secrets."""
         signal = letter.get("signal")
-        return {**letter, "signal": self.envelope(signal)} if isinstance(signal, Mapping) else letter
+        if not isinstance(signal, Mapping):
+            return letter
+        texts = {
+            key: self.text(letter[key], signal) for key in ("error", "traceback") if isinstance(letter.get(key), str)
+        }
+        return {**letter, **texts, "signal": self.envelope(signal)}

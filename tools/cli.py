@@ -79,6 +79,7 @@ def told(function: Callable[P, R]) -> Callable[P, R]:
 
 def run(command: click.Command, prog: str) -> int:
     """Run a command whose functions return exit codes; says which one to exit with."""
+    _open_streams()
     try:
         found = command.main(prog_name=prog, standalone_mode=False)
         sys.stdout.flush()
@@ -103,6 +104,13 @@ def run(command: click.Command, prog: str) -> int:
         Failure(f"{what}{where}{error.strerror or error}.").show()
         return NOTHING
     return found if isinstance(found, int) else OK
+
+
+def _open_streams() -> None:
+    """A stream that was closed before we began (`>&-`) leads nowhere; what is opened later must not take its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open to the end
 
 
 def _reader_is_gone() -> bool:

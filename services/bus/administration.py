@@ -60,7 +60,11 @@ class Administration:
     # -- dead letters --------------------------------------------------------------------------------
 
     def replay(self, number: int, peer: Peer) -> None:
-        """Give a dead letter another chance: to its consumer alone, or as a new emit after a fresh check."""
+        """Give a dead letter another chance: to its consumer alone, or as a new emit after a fresh check.
+
+        What was refused is checked as its sender's, not as that of whoever replays it: else root would make a forgery
+        genuine.
+        """
         _, _, consumer, seq, generation, _, offset, line = self._waiting(number)
         letter = self._state.dead.line(line, offset, number)
         if letter.get("signal") is None:
@@ -96,7 +100,8 @@ class Administration:
         envelope = {key: value for key, value in letter["signal"].items() if key not in BUS_FIELDS}
         envelope |= {"id": uuid7(), "timestamp": rfc3339(time.time())}
         daemon = letter["daemon"] if letter["daemon"] in self._state.registry.daemons else None
-        batch = Batch(peer, daemon, lambda cause, found: True)
+        sender = Peer(letter["peer_uid"], -1, 0) if "peer_uid" in letter else peer
+        batch = Batch(sender, daemon, lambda cause, found: True)
         batch.add(self._emitting.admit(orjson.dumps(envelope), batch))
         self._emitting.check_roots(batch)
         self._journaling.write(batch, {})

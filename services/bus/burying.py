@@ -33,7 +33,8 @@ class Burying:
         if not state.access.is_known(peer):
             state.dead.not_kept += 1
         elif state.dead.may_keep_refused(peer.uid, error.code, len(raw)):
-            letter = state.dead.add(error.code, error.message, batch.session or f"uid {peer.uid}", raw)
+            sender = batch.session or f"uid {peer.uid}"
+            letter = state.dead.add(error.code, error.message, sender, raw, peer_uid=peer.uid)
             self._tell(letter.number, letter.signal, letter.daemon, letter.reason, [])
 
     def given_up(self, reason: str, error: str, consumer: str, raw: bytes, aside: Aside) -> None:

@@ -91,8 +91,9 @@ class DeadLetters:
         attempts: int = 0,
         first_failed_at: str | None = None,
         traceback: str | None = None,
+        peer_uid: int | None = None,
     ) -> DeadLetter:
-        """Keep one in this transaction, and in the file after it."""
+        """Keep one in this transaction, and in the file after it. `peer_uid` is who sent what was refused."""
         envelope = _parsed(raw)
         seq = envelope["seq"] if envelope is not None and consumer else None  # a refused one only claims to have one
         now = time.time()
@@ -110,6 +111,8 @@ class DeadLetters:
         }
         if consumer:
             line["consumer"] = consumer
+        if peer_uid is not None:
+            line["peer_uid"] = peer_uid
         line |= {"signal": envelope} if envelope is not None else _raw_fields(raw)
         letter = DeadLetter(
             number=number,

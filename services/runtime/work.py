@@ -19,6 +19,7 @@ from signals.catalogue import Catalogue
 from signals.client import Client, Delivery
 from signals.envelope import Signal
 from signals.errors import LigandError, LoopError, UnknownSignalError
+from signals.masking import Masker
 
 QUIET = frozenset({"late", "not_in_hand", "fenced"})
 MAX_THREADS = 32
@@ -67,6 +68,7 @@ class Work:
         self._handlers = handlers
         self._maker = maker
         self._catalogue = catalogue
+        self._masker = Masker(catalogue.versions.values())
         self._log = log
         self._lanes = {name: LaneWork(in_flight) for name, in_flight in lanes.items()}
         self._max_handling_s = max_handling_s
@@ -141,15 +143,18 @@ class Work:
         except asyncio.CancelledError:
             self._cancelled(running, task)
         except Unavailable as error:
-            self._log.warning("unavailable", error=error.message, retry_in=error.retry_in)
-            self._settle(delivery, wire.UNAVAILABLE, error=_words(error), retry_in=error.retry_in)
+            said = self._hidden(delivery, error.message)
+            self._log.warning("unavailable", error=said, retry_in=error.retry_in)
+            words = self._hidden(delivery, _words(error))[:ERROR_CHARS]
+            self._settle(delivery, wire.UNAVAILABLE, error=words, retry_in=error.retry_in)
         except LoopError as error:
             # no attempt can help: the bus has buried what looped, and what was handled is done with
             self._log.error("loop_ended", error=error.message)
             self._settle(delivery, wire.ACK)
         except Reject as error:
-            self._log.warning("rejected", error=error.message)
-            self._settle(delivery, wire.REJECT, error=_writable(error.message)[:ERROR_CHARS])
+            said = self._hidden(delivery, error.message)
+            self._log.warning("rejected", error=said)
+            self._settle(delivery, wire.REJECT, error=_writable(said)[:ERROR_CHARS])
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt, reported to the bus
             self._fail(delivery, error)
         else:
@@ -202,9 +207,19 @@ class Work:
 
     def _fail(self, delivery: Delivery, error: Exception) -> None:
         self.failed += 1
-        self._log.error("attempt_failed", error=repr(error), attempt=delivery.attempt, exc_info=error)
-        text = _writable("".join(traceback.format_exception(error)))
-        self._settle(delivery, wire.NAK, error=_words(error), traceback=text[-TRACE_CHARS:])
+        text = self._hidden(delivery, _writable("".join(traceback.format_exception(error))))
+        said = self._hidden(delivery, repr(error))
+        self._log.error("attempt_failed", error=said, attempt=delivery.attempt, exception=text.rstrip("\n"))
+        words = self._hidden(delivery, _words(error))[:ERROR_CHARS]
+        self._settle(delivery, wire.NAK, error=words, traceback=text[-TRACE_CHARS:])
+
+    def _hidden(self, delivery: Delivery, text: str) -> str:
+        """What is said of a signal, without its secrets: logs and dead letters are read by others."""
+        try:
+            signal = delivery.signal()
+        except LigandError:  # not to be read: nothing of it can have been repeated
+            return text
+        return self._masker.text(text, {"signal": signal.signal, "facts": signal.facts})
 
     def _cancelled(self, running: Running, task: asyncio.Task[None]) -> None:
         task.uncancel()
@@ -302,7 +317,7 @@ class Work:
 
 
 def _words(error: BaseException) -> str:
-    return _writable(f"{type(error).__name__}: {error}")[:ERROR_CHARS]
+    return _writable(f"{type(error).__name__}: {error}")
 
 
 def _writable(text: str) -> str:

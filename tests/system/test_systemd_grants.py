@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.installed import unit
+from tests.support.installed import PYTHON, unit
 from tests.support.systemd import Machine
 
 pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
@@ -95,8 +95,12 @@ def test_a_path_that_is_swapped_while_it_is_granted_leads_nowhere_else(ligand, h
     assert home.out("getfacl", "--recursive", "/home/alice/moved/project").count("\nuser:ligand-investigator") == 2
     done = ligand.ligand("revoke", "investigator", "/home/alice/in/project")
     assert "has become a link" in done.stdout
+    assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "closing"
+    home.run("sh", "-c", "cd /home/alice && rm in && mv moved in")
+    ligand.ligand("revoke", "investigator", "/home/alice/in/project")
+    assert "ligand-investigator" not in home.out("getfacl", "--recursive", "/home/alice/in")
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
-    home.run("rm", "-r", "/home/alice/in", "/home/alice/moved", "/srv/private", "/srv/bin")
+    home.run("rm", "-r", "/home/alice/in", "/srv/private", "/srv/bin")
 
 
 SLOW = "#!/bin/sh\n[ -e /run/is-granting ] || { touch /run/is-granting; read line < /run/go-on; }\n"
@@ -131,3 +135,116 @@ def test_a_link_does_not_carry_a_grant_to_somewhere_else(ligand, home):
     ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
     assert "ligand-investigator" not in home.out("getfacl", "/home/alice/secret.txt")
     ligand.ligand("revoke", "investigator", "/home/alice/project")
+
+
+def test_a_granted_name_that_leads_elsewhere_later_shows_nothing(ligand, home):
+    """Whoever owns the folder above cannot turn a grant into a view of another's files, however often it restarts."""
+    private, make = "/home/bob/private", 'chmod 700 ~; mkdir -p "$0" && echo text > "$0/module.py" && chmod 755 "$0"'
+    home.run("sh", "-c", make, private, user="bob")
+    ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
+    for place in (f"ln -s {private} project", "mkdir project && echo text > project/module.py"):
+        home.run("sh", "-c", f"cd ~ && mv project aside && {place}", user="alice")
+        home.systemctl("restart", unit("investigator"))
+        ligand.ready("investigator")
+        assert not sees(home, "investigator", "-e", FILE)
+        assert "starts without /home/alice/project: " in home.journal("--unit", unit("investigator"))
+        home.run("sh", "-c", "cd ~ && rm -r project && mv aside project", user="alice")
+    home.systemctl("restart", unit("investigator"))
+    ligand.ready("investigator")
+    assert sees(home, "investigator", "-r", FILE)
+    assert "/run/ligand-grants" not in home.out("cat", "/proc/mounts")
+    ligand.ligand("revoke", "investigator", "/home/alice/project")
+
+
+def test_a_grant_opens_new_files_to_nobody_else_and_a_revoke_leaves_nothing(ligand, home):
+    """What a person makes in a granted folder with a strict umask stays theirs; afterwards the folder is as it was."""
+    listed = ("getfacl", "--numeric", "--recursive", "--absolute-names", "/home/alice/work")
+    home.run("sh", "-c", "mkdir -p ~/work/own && chmod 755 ~/work && setfacl -d -m g::-,o::- ~/work/own", user="alice")
+    before = home.out(*listed)
+    ligand.ligand("grant", "investigator", "/home/alice/work", "--read")
+    ligand.ligand("grant", "capability_integrator", "/home/alice/work", "--read")
+    home.run("sh", "-c", "umask 077; cd ~/work; echo new > new.txt; mkdir inner", user="alice")
+    for new in ("/home/alice/work/new.txt", "/home/alice/work/inner"):
+        assert home.run("test", "-r", new, user="mallory", check=False).returncode == 1
+        assert home.run("test", "-r", new, user="ligand-investigator", check=False).returncode == 1  # not from outside
+        said = home.out("getfacl", new).splitlines()
+        assert {"user:ligand-investigator:r-x", "group::---", "other::---"} <= {line.split("\t")[0] for line in said}
+    for daemon in ("investigator", "capability_integrator"):
+        ligand.ligand("revoke", daemon, "/home/alice/work")
+    assert "default:" not in home.out("getfacl", "/home/alice/work/inner")
+    home.run("rm", "-r", "/home/alice/work/new.txt", "/home/alice/work/inner")
+    assert home.out(*listed) == before
+
+
+def test_a_grant_gives_nobody_else_what_the_mask_withholds(ligand, home):
+    """A file that was closed with chmod stays closed for those its list still names; a revoke leaves it as it was."""
+    listed = ("getfacl", "--numeric", "--absolute-names", "/home/alice/notes/closed.txt")
+    make = "cd ~/notes; echo x > closed.txt; setfacl -m u:bob:rw closed.txt; chmod 600 closed.txt"
+    home.run("sh", "-c", make, user="alice")
+    attributes = "import os; print(os.listxattr('/home/alice/notes/closed.txt'))"
+    before = home.out(*listed)
+    ligand.ligand("grant", "investigator", NOTES, "--write")
+    assert "trusted.ligand" in home.out(PYTHON, "-c", attributes)
+    said = home.out("getfacl", "/home/alice/notes/closed.txt")
+    assert "user:bob:---" in said
+    assert "user:ligand-investigator:rw-" in said
+    ligand.ligand("revoke", "investigator", NOTES)
+    assert home.out(*listed) == before
+    assert "trusted.ligand" not in home.out(PYTHON, "-c", attributes)
+
+
+def test_a_grant_of_a_daemon_that_is_listed_no_more_can_be_taken_back(ligand, home):
+    """Who removes an instance from bus.yaml can still take back what it was granted; nothing of it stays behind."""
+    ligand.ligand("grant", "model_worker@research", "/home/alice/project", "--read")
+    settings = home.read("/etc/ligand/bus.yaml")
+    home.write("/etc/ligand/bus.yaml", f"{settings}\ninstances:\n  model_worker: [primary]\n")
+    ligand.ligand("revoke", "model_worker@research", "/home/alice/project")
+    home.write("/etc/ligand/bus.yaml", settings)
+    assert "ligand-model-worker" not in home.out("getfacl", "--recursive", "/home/alice/project")
+    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
+
+
+def test_a_revoke_leaves_the_grants_beneath_and_above(ligand, home):
+    """A grant within another one, or around it, works on when only the other one is taken back."""
+    inner = "/home/alice/project/inner"
+    home.run("sh", "-c", f"mkdir -p {inner} && echo x > {inner}/file", user="alice")
+    ligand.ligand("grant", "investigator", inner, "--write")
+    ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
+    ligand.ready("investigator")
+    assert sees(home, "investigator", "-w", f"{inner}/file")
+    ligand.ligand("revoke", "investigator", "/home/alice/project")
+    ligand.ready("investigator")
+    assert sees(home, "investigator", "-w", f"{inner}/file")
+    ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
+    ligand.ligand("revoke", "investigator", inner)
+    ligand.ready("investigator")
+    assert sees(home, "investigator", "-r", f"{inner}/file")
+    assert not sees(home, "investigator", "-w", f"{inner}/file")
+    ligand.ligand("revoke", "investigator", "/home/alice/project")
+    assert "ligand-investigator" not in home.out("getfacl", "--recursive", "/home/alice/project")
+    home.run("rm", "-r", inner)
+
+
+def test_a_grant_that_was_killed_is_listed_and_can_be_taken_back(ligand, home):
+    """No access is open that `ligand grants` does not list, whenever the command was ended."""
+    home.write("/srv/bin/setfacl", '#!/bin/sh\nPATH=/usr/bin setfacl "$@"\nkill -KILL $PPID\n', mode="0755")
+    done = ligand.ligand("grant", "investigator", "/home/alice/project", "--read", path="/srv/bin", check=False)
+    assert done.returncode != 0
+    assert "ligand-investigator" in home.out("getfacl", "--recursive", "/home/alice/project")
+    found = json.loads(ligand.ligand("grants", "-o", "json").stdout)
+    assert [(one["path"], one["state"]) for one in found] == [("/home/alice/project", "pending")]
+    ligand.ligand("revoke", "investigator", "/home/alice/project")
+    assert "ligand-investigator" not in home.out("getfacl", "--recursive", "/home/alice/project")
+    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
+    home.run("rm", "-r", "/srv/bin")
+
+
+def test_a_grant_of_what_is_gone_for_good_can_be_dropped(ligand, home):
+    """What could not be closed stays listed, until the person says that it will not come back."""
+    home.run("mkdir", "/home/alice/gone", user="alice")
+    ligand.ligand("grant", "investigator", "/home/alice/gone", "--read")
+    home.run("rmdir", "/home/alice/gone")
+    ligand.ligand("revoke", "investigator", "/home/alice/gone")
+    assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "closing"
+    ligand.ligand("revoke", "--forget", "investigator", "/home/alice/gone")
+    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"

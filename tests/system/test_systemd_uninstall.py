@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.installed import Installed, unit
+from tests.support.systemd import ROOT
 
 pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(1200)]
 LISTING = ("find", "/etc", "/opt", "/usr/local", "/var/lib", "/run", "/home", "-not", "-path", "/run/log/*")
@@ -19,13 +20,19 @@ def test_what_cannot_be_installed_leaves_no_trace(fresh):
     """No room, no right to write, somebody's own program of that name: one message, and the machine as it was."""
     ligand, before = Installed(fresh), traces(fresh)
     fresh.run("mkdir", "/srv/small", "/srv/fixed")
-    fresh.run("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", "/srv/small")
-    fresh.run("mount", "-t", "tmpfs", "-o", "ro", "tmpfs", "/srv/fixed")
+    fresh.run("install", "-d", "-o", "1234", "/srv/alice")
+    fresh.run("install", "-d", "-m", "1777", "/srv/all")
+    fresh.run("ln", "-s", "/srv/alice", "/srv/link")
+    fresh.run("mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "tmpfs", "/srv/small")
+    fresh.run("mount", "-t", "tmpfs", "-o", "ro,mode=755", "tmpfs", "/srv/fixed")
     for prefix, said in (
         ("/srv/small/ligand", "MB were free in /srv/small/ligand/versions"),
         ("/srv/fixed/ligand", "Read-only file system"),
         ("/srv/a:b", "cannot be the prefix"),
         ("/home/ligand", "home folder"),
+        ("/srv/alice/ligand", "/srv/alice: it belongs to the user 1234"),
+        ("/srv/link/ligand", "/srv/alice: it belongs to the user 1234"),
+        ("/srv/all/ligand", "/srv/all: others than root may write to it"),
     ):
         done = ligand.ligand("install", "--system", "--prefix", prefix, check=False)
         assert done.returncode == 1, prefix
@@ -40,10 +47,14 @@ def test_what_cannot_be_installed_leaves_no_trace(fresh):
 
 
 def test_uninstalling_keeps_what_is_a_persons_and_purging_leaves_nothing(fresh):
-    """Somebody who tried Ligand, wherever they put it, gets their machine back as it was."""
+    """Somebody who tried Ligand, wherever they put it, reads first what happens, and gets their machine back."""
     before, users = traces(fresh), fresh.read("/etc/passwd") + fresh.read("/etc/group")
     ligand = Installed(fresh)
-    ligand.ligand("install", "--system", "--prefix", PREFIX)
+    shown = ligand.ligand("install", "--system", "--prefix", PREFIX, "--dry-run").stdout
+    assert traces(fresh) == before
+    *done, last = ligand.ligand("install", "--system", "--prefix", PREFIX).stdout.splitlines()
+    assert "every daemon is ready" in last
+    assert [line.removeprefix("would ") for line in shown.splitlines()] == done
     for daemon in ("bus", "investigator"):
         assert PREFIX in fresh.show(unit(daemon), "ExecStart")
     ligand.kill("investigator")
@@ -66,3 +77,55 @@ def test_uninstalling_keeps_what_is_a_persons_and_purging_leaves_nothing(fresh):
     fresh.run("userdel", "alice")
     assert traces(fresh) - before == set()
     assert fresh.read("/etc/passwd") + fresh.read("/etc/group") == users
+
+
+def known(machine, kind: str, name: str) -> bool:
+    return not machine.run("getent", kind, name, check=False).returncode
+
+
+def test_purging_removes_the_users_that_ligand_made_and_nobody_else(fresh):
+    """Somebody's own account survives whatever it is called, and what a purge cannot do is said before it begins."""
+    ligand = Installed(fresh)
+    instances = 'u ligand-twin-one - "x" /var/lib/ligand/twin@one\n'
+    fresh.write("/etc/sysusers.d/ligand-instances.conf", f"{instances}# made before: ligand-old\nu ligand-mine -\n")
+    fresh.run("systemd-sysusers", str(ROOT / "systemd/ligand.sysusers.conf"))
+    fresh.run("useradd", "--create-home", "ligand-mine")
+    fresh.run("useradd", "--home-dir", "/var/lib/ligand/old", "ligand-old")
+    fresh.run("systemd-sysusers")
+    fresh.run("useradd", "ligand-admin")
+    fresh.run("useradd", "--gid", "ligand-users", "carol")
+    refused = ligand.ligand("uninstall", "--system", "--purge", check=False)
+    assert refused.returncode == 1
+    assert "carol has ligand-users as primary group" in refused.stderr
+    assert "usermod --gid GROUP carol" in refused.stderr
+    assert known(fresh, "passwd", "ligand-bus")
+    fresh.run("usermod", "--gid", "users", "carol")
+    said = ligand.ligand("uninstall", "--system", "--purge").stdout
+    assert "ligand-mine stays" in said
+    assert all(known(fresh, "passwd", name) for name in ("ligand-admin", "ligand-mine", "carol"))
+    for name in ("ligand-bus", "ligand-investigator", "ligand-twin-one", "ligand-old"):
+        assert not known(fresh, "passwd", name), name
+    assert not any(known(fresh, "group", name) for name in ("ligand", "ligand-users"))
+    assert fresh.run("test", "-e", "/etc/sysusers.d/ligand-instances.conf", check=False).returncode
+
+
+def kill_when(ligand, what, condition) -> None:
+    """Begin an installation and kill it once something is so; pip must not live on."""
+    machine = ligand.machine
+    begun = ligand.begin("install", "--system")
+    machine.until(what, condition, 600.0)
+    machine.run("kill", "-KILL", machine.read("/run/ligand-install.lock").split()[-1])
+    assert begun.wait(60) != 0
+    machine.until("pip has ended", lambda: machine.run("pgrep", "-f", " -m pip ", check=False).returncode == 1)
+
+
+def test_purging_after_a_killed_installation_leaves_nothing(fresh):
+    """Whenever the power went, one command takes away what was made until then."""
+    before, ligand = traces(fresh), Installed(fresh)
+    kill_when(ligand, "pip runs", lambda: not fresh.run("pgrep", "-f", " -m pip ", check=False).returncode)
+    assert "remove /opt/ligand/versions" in ligand.ligand("uninstall", "--system", "--purge").stdout
+    assert traces(fresh) - before == set()
+    unit_file = "/etc/systemd/system/ligand.target"
+    kill_when(ligand, "units are there", lambda: not fresh.run("test", "-e", unit_file, check=False).returncode)
+    ligand.ligand("uninstall", "--system", "--purge")
+    assert traces(fresh) - before == set()

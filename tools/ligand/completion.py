@@ -24,10 +24,14 @@ def completion(*, shell: str) -> None:
       ~/.config/fish/config.fish   ligand completion fish | source
     """
     for program, (module, name) in PROGRAMS.items():
-        command: click.Command = getattr(import_module(module), name)
-        kind = get_completion_class(shell)
-        assert kind is not None, shell
-        variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
-        completer = kind(command, {}, program, variable)
-        # not completer.source(): that asks a bash of this machine for its version
-        click.echo(completer.source_template % completer.source_vars())
+        click.echo(script(getattr(import_module(module), name), program, shell))
+
+
+def script(command: click.Command, program: str, shell: str) -> str:
+    """What makes a shell complete one program."""
+    kind = get_completion_class(shell)
+    assert kind is not None, shell
+    variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
+    completer = kind(command, {}, program, variable)
+    # not completer.source(): that asks a bash of this machine for its version
+    return completer.source_template % completer.source_vars()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tools.ligand.layout import HOMES, InstallError, Layout
 from tools.ligand.repacked import is_installed, repack
-from tools.ligand.steps import run
+from tools.ligand.steps import run, run_tied
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("requirements-build.lock", "requirements.lock")
@@ -48,6 +48,20 @@ class Source:
     @property
     def is_wheel(self) -> bool:
         return self.path.suffix == ".whl"
+
+    @contextmanager
+    def opened(self) -> Iterator[Path]:
+        """A folder with the packages of what would be installed, to look into. Raises `InstallError`."""
+        if not self.is_wheel:
+            yield self.path
+            return
+        with tempfile.TemporaryDirectory(prefix="ligand-") as folder:
+            try:
+                with zipfile.ZipFile(self.path) as wheel:
+                    wheel.extractall(folder)
+            except (OSError, zipfile.BadZipFile) as error:
+                raise InstallError(f"{self.path} cannot be opened: {error}.") from error
+            yield Path(folder)
 
     def lock(self, name: str) -> str:
         """A lock's text. Raises `InstallError` when it is not there."""
@@ -103,7 +117,7 @@ def build(folder: Path, source: Source, python: Path) -> None:
     """
     folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     try:
-        run([str(python), "-m", "venv", "--clear", str(folder)])
+        run_tied([str(python), "-m", "venv", "--clear", str(folder)])
         _fill(folder, source)
     except (InstallError, KeyboardInterrupt) as error:
         free = shutil.disk_usage(folder.parent).free
@@ -128,7 +142,7 @@ def _fill(folder: Path, source: Source) -> None:
 
 def _pip(folder: Path, *arguments: str) -> None:
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
-    run([*pip, *arguments])
+    run_tied([*pip, *arguments])
 
 
 def version(folder: Path) -> str:

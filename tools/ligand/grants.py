@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -21,32 +21,18 @@ from services.runtime.manifest import load_all
 from signals.errors import LigandError
 from tools.ligand import acl
 from tools.ligand.changing import changing
+from tools.ligand.granted import Access, Grant, drop_in_for, identity, load
 from tools.ligand.instances import listed
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.manager import Manager
 from tools.ligand.steps import Steps
 from tools.ligand.unit_names import unit_of
 
-Access = Literal["read", "write"]
 DROP_IN = "50-grants.conf"
-HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 NEVER = tuple(
     map(Path, ("/proc", "/sys", "/dev", "/run", "/boot", "/etc", "/usr", "/bin", "/sbin", "/lib", "/var/lib/ligand"))
 )
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f\"'\\:$]+")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Grant:
-    """One daemon, one path."""
-
-    daemon: str
-    path: str
-    access: Access
-
-    @property
-    def in_home(self) -> bool:
-        return any(Path(self.path).is_relative_to(home) for home in HOMES)
 
 
 class Grants:
@@ -57,39 +43,80 @@ class Grants:
         self.steps = steps
         self.manager = manager
         self._file = layout.config / "grants.json"
-        self.all = _load(self._file)
+        self.all = load(self._file)
 
     def add(self, daemon: str, path: Path, access: Access) -> Grant:
-        """Let a daemon read, or read and write, what is at `path` and beneath. Raises `InstallError`."""
+        """Let a daemon read, or read and write, what is at `path` and beneath. Raises `InstallError`.
+
+        It is recorded before the first list is set: killed in between it is listed, and can be taken back.
+        """
         user = self._user(daemon)
-        grant = Grant(daemon, str(_granted(path, self.layout)), access)
-        others = tuple(one for one in self.all if (one.daemon, one.path) != (daemon, grant.path))
-        rights = "rwX" if access == "write" else "rX"
-        with acl.held(Path(grant.path)) as top:
-            self.steps.do(f"let {user} {access} {grant.path} (setfacl)", lambda: acl.give(top, user, rights))
+        real = _granted(path, self.layout)
+        others = tuple(one for one in self.all if (one.daemon, one.path) != (daemon, str(real)))
+        with acl.held(real) as top:
+            grant = Grant(daemon, str(real), access, identity(top), user, _number(user), "pending")
+            self._record((*others, grant))
+            self.steps.do(f"let {user} {access} {real} (setfacl)", lambda: acl.give(top, grant.uid, grant.rights))
+        self._give_again(grant, above=False)
+        grant = replace(grant, state="open")
         self._save((*others, grant), daemon)
         return grant
 
-    def remove(self, daemon: str, path: Path) -> None:
-        """Take a grant back. Raises `InstallError` when there is none."""
+    def remove(self, daemon: str, path: Path, *, forget: bool = False) -> None:
+        """Take a grant back; `forget`: also from the list when its access could not be taken.
+
+        Raises `InstallError` when there is none.
+        """
         wanted = {str(path.absolute()), str(path.resolve())}
         found = [one for one in self.all if one.daemon == daemon and one.path in wanted]
         if not found:
             raise InstallError(f"{daemon} has no grant for {path}. `ligand grants` lists what there is.")
-        self._save(tuple(one for one in self.all if one not in found), daemon)
-        user = self._user(daemon)
         for one in found:
-            self._close(Path(one.path), user)
+            closing = replace(one, state="closing")
+            self._save((*(other for other in self.all if other != one), closing), daemon)
+            if self._close(closing) or forget:
+                self._record(tuple(other for other in self.all if other != closing))
 
-    def _close(self, path: Path, user: str) -> None:
+    def _close(self, grant: Grant) -> bool:
+        """Take the access lists back; whether that was done."""
+        uid = grant.uid if grant.uid >= 0 else _number(self._user(grant.daemon))
+        whose = grant.user or grant.daemon
+        try:
+            with acl.held(Path(grant.path)) as top:
+                if grant.object not in ("", identity(top)):
+                    raise InstallError(f"{grant.path} is not what was granted, something else was put there.")
+                self.steps.do(f"take {grant.path} from {whose} (setfacl)", lambda: acl.take(top, uid))
+        except InstallError as error:
+            self.steps.note(
+                f"{error.message} What was granted keeps its access control list, and the grant stays listed as "
+                "closing. Put it back and revoke again; `ligand revoke --forget` when it is gone for good."
+            )
+            return False
+        self._give_again(grant, above=True)
+        return True
+
+    def _give_again(self, changed: Grant, *, above: bool) -> None:
+        """What the same user has beneath a path that was changed, and on a removed one from above, outermost first."""
+        path = Path(changed.path)
+        for one in sorted(self.all, key=lambda one: len(Path(one.path).parts)):
+            beneath, over = Path(one.path).is_relative_to(path), path.is_relative_to(one.path)
+            if (
+                (one.uid, one.state) == (changed.uid, "open")
+                and one.path != changed.path
+                and (beneath or (above and over))
+            ):
+                self._give_one(one, Path(one.path) if beneath else path)
+
+    def _give_one(self, grant: Grant, path: Path) -> None:
         try:
             with acl.held(path) as top:
-                self.steps.do(f"take {path} from {user} (setfacl)", lambda: acl.take(top, user))
+                what = f"let {grant.user} {grant.access} {path} as before (setfacl)"
+                self.steps.do(what, lambda: acl.give(top, grant.uid, grant.rights))
         except InstallError as error:
-            self.steps.note(f"{error.message} What was moved away keeps its access control list.")
+            self.steps.note(f"{grant.daemon} may have lost {path}: {error.message} Grant it again.")
 
     def remove_all(self) -> None:
-        """Take every grant back; of a daemon that is gone only a note is left."""
+        """Take every grant back, also those of daemons that are listed no more."""
         for one in self.all:
             try:
                 self.remove(one.daemon, Path(one.path))
@@ -109,14 +136,22 @@ class Grants:
             raise InstallError(f"There is no daemon {daemon!r}. Its instances here: {ours}")
         return manifests[name].system_user
 
-    def _save(self, grants: Sequence[Grant], daemon: str) -> None:
+    def _python(self) -> Path:
+        """The installed one, wherever `--prefix` put it: the command is a link to its neighbour."""
+        command = self.layout.commands / "ligand"
+        return (command.readlink() if command.is_symlink() else self.layout.link / "bin" / "ligand").with_name("python")
+
+    def _record(self, grants: Sequence[Grant]) -> None:
         self.all = tuple(sorted(grants))
         self.steps.write(self._file, json.dumps([asdict(one) for one in self.all], indent=2) + "\n")
+
+    def _save(self, grants: Sequence[Grant], daemon: str) -> None:
+        self._record(grants)
         unit = unit_of(daemon)
         drop_in = self.layout.units / f"{unit}.d" / DROP_IN
-        own = [one for one in self.all if one.daemon == daemon]
+        own = [one for one in self.all if (one.daemon, one.state) == (daemon, "open")]
         if own:
-            self.steps.write(drop_in, drop_in_for(own))
+            self.steps.write(drop_in, drop_in_for(own, self._python()))
         else:
             self.steps.remove(drop_in)
             self.steps.remove_folder(drop_in.parent)
@@ -125,26 +160,13 @@ class Grants:
             self.steps.do(f"restart {unit}", lambda: self.manager.systemctl("restart", unit))
 
 
-def drop_in_for(grants: Sequence[Grant]) -> str:
-    """The drop-in of one daemon's unit."""
-    lines = ["# made by `ligand grant`; `ligand grants` lists them, `ligand revoke` takes one back", "[Service]"]
-    if any(one.in_home for one in grants):
-        lines.append("ProtectHome=tmpfs")
-    for one in grants:
-        key = {"read": "BindReadOnlyPaths", "write": "BindPaths"}[one.access] if one.in_home else "ReadWritePaths"
-        if one.in_home or one.access == "write":
-            # "-": a daemon whose granted folder has gone starts without it
-            lines.append(f'{key}="-{one.path.replace("%", "%%")}"')
-    return "\n".join(lines) + "\n"
-
-
-def _load(file: Path) -> tuple[Grant, ...]:
+def _number(user: str) -> int:
     try:
-        return tuple(sorted(Grant(**one) for one in json.loads(file.read_text(encoding="utf-8"))))
-    except FileNotFoundError:
-        return ()
-    except (OSError, ValueError, TypeError) as error:
-        raise InstallError(f"{file} cannot be read: {error}. Mend it by hand.") from error
+        return pwd.getpwnam(user).pw_uid
+    except KeyError as error:
+        raise InstallError(
+            f"There is no user {user!r}. `ligand install --system` makes those of all daemons."
+        ) from error
 
 
 def _granted(path: Path, layout: Layout) -> Path:
@@ -196,12 +218,13 @@ def grant(daemon: str, path: Path, access: Access | None, dry_run: bool) -> None
 @click.command()
 @click.argument("daemon")
 @click.argument("path", type=click.Path(path_type=Path))
+@click.option("--forget", is_flag=True, help="Also when what was granted is gone and its access cannot be taken.")
 @click.option("--dry-run", is_flag=True, help="Show every step and do none.")
-def revoke(daemon: str, path: Path, dry_run: bool) -> None:
+def revoke(daemon: str, path: Path, forget: bool, dry_run: bool) -> None:
     """Take back what DAEMON was granted of PATH; it is restarted."""
     try:
         with _grants(dry_run) as grants:
-            grants.remove(daemon, path)
+            grants.remove(daemon, path, forget=forget)
     except LigandError as error:
         raise click.ClickException(error.message) from error
 
@@ -213,11 +236,12 @@ def revoke(daemon: str, path: Path, dry_run: bool) -> None:
 def grants_list(output: str) -> None:
     """List what each daemon was granted."""
     try:
-        found = _load(Layout.for_system().config / "grants.json")
+        found = load(Layout.for_system().config / "grants.json")
     except LigandError as error:
         raise click.ClickException(error.message) from error
     if output == "json":
-        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+        click.echo(json.dumps([one.shown() for one in found], indent=2))
         return
     for one in found:
-        click.echo(f"{one.daemon:<24} {one.access:<6} {one.path}")
+        state = "" if one.state == "open" else f"  ({one.state}; `ligand revoke` ends it)"
+        click.echo(f"{one.daemon:<24} {one.access:<6} {one.path}{state}")

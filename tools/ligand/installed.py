@@ -24,6 +24,7 @@ class Installed:
     """The record. `kept` holds the version in use and, if there is one, the one before.
 
     `unfinished`: a change of version began and did not end, because it was killed; which one runs is not known.
+    `going_back`: that change leads back to the version before.
     """
 
     current: str = ""
@@ -32,6 +33,7 @@ class Installed:
     files: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     unfinished: bool = False
+    going_back: bool = False
 
     @classmethod
     def load(cls, path: Path) -> Installed:
@@ -40,7 +42,8 @@ class Installed:
             found = json.loads(path.read_text(encoding="utf-8"))
             kept = tuple(Version(**one) for one in found["kept"])
             files, services = tuple(found["files"]), tuple(found["services"])
-            return cls(found["current"], found["previous"], kept, files, services, found.get("unfinished", False))
+            left = {key: bool(found.get(key, False)) for key in ("unfinished", "going_back")}
+            return cls(found["current"], found["previous"], kept, files, services, **left)
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -65,10 +68,20 @@ class Installed:
     def adopt(self, fresh: Version) -> Installed:
         """With a new version in use; the one in use until now is the one to go back to."""
         keep = tuple(one for one in self.kept if one.name == self.current)
-        return replace(self, current=fresh.name, previous=self.current, kept=(*keep, fresh), unfinished=True)
+        fresh_one = replace(self, current=fresh.name, previous=self.current, kept=(*keep, fresh))
+        return replace(fresh_one, unfinished=True, going_back=False)
 
     def go_back(self) -> Installed:
-        """With the one before in use; the other is kept. Raises `InstallError` when there is none."""
+        """With the one before in use; the other is kept. Raises `InstallError` when there is none.
+
+        Where going back was killed half-way, it is that change which goes on: a second one would lead forward again.
+        """
+        if self.unfinished and self.going_back:
+            return self
         if not self.previous:
             raise InstallError("There is no earlier version to go back to.")
-        return replace(self, current=self.previous, previous=self.current, unfinished=True)
+        return replace(self, current=self.previous, previous=self.current, unfinished=True, going_back=True)
+
+    def ended(self) -> Installed:
+        """With the change over."""
+        return replace(self, unfinished=False, going_back=False)

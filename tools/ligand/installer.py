@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import click
+
 from services.runtime.manifest import Manifest, load_all
+from signals.errors import LigandError
 from tools.ligand import environment
+from tools.ligand.accounts import Accounts, packaged_units, with_those_before
+from tools.ligand.completion import script
 from tools.ligand.grants import Grants
 from tools.ligand.installed import Installed, Version
 from tools.ligand.instances import Instance, listed, users
-from tools.ligand.layout import InstallError, Layout
+from tools.ligand.layout import InstallError, Layout, require_roots_own
 from tools.ligand.manager import Manager, Trouble
 from tools.ligand.settings import template
-from tools.ligand.steps import Steps, run
+from tools.ligand.steps import Steps, beside, run
 from tools.ligand.unit_files import rendered, services
 from tools.ligand.unit_names import unit_of
 
@@ -35,6 +40,9 @@ class Installer:
         self.manager = manager
         self.record = Installed.load(layout.record)
         self._failed_before = set(manager.failed())
+        self._shown: Path | None = None
+        """In a dry run, where the version that is not made can be looked into."""
+        self._would_enable: list[str] = []
 
     # -- installing ----------------------------------------------------------------------------------
 
@@ -51,7 +59,9 @@ class Installer:
         folder = self._folder(name)
         self.steps.do(f"make {folder} from {source.path}", lambda: environment.build(folder, source, python))
         if self.steps.dry:
-            self._show_rest()
+            with source.opened() as self._shown:
+                self._check(folder, current)
+                self._take_over(Version(name, "", digest), ready_s)
             return
         fresh = Version(name, environment.version(folder), digest)
         try:
@@ -72,17 +82,19 @@ class Installer:
         self._save(self.record.adopt(fresh))
         try:
             self._go_on_with(fresh.name, ready_s, restart=True)
-        except InstallError as error:
+        except (LigandError, OSError) as error:
             if not before.current:
                 raise
             self._return_to(before, fresh, error, ready_s)
         self._prune()
-        self.steps.note(f"Ligand {fresh.version} is installed and every daemon is ready")
+        if not self.steps.dry:
+            self.steps.note(f"Ligand {fresh.version} is installed and every daemon is ready")
 
-    def _return_to(self, before: Installed, fresh: Version, error: InstallError, ready_s: float) -> None:
+    def _return_to(self, before: Installed, fresh: Version, error: Exception, ready_s: float) -> None:
         old = before.version(before.current)
         self.steps.note(f"Ligand {fresh.version} does not work here; going back to {old.version}")
-        self._save(replace(before, files=self.record.files, services=self.record.services, unfinished=True))
+        made = replace(before, files=self.record.files, services=self.record.services)
+        self._save(replace(made, unfinished=True, going_back=True))
         self._go_on_with(old.name, ready_s, restart=True)
         self._prune()
         raise InstallError(f"Gone back to Ligand {old.version}, which runs. {fresh.version} did not:\n{error}")
@@ -92,8 +104,6 @@ class Installer:
         back = self.record.go_back()
         old = back.version(back.current)
         self.steps.note(f"going back to Ligand {old.version}")
-        if self.steps.dry:
-            return
         self._save(back)
         self._go_on_with(old.name, ready_s, restart=True)
 
@@ -111,13 +121,15 @@ class Installer:
         self._put_in_place(name)
         self._start(restart=restart)
         self._settle(ready_s)
-        self._save(replace(self.record, unfinished=False))
+        self._save(self.record.ended())
 
     def _there(self) -> list[str]:
         return [folder.name for folder in self.layout.versions.iterdir()] if self.layout.versions.is_dir() else []
 
     def _look_for_strangers(self) -> None:
-        """Raise `InstallError` where a person's own file has a name that is needed, before anything is made."""
+        """Raise `InstallError` where others could change the program, or a person's file has a name that is needed."""
+        if self.layout.system:
+            require_roots_own(self.layout.prefix)
         for program in PROGRAMS:
             path = self.layout.commands / program
             if path.exists() and not path.is_symlink():
@@ -125,14 +137,16 @@ class Installer:
 
     def _put_in_place(self, name: str) -> None:
         """Units, users, folders, configuration and links of a version; nothing is started."""
-        folder = self._folder(name)
-        packaged = _package(folder, "tools") / "systemd"
+        folder = self._shown or self._folder(name)
+        packaged = _units(folder)
         units = rendered(packaged, self.layout, self.manager.version())
-        files = [self.layout.units / unit for unit in units]
         instances = self._instances(folder)
+        files = [self.layout.units / unit for unit in units]
+        if self.layout.system:
+            files += [self.layout.sysusers, self.layout.tmpfiles, self.layout.instance_users]
+        self._will_make(files)
         if self.layout.system:
             self._users_and_folders(packaged, instances)
-            files += [self.layout.sysusers, self.layout.tmpfiles, self.layout.instance_users]
         for path in self.layout.first_folders:
             self.steps.folder(path, 0o700)
         self._configure(folder, instances)
@@ -145,9 +159,20 @@ class Installer:
         self._disable(left)
         self._remove_files(gone)
         if any(changed) or gone or left:
-            self.manager.systemctl("daemon-reload")
+            self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
+        would = {*self.manager.enabled(), *enabled} - {*left, *self._switched_off(enabled)}
+        self._would_enable = sorted(unit for unit in would if unit.endswith(".service"))
         self._enable(enabled)
         self._save(replace(self.record, files=tuple(str(file) for file in files), services=tuple(enabled)))
+
+    def _switched_off(self, units: Iterable[str]) -> set[str]:
+        """Which of them a person has disabled."""
+        return {*units} & {*self.record.services} - {*self.manager.enabled()}
+
+    def _will_make(self, files: Iterable[Path]) -> None:
+        """Record files before they are made: what is killed in between can still be removed."""
+        known = dict.fromkeys((*self.record.files, *map(str, files)))
+        self._save(replace(self.record, files=tuple(known)))
 
     def _instances(self, folder: Path) -> list[Instance]:
         """What `bus.yaml` lists of this version's template daemons and of the person's own."""
@@ -164,7 +189,11 @@ class Installer:
     def _users_and_folders(self, packaged: Path, instances: Sequence[Instance]) -> None:
         for text, target, tool in (
             ((packaged / "ligand.sysusers.conf").read_text("utf-8"), self.layout.sysusers, ("systemd-sysusers",)),
-            (users(instances), self.layout.instance_users, ("systemd-sysusers",)),
+            (
+                with_those_before(users(instances), self.layout.instance_users),
+                self.layout.instance_users,
+                ("systemd-sysusers",),
+            ),
             (
                 (packaged / "ligand.tmpfiles.conf").read_text("utf-8"),
                 self.layout.tmpfiles,
@@ -193,19 +222,30 @@ class Installer:
 
     def _commands(self) -> list[Path]:
         """Links to the programs and their completions; what they are called is free or already ours."""
-        made = []
-        for program in PROGRAMS:
-            target = self.layout.link / "bin" / program
-            if not target.exists():
-                continue
+        targets = {program: self.layout.link / "bin" / program for program in PROGRAMS}
+        there = {program: target for program, target in targets.items() if self.steps.dry or target.exists()}
+        texts = {
+            path: self._completion(target, program, shell)
+            for program, target in there.items()
+            for shell, path in self.layout.completions(program).items()
+        }
+        written = {path: text for path, text in texts.items() if text}
+        made = [*(self.layout.commands / program for program in there), *written]
+        self._will_make(made)
+        for program, target in there.items():
             self.steps.link(self.layout.commands / program, target)
-            made.append(self.layout.commands / program)
-            for shell, path in self.layout.completions(program).items():
-                text = _completion(target, program, shell)
-                if text:
-                    self.steps.write(path, text)
-                    made.append(path)
+        for path, text in written.items():
+            self.steps.write(path, text)
         return made
+
+    def _completion(self, program: Path, name: str, shell: str) -> str:
+        if not program.exists():  # a dry run, and the version is not made
+            return script(click.Command(name), name, shell)
+        variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
+        try:
+            return run([str(program)], {**os.environ, variable: f"{shell}_source"})
+        except InstallError:
+            return ""  # a shell that is not there, or too old, needs no completion
 
     def _disable(self, units: Sequence[str]) -> None:
         """What this version has not, and instances that are listed no more."""
@@ -230,9 +270,13 @@ class Installer:
         if restart:
             running = self.manager.running()
             # what the version before did is not held against this one
-            self.manager.forget(sorted({*running, *self.manager.failed()} - self._failed_before))
+            if before := sorted({*running, *self.manager.failed()} - self._failed_before):
+                self.steps.do("forget failures and restarts until now", lambda: self.manager.forget(before))
             self._tell("restart", *sorted(running, key=lambda unit: unit != BUS))
-        self._tell("start", TARGET, *self.manager.enabled())
+        self._tell("start", TARGET, *self._enabled())
+
+    def _enabled(self) -> list[str]:
+        return self._would_enable if self.steps.dry else self.manager.enabled()
 
     def _tell(self, verb: str, *units: str) -> None:
         if units:
@@ -240,46 +284,29 @@ class Installer:
             self.steps.do(what, lambda: self.manager.systemctl("--no-block", verb, *units))
 
     def _settle(self, ready_s: float) -> None:
-        if self.steps.dry:
-            return
-        units = sorted({*self.manager.enabled(), *self.manager.running()} - self._failed_before)
+        units = sorted({*self._enabled(), *self.manager.running()} - self._failed_before)
         for unit in sorted(self._failed_before):
             self.steps.note(f"{unit} had failed before and is not waited for; see: systemctl status {unit}")
-        self.steps.note(f"wait until {len(units)} daemons are ready")
-        trouble: list[Trouble] = self.manager.settle(units, ready_s)
+        trouble: list[Trouble] = []
+        what = f"wait until these are ready: {', '.join(units)}"
+        self.steps.do(what, lambda: trouble.extend(self.manager.settle(units, ready_s)))
         if trouble:
             raise InstallError("Not every daemon became ready:\n" + "\n".join(map(str, trouble)))
 
     def _prune(self) -> None:
         """Remove the environments that are neither in use nor the one to go back to."""
         keep = {one.name for one in self.record.kept}
-        for folder in sorted(self.layout.versions.iterdir()):
-            if folder.name not in keep:
-                self.steps.remove_tree(folder)
+        for name in sorted(self._there()):
+            if name not in keep:
+                self.steps.remove_tree(self._folder(name))
 
     def _remove_files(self, files: list[str]) -> None:
         for file in map(Path, files):
             self.steps.remove(file)
+            if not beside(file).is_dir():
+                self.steps.remove(beside(file))
             if file.parent.name.endswith((".service.d", ".slice.d", ".target.d")):
                 self.steps.remove_folder(file.parent)
-
-    def _show_rest(self) -> None:
-        """What a first installation does after the environment is made; a dry run has none to look into."""
-        packaged = environment.ROOT / "systemd"
-        packaged = packaged if packaged.is_dir() else environment.ROOT / "tools" / "systemd"
-        self.steps.note("would check configuration, manifests and contracts with it")
-        units = rendered(packaged, self.layout, self.manager.version())
-        if self.layout.system:
-            self._users_and_folders(packaged, ())
-        for unit, text in units.items():
-            self.steps.write(self.layout.units / unit, text)
-        self._configure(environment.ROOT, ())
-        self.steps.link(self.layout.link, Path("versions") / self.record.next_name(self._there()))
-        for program in PROGRAMS:
-            self.steps.link(self.layout.commands / program, self.layout.link / "bin" / program)
-        self._enable(services(units))
-        self._tell("start", TARGET)
-        self.steps.note("would wait until every daemon is ready, and go back to the version before if one is not")
 
     # -- uninstalling --------------------------------------------------------------------------------
 
@@ -287,46 +314,58 @@ class Installer:
         """Stop and remove everything; what the daemons know and how they are set stays unless purged."""
         if not self.record.current and not purge:
             raise InstallError(f"Ligand is not installed in {self.layout.prefix}. --purge removes what it left.")
-        if self.record.current:
-            self._remove_program()
+        accounts = Accounts(self.layout, packaged_units()) if purge and self.layout.system else None
+        if accounts is not None:
+            accounts.check()
+        self._remove_program()
         if purge:
-            self._purge()
+            self._purge(accounts)
 
     def _remove_program(self) -> None:
         self._tell_stopped()
-        self._remove_files(list(self.record.files))
-        self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
+        kept = {str(self.layout.sysusers), str(self.layout.instance_users)}  # as long as the users are there
+        self._remove_files([file for file in self.record.files if file not in kept])
+        if self.record.files:
+            self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
         self.steps.remove_tree(self.layout.versions)
-        self.steps.remove(self.layout.link)
-        self.steps.remove(self.layout.record)
+        self._remove_files([str(self.layout.link), str(self.layout.record)])
         self.steps.remove_folder(self.layout.prefix)
 
     def _tell_stopped(self) -> None:
-        units = sorted({*self.manager.running(), *self.manager.failed(), *self.record.services})
-        self.steps.do("stop every daemon", lambda: self.manager.systemctl("stop", TARGET, *units))
-        self.steps.do(
-            "disable them", lambda: self.manager.systemctl("disable", "--quiet", TARGET, *self.record.services)
-        )
+        """Stop and disable what is there; of an installation that was killed that may be a part, or nothing."""
+        enabled = sorted({*self.record.services, *self._wanted()})
+        there = [unit for unit in (TARGET, *enabled) if self._unit_file(unit).exists()]
+        loaded = {*self.manager.running(), *self.manager.failed()}
+        if units := sorted({*loaded, *there}):
+            self.steps.do("stop every daemon", lambda: self.manager.systemctl("stop", *units))
+        if there:
+            self.steps.do("disable them", lambda: self.manager.systemctl("disable", "--quiet", *there))
         if not self.steps.dry:
             self.manager.forget(units)
 
-    def _purge(self) -> None:
+    def _wanted(self) -> list[str]:
+        """Units of ours that are enabled, also where that could not be recorded any more."""
+        links = (self.layout.units / f"{TARGET}.wants").glob("ligand-*")
+        return [link.name for link in links if str(self._unit_file(link.name)) in self.record.files]
+
+    def _unit_file(self, unit: str) -> Path:
+        """Where a unit's file is, or that of its template."""
+        name, is_instance, _ = unit.partition("@")
+        return self.layout.units / (f"{name}@.service" if is_instance else unit)
+
+    def _purge(self, accounts: Accounts | None) -> None:
         if self.layout.system and (grants := Grants(self.layout, self.steps, self.manager)).all:
             grants.remove_all()
         for path in self.layout.purged:
             self.steps.remove_tree(path)
-        if self.layout.system:
-            self._remove_users()
+        if accounts is not None:
+            accounts.remove(self.steps)
+            self._remove_files([str(self.layout.sysusers), str(self.layout.instance_users)])
 
-    def _remove_users(self) -> None:
-        import grp  # noqa: PLC0415 - only here
-        import pwd  # noqa: PLC0415
 
-        for user in sorted(one.pw_name for one in pwd.getpwall() if one.pw_name.startswith("ligand-")):
-            self.steps.run("userdel", user)
-        for group in ("ligand", "ligand-users"):
-            if any(one.gr_name == group for one in grp.getgrall()):
-                self.steps.run("groupdel", group)
+def _units(folder: Path) -> Path:
+    """Where the units lie in an environment, or in the tree. Raises `InstallError`."""
+    return folder / "systemd" if (folder / "systemd").is_dir() else _package(folder, "tools") / "systemd"
 
 
 def _package(folder: Path, name: str) -> Path:
@@ -337,11 +376,3 @@ def _package(folder: Path, name: str) -> Path:
     if not found:
         raise InstallError(f"{folder} holds no Ligand: {name} is missing. Install again.")
     return found[0]
-
-
-def _completion(program: Path, name: str, shell: str) -> str:
-    variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
-    try:
-        return run([str(program)], {**os.environ, variable: f"{shell}_source"})
-    except InstallError:
-        return ""  # a shell that is not there, or too old, needs no completion

@@ -151,7 +151,7 @@ def _conclude(story: Story, masker: Masker, beside: Path | None, timeout_s: floa
         facts = masker.envelope(end)["facts"]
         words = gist(facts)
         click.echo(f"{outcome(end['signal'])}{': ' if words else ''}{clean(words)}")
-    for letter in story.given_up:
+    for letter in map(masker.letter, story.given_up):
         who, what = clean(letter.get("consumer") or letter["daemon"]), clean(letter["error"])
         click.echo(f"failed: {who} gave it up: {what}")
         notice(f"Once mended: `signal-tap dead replay {letter['dead_letter_id']}`.")

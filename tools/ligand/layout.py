@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,23 @@ class Layout:
     def first_folders(self) -> tuple[Path, ...]:
         """What a user's installation needs before the daemons start; a system's are made by tmpfiles.d."""
         return () if self.system else (self.config, self.config / "contracts.d", self.config / "daemons.d")
+
+
+def require_roots_own(prefix: Path) -> None:
+    """Raise `InstallError` where somebody but root could put another program in the place of what root runs."""
+    real = prefix.resolve()
+    for path in dict.fromkeys((prefix, *prefix.parents, real, *real.parents)):
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            continue
+        open_to_others = not stat.S_ISLNK(found.st_mode) and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if found.st_uid != 0 or open_to_others:
+            why = "others than root may write to it" if found.st_uid == 0 else f"it belongs to the user {found.st_uid}"
+            raise InstallError(
+                f"{prefix} cannot be the prefix, since root would run programs from there that others could change: "
+                f"{path}: {why}. Choose a --prefix whose folders are root's alone."
+            )
 
 
 def _nameable(prefix: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,35 +13,42 @@ from pathlib import Path
 from tools.ligand.layout import InstallError
 
 LAST_LINES = 15
+TRAMPOLINE = Path(__file__).with_name("trampoline.py")
 
 
 class Steps:
-    """Says every step through `say`. In a dry run nothing is changed."""
+    """Says every step through `say`. A dry run changes nothing; later steps find what earlier ones would do."""
 
     def __init__(self, say: Callable[[str], None], *, dry: bool = False) -> None:
         self.dry = dry
         self._say = say
+        self._would: dict[Path, str | Path | None] = {}
 
     def note(self, text: str) -> None:
         """Say something that changes nothing."""
-        self._say(text)
+        try:
+            self._say(text)
+        except OSError:  # nobody reads any more, or there is no room behind it: a change is not left half done for that
+            self._say = _unheard
 
     def do(self, what: str, action: Callable[[], object]) -> None:
         """Say and do one step."""
-        self._say(f"would {what}" if self.dry else what)
+        self.note(f"would {what}" if self.dry else what)
         if not self.dry:
             action()
 
     def folder(self, path: Path, mode: int = 0o755) -> None:
         """Make a folder that is not there yet."""
-        if not path.is_dir():
+        if not path.is_dir() and path not in self._would:
             self.do(f"make {path}", lambda: path.mkdir(mode=mode, parents=True))
+            self._leaves(path, path)
 
     def write(self, path: Path, text: str, mode: int = 0o644) -> bool:
         """Write a file whole, if it says something else; whether it did."""
-        if _content(path) == text:
+        if (self._would[path] if path in self._would else _content(path)) == text:
             return False
         self.do(f"write {path}", lambda: write_whole(path, text, mode))
+        self._leaves(path, text)
         return True
 
     def link(self, path: Path, target: Path) -> None:
@@ -53,8 +61,14 @@ class Steps:
 
     def remove(self, path: Path) -> None:
         """Remove a file or a link; nothing happens when it is not there."""
-        if path.is_symlink() or path.exists():
+        there = self._would[path] is not None if path in self._would else path.is_symlink() or path.exists()
+        if there:
             self.do(f"remove {path}", path.unlink)
+            self._leaves(path, None)
+
+    def _leaves(self, path: Path, content: str | Path | None) -> None:
+        if self.dry:
+            self._would[path] = content
 
     def remove_tree(self, path: Path) -> None:
         """Remove a folder and all in it; nothing happens when it is not there."""
@@ -98,28 +112,42 @@ def run(argv: Sequence[str], environ: Mapping[str, str] | None = None, pass_fds:
     return done.stdout
 
 
+def run_tied(argv: Sequence[str]) -> str:
+    """Like `run`; the program is killed when this process ends, however it ends. Raises `InstallError`."""
+    return run([sys.executable, "-I", "-S", str(TRAMPOLINE), str(os.getpid()), *argv])
+
+
+def beside(path: Path) -> Path:
+    """The name under which a file or link is made before it takes its place."""
+    return path.with_name(f".{path.name}.new")
+
+
 def write_whole(path: Path, text: str, mode: int) -> None:
     """Write a file so that nobody ever sees half of it."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
+    fresh = beside(path)
     with suppress(FileNotFoundError):
-        beside.unlink()
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        fresh.unlink()
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
+    fresh.replace(path)
 
 
 def link_whole(path: Path, target: Path) -> None:
     """Make or change a link in one step."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
+    fresh = beside(path)
     with suppress(FileNotFoundError):
-        beside.unlink()
-    beside.symlink_to(target)
-    beside.replace(path)
+        fresh.unlink()
+    fresh.symlink_to(target)
+    fresh.replace(path)
+
+
+def _unheard(_: str) -> None:
+    """Say nothing."""
 
 
 def _content(path: Path) -> str | None:

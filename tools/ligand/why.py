@@ -100,5 +100,7 @@ def _is_file(what: str) -> bool:
 
 def _not_waiting(path: Path, paths: Paths) -> None:
     """Raise `NotFoundError` for a file that nobody has taken out of the drop folder yet."""
+    if path.is_dir():
+        raise NotFoundError(f"{path} is a folder. Name a file, or an id as `signal-tap show` prints it.")
     if path.exists() and path.absolute().parent == paths.intents:
         raise NotFoundError(f"{path} still lies in the drop folder: nobody has taken it yet. See `ligand status`.")

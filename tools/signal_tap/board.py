@@ -90,11 +90,12 @@ class Board:
 
     def _headline(self) -> Text:
         whole = sum(self.rates.values())
+        dead = f"  {self.dead:,} dead letter{'s' * (self.dead != 1)}"
         if self.status is None:
-            return Text("The bus does not answer.", style="red")
+            return Text(f"The bus does not answer.{dead}", style="red")
         text = Text(f"#{self.status['head']:,}  {rate_text(whole)}  ", style="bold")
         text.append(f"journal {bytes_text(self.status['journal_bytes'])} of {bytes_text(self.status['budget_bytes'])}")
-        text.append(f"  {self.dead:,} dead letter{'s' * (self.dead != 1)}", style="red" if self.dead else "")
+        text.append(dead, style="red" if self.dead else "")
         if self.status["paused"]:
             text.append(f"  paused: {clean(', '.join(self.status['paused']))}", style="yellow")
         return text

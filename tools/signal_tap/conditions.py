@@ -99,7 +99,7 @@ def value_at(envelope: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     for step in path:
         if isinstance(found, Mapping) and step in found:
             found = found[step]
-        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+        elif isinstance(found, list) and step.isdecimal() and len(step) < 19 and int(step) < len(found):
             found = found[int(step)]
         else:
             return ABSENT

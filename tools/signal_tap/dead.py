@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,11 @@ def list_(letters: options.Letters, look: Look, *, everything: bool, home: Path 
     with Journal(view.paths.journal) as journal:
         for letter in _chosen(journal, choice, ALL if everything else WAITING):
             count += 1
+            masked = view.paint.masker.letter(letter)
             if look.form == "short":
-                view.output.line(_line(view, letter))
+                view.output.line(_line(view, masked))
             else:
-                view.signals([orjson.dumps(view.paint.masker.letter(letter))])
+                view.signals([orjson.dumps(masked)])
     return OK if count else NOTHING
 
 
@@ -58,7 +59,7 @@ def _chosen(journal: Journal, choice: Wanted, statuses: tuple[str, ...]) -> Iter
     return (letter for letter in journal.dead(statuses) if choice.takes(letter))
 
 
-def _line(view: View, letter: Letter) -> str:
+def _line(view: View, letter: Mapping[str, Any]) -> str:
     status, width = letter.get("status"), view.output.width
     name = clean(name_of(letter)[:80]) or f"{letter.get('raw_bytes', 0)} bytes"
     who, moment = clean(letter.get("consumer") or letter.get("daemon")), view.paint.moment(letter.get("timestamp"))

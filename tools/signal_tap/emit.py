@@ -31,7 +31,7 @@ _NO_TEXT = re.compile(r"(a |an )?(whole number|number|true or false|list|object)
 @click.argument("assignments", nargs=-1, metavar="[KEY=TEXT | KEY:=JSON]...")
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read the facts: one JSON object, or one a line.")
 @click.option("--taint", metavar="LABEL", multiple=True, help="Say where untrusted content came in; repeatable.")
-@click.option("-r", "--rate", type=Finite(0, min_open=True), help="Emit again and again, so many a second.")
+@click.option("-r", "--rate", type=Finite(1e-6), help="Emit again and again, so many a second.")
 @click.option("-c", "--count", type=click.IntRange(1), help="So many times; else once, with -r until Ctrl-C.")
 @click.option("--dry-run", is_flag=True, help="Check, show what would be emitted, and emit nothing.")
 @options.listing

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 
 from signals.errors import BusUnreachableError, UsageError
 from signals.journal import Journal
 from tools.cli import NOTHING, OK, bus_listens
 from tools.signal_tap.choosing import Chosen, CursorFile, chosen, position
-from tools.signal_tap.following import Tail
+from tools.signal_tap.following import BURST, QUEUED, Tail
 from tools.signal_tap.options import Choice, Ending
 from tools.signal_tap.output import View
-from tools.signal_tap.reading import Row, last_seq, pages
+from tools.signal_tap.reading import last_seq, pages
+from tools.signal_tap.stopping import Stop
 from tools.signal_tap.times import span_s
 
-MISSED, IDLE = 4, 27
+MISSED = 4
 SILENT_S = 2.0
 """The bus shows that it lives once a second: a longer silence means that it is down."""
 TICK_S = 1.0
@@ -24,19 +25,20 @@ TICK_S = 1.0
 
 @dataclass(slots=True)
 class Feed:
-    """Yields lists of envelopes in order; an empty one now and then, so that time can be told. `code`: how it ended."""
+    """Yields lists of envelopes in order; an empty one now and then, so that time can be told. `code`: how it ended.
+
+    What to read is said here; when to stop, by `stop`.
+    """
 
     view: View
     found: Chosen
     ending: Ending
+    stop: Stop
     live: bool = False
     back: int | None = 0
     code: int = OK
-    shown: int = 0
     cursor: int = 0
-    _idle_s: float | None = None
     _down: bool = False
-    _last: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(cls, view: View, choice: Choice, ending: Ending, *, live: bool = False, back: int | None = 0) -> Feed:
@@ -52,8 +54,14 @@ class Feed:
                 f"No bus answers at {view.paths.bus_socket}. Start it: `ligand up`, or `systemctl start ligand-bus`. "
                 "What was journaled: `signal-tap show`."
             )
+        Journal(view.paths.journal).close()  # not to be read: said before a file is begun
         found = chosen(choice, view.paint.masker, view.paths.journal)
-        return cls(view, found, ending, live, back, _idle_s=idle)
+        return cls(view, found, ending, Stop(ending.limit, found.until_us, idle), live, back)
+
+    @property
+    def shown(self) -> int:
+        """How many signals it has yielded."""
+        return self.stop.shown
 
     def __iter__(self) -> Iterator[list[bytes]]:
         with Journal(self.view.paths.journal) as journal:
@@ -70,9 +78,15 @@ class Feed:
         noted = file.read(journal) if file and not self.found.start else None
         if noted is not None:
             return noted
-        if self.back is None and not self.found.start:
-            return 0
-        return position(journal, self.found, self.back or 0, journal.head())
+        head = last_seq(journal, self.stop.until_us, journal.head())
+        begin = 0 if self.back is None and not self.found.start else position(journal, self.found, self.back or 0, head)
+        return begin or journal.before_first()  # from the first on: what retention took before was not asked for
+
+    def _handed(self, raws: list[bytes]) -> Iterator[list[bytes]]:
+        self.stop.shown += len(raws)
+        yield raws
+        if raws:
+            self.stop.handed_on()
 
     # -- what was journaled --------------------------------------------------------------------------
 
@@ -82,29 +96,33 @@ class Feed:
             self.code = NOTHING
 
     def _rows(self, journal: Journal) -> Iterator[list[bytes]]:
-        head = journal.head()
-        upto = last_seq(journal, self.found.until_us, head)
+        """What is there now; where some are missing, that is said in their place."""
+        upto = last_seq(journal, self.stop.until_us, journal.head())
+        for first, last in journal.missing(self.cursor, upto):
+            yield from self._stretch(journal, first - 1)
+            if self.stop.full or self._gone(journal, first, last):
+                return
+        yield from self._stretch(journal, upto)
+
+    def _stretch(self, journal: Journal, upto: int) -> Iterator[list[bytes]]:
         for rows, looked in pages(journal, self.found.selection, self.cursor, upto):
-            taken = self._within_limit(rows)
-            self.cursor = taken[-1][0] if self._full() and taken else looked
-            yield [raw for _, raw in taken]
-            if self._full():
+            taken = rows[: self.stop.room]
+            self.cursor = taken[-1][0] if len(taken) == self.stop.room else looked
+            yield from self._handed([raw for _, raw in taken])
+            if self.stop.full:
                 return
         self.cursor = max(self.cursor, upto)
 
-    def _within_limit(self, rows: list[Row]) -> list[Row]:
-        limit = self.ending.limit
-        taken = rows if limit is None else rows[: limit - self.shown]
-        self._note(len(taken))
-        return taken
-
-    def _note(self, count: int) -> None:
-        self.shown += count
-        if count:
-            self._last = time.monotonic()
-
-    def _full(self) -> bool:
-        return self.ending.limit is not None and self.shown >= self.ending.limit
+    def _gone(self, journal: Journal, first: int, last: int) -> bool:
+        """Say that a run of signals is not in the journal; whether to stop for it."""
+        count = last - first + 1
+        if last <= journal.before_first():
+            self.view.notice(f"-- {count} signals were past their retention before they could be shown --")
+        else:
+            self.view.notice(f"-- {count} signals are missing in the journal: {first} to {last} --")
+        self.cursor = last
+        self.code = MISSED if self.ending.strict else self.code
+        return self.ending.strict
 
     # -- what comes ----------------------------------------------------------------------------------
 
@@ -113,55 +131,52 @@ class Feed:
         live = frozenset(name for name, contract in catalogue.items() if contract.delivery == "live")
         selection = self.found.selection
         with Tail(self.view.paths, selection, self.cursor, is_live=live.__contains__, live=self.live) as tail:
-            while not self._over():
-                if self._missed(tail, journal):
+            while not self.stop.full:
+                due, before = self.stop.due(), self.shown
+                yield from self._round(journal, tail)
+                if self.code == MISSED:
                     return
-                yield from self._rows(journal)
-                if self._over():
+                if (code := self.stop.ends(due, self.shown - before)) is not None:
+                    self.code = code
                     return
-                yield self._wait(tail)
                 self.view.output.need_reader()
 
+    def _round(self, journal: Journal, tail: Tail) -> Iterator[list[bytes]]:
+        """All that is there now, and then what comes next."""
+        if self._missed(tail):
+            return
+        yield from self._rows(journal)
+        if self.stop.full or self.code == MISSED:
+            return
+        if self.live and self.stop.late:
+            yield from self._left(tail)
+        else:
+            yield from self._handed(self._wait(tail))
+
+    def _left(self, tail: Tail) -> Iterator[list[bytes]]:
+        """The live signals that wait here already; not those that pour in meanwhile."""
+        for seen in islice(iter(lambda: tail.wait(0), None), QUEUED // BURST):
+            yield from self._handed(seen[: self.stop.room])
+            if self.stop.full:
+                return
+
     def _wait(self, tail: Tail) -> list[bytes]:
-        seen = tail.wait(self._patience_s())
+        seen = tail.wait(self.stop.patience_s(SILENT_S))
         self._tell_of_bus(silent=seen is None)
-        taken = (seen or [])[: None if self.ending.limit is None else self.ending.limit - self.shown]
-        self._note(len(taken))
-        return taken
+        return (seen or [])[: self.stop.room]
 
-    def _patience_s(self) -> float:
-        left = SILENT_S if self._idle_s is None else self._last + self._idle_s - time.monotonic()
-        if self.found.until_us is not None:
-            left = min(left, self.found.until_us / 1e6 - time.time())
-        return min(max(left, 0.001), SILENT_S)
-
-    def _over(self) -> bool:
-        if self._full():
-            return True
-        if self.found.until_us is not None and time.time() > self.found.until_us / 1e6 + 0.1:
-            self.code = OK if self.shown else NOTHING
-            return True
-        if self._idle_s is not None and time.monotonic() - self._last >= self._idle_s:
-            self.code = IDLE
-            return True
-        return False
-
-    def _missed(self, tail: Tail, journal: Journal) -> bool:
-        """Say what was missed; whether to stop for it."""
+    def _missed(self, tail: Tail) -> bool:
+        """Say which live signals were missed; whether to stop for it."""
         missed = tail.missed()
         for name, count in missed.items():
             self.view.notice(f"-- missed {count} {name} (live signals are not kept) --")
-        gone = max(0, journal.first() - self.cursor - 1) if self.cursor else 0
-        if gone:
-            self.view.notice(f"-- {gone} signals were past their retention before they could be shown --")
-            self.cursor = journal.first() - 1
-        if (missed or gone) and self.ending.strict:
+        if missed and self.ending.strict:
             self.code = MISSED
         return self.code == MISSED
 
     def _tell_of_bus(self, *, silent: bool) -> None:
         """Say when the bus goes and comes."""
-        if silent and not self._down and self._patience_s() >= TICK_S and not bus_listens(self.view.paths):
+        if silent and not self._down and self.stop.patience_s(SILENT_S) >= TICK_S and not bus_listens(self.view.paths):
             self.view.notice("-- the bus does not answer; waiting for it --")
             self._down = True
         elif self._down and not silent:

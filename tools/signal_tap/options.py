@@ -115,6 +115,7 @@ _cursor_file = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Go on where the last run with this file ended, and note in it where this one does.",
 )
+_strict = click.option("--strict", is_flag=True, help="Stop when signals were missed (exit code 4).")
 _limit = click.option("-c", "--count", "limit", type=click.IntRange(1), help="Stop after so many signals.")
 ending = gathered(
     Ending,
@@ -123,12 +124,12 @@ ending = gathered(
         _limit,
         click.option("-W", "--idle", metavar="TIME", help="Stop when none came for so long (exit code 27)."),
         click.option("-T", "--at-end", is_flag=True, help="Stop at the end of the journal; needs no running bus."),
-        click.option("--strict", is_flag=True, help="Stop when signals were missed (exit code 4)."),
+        _strict,
         _cursor_file,
     ),
 )
 """When to stop, as `ending`."""
-resuming = gathered(Ending, "ending", (_limit, _cursor_file))
+resuming = gathered(Ending, "ending", (_limit, _strict, _cursor_file))
 """The part of `ending` that looking back has."""
 limited = gathered(Ending, "ending", (_limit,))
 """The part of it that a file has."""

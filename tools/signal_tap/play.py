@@ -35,7 +35,7 @@ AT_ONCE = 200
 @options.limited
 @click.option("--to", "kept", type=click.Path(path_type=Path, file_okay=False), help="Keep the scratch home here.")
 @click.option("--live", is_flag=True, help="To the running bus: intents, advisories and sensors only, as yourself.")
-@click.option("-r", "--rate", type=Finite(0, min_open=True), help="So many a second; else all at once.")
+@click.option("-r", "--rate", type=Finite(1e-6), help="So many a second; else all at once.")
 @click.option("--original", is_flag=True, help="With the pauses between them as recorded.")
 @click.option("--dry-run", is_flag=True, help="Show what would be played, and play nothing.")
 @options.showing()

@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 from rich.tree import Tree
 
-from tools.signal_tap.rendering import Painter, short_time
+from tools.signal_tap.rendering import Painter
 from tools.text import clean, key_facts, seconds_text, shorten
 
 Envelope = Mapping[str, Any]
@@ -70,7 +70,7 @@ def took_s(story: Iterable[Envelope]) -> float:
 
 def draw(roots: Sequence[Step], painter: Painter, marked: str | None = None) -> str:
     """The tree as text; `marked` is the id of the signal that was asked for."""
-    tree = Tree(_headline(roots), guide_style="bright_black", highlight=False)
+    tree = Tree(_headline(roots, painter), guide_style="bright_black", highlight=False)
     todo = [(tree, step, 1) for step in reversed(roots)]
     deepest = 1
     while todo:
@@ -84,12 +84,12 @@ def draw(roots: Sequence[Step], painter: Painter, marked: str | None = None) -> 
     return painter.draw(tree, GUIDE * deepest + NARROWEST)
 
 
-def _headline(roots: Sequence[Step]) -> Text:
+def _headline(roots: Sequence[Step], painter: Painter) -> Text:
     if not roots:
         return Text("nothing of this story is kept", style="bright_black")
     first = roots[0].envelope
     text = Text(f"story {first.get('correlation_id')}", style="bold")
-    return text.append(f"  {short_time(str(first.get('received_at')))}", style="bright_black")
+    return text.append(f"  {painter.moment(first.get('received_at'))}", style="bright_black")
 
 
 def _label(step: Step, painter: Painter, marked: bool, room: int) -> Text:

@@ -83,7 +83,7 @@ def _board(  # noqa: PLR0917 - the parts of one thing
         dict(view.paint.masker.envelope(orjson.loads(raw)))
         for _, raw in last(journal, Selection(names), ERRORS, journal.head())
     ]
-    dead = sum(status["dead_letters"].values()) if status else 0
+    dead = sum(status["dead_letters"].values()) if status else sum(1 for _ in journal.dead())
     return Board(rates, over, totals, consumers, errors, status, dead)
 
 

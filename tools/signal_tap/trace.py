@@ -38,14 +38,16 @@ def trace(look: Look, *, key: str, drawing: str | None, home: Path | None) -> No
     """
     if drawing and look.form != "short":
         raise click.UsageError(f"--{drawing} and -o {look.form} are two ways to show it; choose one.")
+    if look.stamps != "abs" or (look.fields is not None and look.form == "short"):
+        raise click.UsageError("A tree has its own times and fields: leave -t out, and --fields but for -o json.")
     view = View.of(home, look)
     with Journal(view.paths.journal) as journal:
         story_id, asked = resolve(journal, key)
         story = journal.story(story_id)
-        dead = dead_letters(journal, story_id, story)
+        dead = [view.paint.masker.letter(letter) for letter in dead_letters(journal, story_id, story)]
     if look.form != "short":
         view.signals(story)
-        view.signals(orjson.dumps(view.paint.masker.letter(letter)) for letter in dead)
+        view.signals(map(orjson.dumps, dead))
         return
     roots = steps(map(orjson.loads, story), dead)
     if drawing:

@@ -140,7 +140,7 @@ def test_a_page_with_flipped_bytes_is_refused_and_salvaged_around(tmp_path, past
         spoil(journal, *places)
         damaged = journal.read_bytes()
         refused(home)
-        dry = run("ligand", home.home, "journal", "salvage", "--dry-run")
+        dry = run("ligand", home.home, "journal", "salvage", "--dry-run", "--home", str(home.home))
         assert dry.code == 0, dry.err
         assert journal.read_bytes() == damaged
         found = salvaged(home)

@@ -235,6 +235,11 @@ with Raw(paths) as raw:
         assert run(0, None, "person@anyone") == "taken\nNone"
         assert run(0, "seer", "seer") == "unauthorised"
         assert [signal.peer_uid for signal in home.signals("Q_BALL_THROWN")] == [SYSTEM["seer"], 0]
+        assert run(SYSTEM["seer"], None, "person@bob").startswith("unauthorised")
+        (forged,) = [dead for dead in home.dead() if dead["signal"]["source"] == "person@bob"]
+        with Raw(home.paths) as administrator, pytest.raises(UnauthorisedError, match="may not emit as person@bob"):
+            administrator.query("dead.replay", dead_letter_id=forged["dead_letter_id"])
+        assert len(home.signals("Q_BALL_THROWN")) == 2
 
 
 def test_facts_that_do_not_fit_are_refused_with_their_place(home, person):

@@ -9,7 +9,7 @@ import orjson
 
 from signals.paths import Paths
 from tests.support.commands import run, started
-from tests.support.constellation import ROOT
+from tests.support.constellation import ROOT, others
 from tools.ligand.up import packaged_units
 
 MANIFEST = """
@@ -19,7 +19,7 @@ instances: true
 consumes: [Q_INTENT_READY]
 emits: [Q_SPEAK]
 """
-OTHERS = "disable: [intent_router, investigator, capability_integrator]\n"
+OTHERS = f"disable: [{', '.join(others())}]\n"
 
 
 def test_each_listed_instance_runs_in_the_foreground_too(tmp_path: Path) -> None:

@@ -65,9 +65,11 @@ CASES = (
 SYSTEMD = "tests/system/test_systemd_install.py"
 GRANTS = "tests/system/test_systemd_grants.py"
 PURGE = "tests/system/test_systemd_uninstall.py"
+DAMAGE = "tests/live/bus/test_damage.py"
 DOWN = "tests/live/ligand/test_ligand_down.py"
 ELSEWHERE: dict[str, dict[str, str]] = {
     "completion": {},
+    "journal salvage": dict.fromkeys(("--dry-run", "-o", "--home"), DAMAGE),
     "up": {"--only": DOWN, "--units": DOWN, "--home": DOWN},
     "down": {"--timeout": DOWN, "--now": DOWN, "--home": DOWN},
     "install": dict.fromkeys(("--system", "--prefix", "--dry-run", "--from", "--python", "--ready-within"), SYSTEMD),
@@ -75,7 +77,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "rollback": dict.fromkeys(("--system", "--prefix", "--dry-run"), SYSTEMD),
     "grant": dict.fromkeys(("--read", "--write", "--dry-run"), GRANTS),
     "grants": {"-o": GRANTS},
-    "revoke": {"--dry-run": GRANTS},
+    "revoke": dict.fromkeys(("--dry-run", "--forget"), GRANTS),
 }
 """Verbs that change the machine or run until they are ended: option -> the test that gives it."""
 

@@ -153,10 +153,57 @@ def test_what_was_missed_is_told_and_strict_ends_it(home: Constellation, tmp_pat
     assert (process.returncode, b'"seq":6' in out, err) == (0, True, b"")
 
 
+@pytest.mark.parametrize("verb", [("follow", "-T"), ("show",), ("record", "-T")])
+def test_missed_signals_are_told_where_nothing_is_waited_for(
+    home: Constellation, tmp_path: Path, verb: tuple[str, ...]
+) -> None:
+    """A job that archives now and then must learn of a hole, whichever verb it uses, and go on behind it."""
+    emit(home, *"abcdefgh")
+    home.running[0].stop()
+    prune(home, upto=4)
+    lose(home, 6)
+    cursor, into = tmp_path / "cursor", ((str(tmp_path / "kept"),) if verb[0] == "record" else ())
+    asked = (*verb, *into, "--cursor-file", str(cursor))
+    cursor.write_text("2 -\n")
+    strict = tap(home.home, *asked, "--strict")
+    assert (strict.code, "2 signals were past their retention" in strict.err) == (4, True)
+    assert cursor.read_text().split()[0] == "4"
+    for file in into:
+        Path(file).unlink()
+    cursor.write_text("2 -\n")
+    lax = tap(home.home, *asked)
+    assert (lax.code, "missing in the journal: 6 to 6" in lax.err) == (0, True)
+    if verb[0] != "record":
+        assert tap(home.home, *verb, "--from", "3", "--strict").code == 4
+        assert tap(home.home, *verb, "--from", "7", "--strict").code == 0
+
+
+def test_a_cursor_file_outlives_a_journal_that_was_pruned_to_its_end(home: Constellation, tmp_path: Path) -> None:
+    """A machine that was quiet for a month would otherwise begin its archive anew, by hand."""
+    cursor = tmp_path / "cursor"
+    emit(home, *"abc")
+    home.running[0].stop()
+    assert tap(home.home, "-T", "--cursor-file", str(cursor)).code == 0
+    prune(home, upto=int(cursor.read_text().split()[0]))
+    for verb in ("show", "-T"):
+        again = tap(home.home, verb, "--cursor-file", str(cursor))
+        assert (again.code, again.err) == (1, "")
+
+
+def lose(home: Constellation, seq: int) -> None:
+    """What a damaged journal has lost in its middle."""
+    import apsw  # noqa: PLC0415 - what no other test does
+
+    db = apsw.Connection(str(home.paths.journal))
+    db.execute("DELETE FROM signal WHERE seq = ?", (seq,))
+    db.close()
+
+
 def prune(home: Constellation, upto: int) -> None:
     """Retention, as the bus does it, of a bus that does not run."""
     import apsw  # noqa: PLC0415 - what no other test does
 
     db = apsw.Connection(str(home.paths.journal))
     db.execute("DELETE FROM signal WHERE seq <= ?", (upto,))
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('pruned_to', ?)", (upto,))
     db.close()

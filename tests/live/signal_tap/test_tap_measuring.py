@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import threading
 from pathlib import Path
 
@@ -10,9 +11,9 @@ import apsw
 import orjson
 import pytest
 
-from tests.live.signal_tap.conftest import Told, emit
-from tests.support.commands import run_on_terminal, tap
-from tests.support.constellation import Constellation
+from tests.live.signal_tap.conftest import Told, emit, link
+from tests.support.commands import command, environment, ligand, run, run_on_terminal, tap
+from tests.support.constellation import ROOT, Constellation
 
 
 def test_types_say_how_many_and_between_whom(told: Told) -> None:
@@ -170,7 +171,7 @@ def test_top_is_a_screen_that_q_and_ctrl_c_end(told: Told) -> None:
 
 
 def test_top_without_a_terminal_is_one_snapshot(told: Told) -> None:
-    """For a report by mail, and with the bus down."""
+    """For a report by mail."""
     text = tap(told.home, "top")
     assert text.code == 0
     for said in ("Q_ITEM_START", "link", "LAST ERRORS", "1 dead letter"):
@@ -179,3 +180,59 @@ def test_top_without_a_terminal_is_one_snapshot(told: Told) -> None:
     assert {each["signal"] for each in found["signals"]} >= {"Q_ITEM_START", "Q_ITEM_DONE"}
     assert found["dead_letters"] == 1
     assert found["errors"][-1]["facts"]["reason"] == "rejected"
+
+
+def test_top_counts_dead_letters_with_the_bus_down(home: Constellation) -> None:
+    """Just when the bus is down a person looks for what failed; none would be a lie."""
+    link(home)
+    emit(home, "bad")
+    home.wait_for("Q_DEAD_LETTER_ADDED")
+    home.running[0].stop()
+    assert "does not answer.  1 dead letter" in tap(home.home, "top").text
+    (found,) = tap(home.home, "top", "-o", "json").objects
+    assert (found["bus"], found["dead_letters"]) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("verb", "redirection", "code"),
+    [("types", ">&-", 0), ("emit Q_ITEM_NOTED --stdin --dry-run", "<&-", 2), ("types", "<&- >&-", 0)],
+)
+def test_closed_streams_are_no_traceback(told: Told, verb: str, redirection: str, code: int) -> None:
+    """A command in a service's hook may have no streams; it must do its work all the same."""
+    words = command("signal_tap", *verb.split())
+    shell = ["sh", "-c", f'exec "$@" {redirection}', "sh", *words]
+    done = subprocess.run(shell, input=b"", capture_output=True, env=environment(told.home), cwd=ROOT, check=False)
+    assert (done.returncode, b"Traceback" in done.stderr) == (code, False)
+
+
+def test_a_rate_or_a_place_beyond_all_counting_is_refused_in_words(told: Told) -> None:
+    """A slip of the finger must not end in a traceback after the first signal was said."""
+    slow = tap(told.home, "emit", "Q_ITEM_NOTED", "n:=1", "pad=", "-r", "1e-300", "-c", "2", "--dry-run")
+    assert (slow.code, "is not in the range" in slow.err) == (2, True)
+    assert tap(told.home, "show", "--where", f"taint.{'9' * 5000}=x", "--from", "first").code == 1
+
+
+def test_a_recording_of_no_journal_leaves_no_file(tmp_path: Path) -> None:
+    """An empty recording would pass for one of a quiet day."""
+    none = tmp_path / "kept"
+    assert run("signal_tap", tmp_path, "record", "-T", str(none)).code == 2
+    assert not none.exists()
+
+
+def test_a_tree_heeds_or_refuses_what_is_typed(told: Told) -> None:
+    """An option that does nothing makes a person doubt all the others."""
+    seq = str(told.items[0])
+    at = str(told.constellation.signals("Q_ITEM_START")[0].received_at)
+    shown = run("signal_tap", told.home, "trace", seq, "--utc", env={"TZ": "Asia/Tokyo"})
+    assert at[11:23] in shown.lines[0]
+    for words in (("-t", "delta"), ("--fields", "seq")):
+        assert tap(told.home, "trace", seq, *words).code == 2
+    assert tap(told.home, "trace", seq, "--fields", "seq", "-o", "json").objects[0] == {"seq": told.items[0]}
+
+
+def test_a_folder_is_not_taken_for_a_file_that_waits(told: Told) -> None:
+    """A folder is never taken: who is told that it waits would wait for ever."""
+    folder = told.constellation.paths.intents / "letters"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = ligand(told.home, "why", str(folder))
+    assert (found.code, "is a folder" in found.err) == (1, True)

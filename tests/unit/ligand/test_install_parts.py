@@ -16,7 +16,7 @@ from services.runtime.manifest import Manifest, packaged
 from signals.catalogue import PACKAGED
 from tools.ligand.check_version import faults
 from tools.ligand.environment import Source
-from tools.ligand.grants import Grant, drop_in_for
+from tools.ligand.granted import Grant, drop_in_for
 from tools.ligand.installed import Installed, Version
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.settings import template
@@ -96,15 +96,26 @@ def test_the_record_keeps_the_version_to_go_back_to() -> None:
     found = Installed().adopt(one).adopt(two).adopt(three)
     assert [version.name for version in found.kept] == ["0002", "0003"]
     assert found.go_back().current == "0002"
-    assert found.go_back().go_back() == found
+    assert found.ended().go_back().ended().go_back().ended() == found.ended()
     assert found.next_name() == "0004"
     with pytest.raises(InstallError, match="no earlier version"):
         Installed().adopt(one).go_back()
 
 
+def test_going_back_that_was_killed_goes_on_back() -> None:
+    """The power goes during a rollback; run again it must not put the version in use that the person fled from."""
+    one, two = (Version(f"000{n}", f"0.{n}", f"digest {n}") for n in (1, 2))
+    upgraded = Installed().adopt(one).ended().adopt(two)
+    assert upgraded.go_back().current == "0001"  # also when it was the upgrade that was killed
+    killed = upgraded.ended().go_back()
+    assert killed.go_back().current == "0001"
+    assert killed.ended().go_back().current == "0002"
+    assert not killed.adopt(two).going_back
+
+
 def test_the_record_survives_its_file(tmp_path: Path) -> None:
     """A broken record is named, not guessed at."""
-    found = Installed().adopt(Version("0001", "0.1", "x"))
+    found = Installed().adopt(Version("0001", "0.1", "x")).adopt(Version("0002", "0.1", "y")).go_back()
     (tmp_path / "r").write_text(found.text())
     assert Installed.load(tmp_path / "r") == found
     (tmp_path / "r").write_text("{")
@@ -138,15 +149,15 @@ def test_the_check_before_an_upgrade_finds_what_would_break(tmp_path: Path) -> N
 
 def test_a_grant_is_a_bind_where_homes_are_hidden() -> None:
     """Only the granted path appears; a percent sign in a name is not a specifier of systemd."""
-    text = drop_in_for(
-        [Grant("x", "/home/a/100%", "read"), Grant("x", "/srv/out", "write"), Grant("x", "/srv/in", "read")]
-    )
-    assert text.splitlines()[1:] == [
+    home, out = Grant("x", "/home/a/100%", "read"), Grant("x", "/srv/out", "write")
+    lines = drop_in_for([home, out, Grant("x", "/srv/in", "read")], Path("/opt/l/bin/python")).splitlines()
+    assert lines[1:5] == [
         "[Service]",
         "ProtectHome=tmpfs",
-        'BindReadOnlyPaths="-/home/a/100%%"',
-        'ReadWritePaths="-/srv/out"',
+        f'BindReadOnlyPaths="-{home.held}":"/home/a/100%%"',
+        f'BindPaths="-{out.held}":"/srv/out"',
     ]
+    assert [line.split("=")[0] for line in lines[5:]] == ["ExecStartPre", "ExecStartPost"]
 
 
 def test_a_dry_run_touches_nothing(tmp_path: Path) -> None:

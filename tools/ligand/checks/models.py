@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
 from services.runtime import config as configuration
-from services.runtime.manifest import Manifest, load_all
+from services.runtime.manifest import load_all
 from services.runtime.yamlmarks import YamlError, parse
 from signals.errors import LigandError
 from signals.paths import Paths
 from tools.ligand.checks.finding import Finding, mend, note, ok
+from tools.ligand.instances import Instance, listed
 from tools.text import clean, shorten
 
 WORKER, CHECK = "model_worker", "model servers"
@@ -34,26 +33,22 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One of the servers in a file; `model` is what is wanted of it, if that was said."""
+    """One of the servers in a file; `model` is what is wanted of it, if that was said. `usual` when nobody named it."""
 
     file: Path
     base_url: str
     model: str | None
+    usual: bool
 
     @property
     def shown(self) -> str:
         """The address for people."""
-        return clean(self._without_password)
-
-    @property
-    def _without_password(self) -> str:
-        parts = urlsplit(self.base_url)
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        return clean(self.base_url)
 
     @property
     def models_url(self) -> str:
         """Where it lists its models, whether or not the base already ends with the version."""
-        base = self._without_password.rstrip("/")
+        base = self.base_url.rstrip("/")
         return f"{base}/models" if base.endswith("/v1") else f"{base}/v1/models"
 
 
@@ -61,47 +56,40 @@ def findings(paths: Paths) -> Iterator[Finding]:
     """Each configured server, or that there is none."""
     servers = list(configured(paths))
     if not servers:
-        todo = f"Nothing, unless you run a model: then list it under `servers` in {paths.config_of(WORKER)}."
-        yield note(CHECK, "no model worker is configured, so nothing is asked of a model", todo)
+        todo = "Nothing, unless you run a model; see the configuration of the model worker."
+        yield note(CHECK, "no model worker asks any server", todo)
     for server in servers:
         yield judged(server)
 
 
 def configured(paths: Paths) -> Iterator[Server]:
-    """The servers in the files of the model worker and of its instances, each address once."""
+    """The servers in the files of the model worker's instances, each address once."""
     try:
-        manifest = load_all(paths.manifests).get(WORKER)
+        manifests = load_all(paths.manifests)
+        workers = [one for one in listed(manifests.values(), paths.config) if one.manifest.daemon == WORKER]
     except LigandError:
-        manifest = None  # told under "configuration"
+        return  # told under "configuration"
     seen = set()
-    for file in (paths.config_of(WORKER), *sorted(paths.config.glob(f"{WORKER}@*.yaml"))):
-        for each in _servers(file, manifest):
-            model = each.get("model")
-            server = Server(file, str(each["base_url"]), model if isinstance(model, str) else None)
+    for worker in workers:
+        for server in _servers(paths.config_of(worker.daemon), worker):
             if (server.base_url, server.model) not in seen:
                 seen.add((server.base_url, server.model))
                 yield server
 
 
-def _servers(file: Path, manifest: Manifest | None) -> list[Mapping[str, Any]]:
+def _servers(file: Path, worker: Instance) -> Iterator[Server]:
     try:
-        found = configuration.load(file, manifest.config, daemon=file.stem) if manifest else _as_written(file)
+        found = configuration.load(file, worker.manifest.config, daemon=worker.daemon)
+        usual = "servers" not in (parse(file.read_bytes()).data or {} if file.exists() else {})
     except (LigandError, OSError, YamlError):
-        return []  # told under "configuration"
-    servers = found.get("servers") if isinstance(found, Mapping) else None
-    listed = servers if isinstance(servers, list) else []
-    return [each for each in listed if isinstance(each, Mapping) and each.get("base_url")]
-
-
-def _as_written(file: Path) -> Any:
-    return parse(file.read_bytes()).data if file.exists() else {}
+        return  # told under "configuration"
+    for each in found["servers"]:
+        yield Server(file, each["base_url"], None if each["model"] == "auto" else each["model"], usual)
 
 
 def judged(server: Server) -> Finding:
     """What one server says."""
     change = f"correct base_url in {server.file}"
-    if urlsplit(server.base_url).scheme not in ("http", "https"):
-        return mend(CHECK, f"{server.shown} is no http address", f"Please {change}: http://127.0.0.1:8080/v1.")
     try:
         models = _models(server)
     except urllib.error.HTTPError as error:
@@ -109,6 +97,9 @@ def judged(server: Server) -> Finding:
             return _refusal(server, error.code, change)
     except (OSError, HTTPException) as error:
         why = clean(getattr(error, "reason", None) or error or type(error).__name__)
+        if server.usual:
+            todo = f"Nothing, unless you run a model: start it there, or list it under `servers` in {server.file}."
+            return note(CHECK, f"no model server at the usual address {server.shown}: {why}", todo)
         return mend(CHECK, f"{server.shown} cannot be reached: {why}", f"Start that server, or {change}.")
     except ValueError as error:
         return mend(
