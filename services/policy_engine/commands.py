@@ -1,0 +1,296 @@
+"""`ligand policy`: why something was done, why not, what other rules would have done, and rules' own examples."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+import orjson
+
+from services.policy_engine import promoting
+from services.policy_engine.history import kept
+from services.policy_engine.memory import Memory
+from services.policy_engine.model import Decision, Outcome, Rule
+from services.policy_engine.rulebook import FILE, Rulebook, engine_of, rulebook
+from services.policy_engine.schema import seconds as duration
+from services.policy_engine.simulation import Act, Simulation, compared, really, seconds, tried
+from signals.envelope import rfc3339
+from signals.errors import ConfigError, LigandError
+from signals.ids import uuid7
+from signals.journal import Journal
+from signals.paths import Paths
+
+P = ParamSpec("P")
+R = TypeVar("R")
+NOTHING, USAGE = 1, 2
+SHOWN = 200
+
+
+class Failure(click.ClickException):
+    """An error told to a person; 2 when what was given cannot be used, else 1."""
+
+    def __init__(self, message: str, code: int = NOTHING) -> None:
+        super().__init__(message)
+        setattr(self, "exit_code", code)  # noqa: B010 - click declares it for the class, and reads it here
+
+
+def _told(function: Callable[P, R]) -> Callable[P, R]:
+    @functools.wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except LigandError as error:
+            raise Failure(error.message, USAGE if isinstance(error, ConfigError) else NOTHING) from error
+
+    return guarded
+
+
+_home = click.option(
+    "--home", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Ligand's folder; else LIGAND_HOME."
+)
+_json = click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", help="How to show.")
+
+
+@click.group()
+def policy() -> None:
+    """What the rules decide: why, why not, and what other rules would."""
+
+
+@policy.command()
+@click.argument("signal")
+@_json
+@_home
+@_told
+def why(signal: str, *, form: str, home: Path | None) -> int:
+    """Say every decision about SIGNAL (its id, the beginning of it, or its number), or which one led to it."""
+    paths = Paths.resolve(home)
+    wanted = _signal(paths, signal)["id"]
+    found = [one for one in _decisions(paths) if wanted == one["signal_id"] or wanted in one["emitted"]]
+    found = found or list(_from_journal(paths, wanted))
+    if form == "json":
+        click.echo(b"\n".join(orjson.dumps(one) for one in found).decode())
+    for one in found if form == "text" else ():
+        _say(one)
+    if not found:
+        raise Failure(f"No rule decided anything about {wanted}, or it is too long ago to be kept.")
+    return 0
+
+
+@policy.command("why-not")
+@click.argument("rule")
+@click.argument("signal")
+@_home
+@_told
+def why_not(rule: str, signal: str, *, home: Path | None) -> int:
+    """Say why RULE did nothing about SIGNAL: which condition held it, and what would have changed that."""
+    paths = Paths.resolve(home)
+    envelope = _signal(paths, signal)
+    book = rulebook(paths)
+    chosen = _rule(book, rule)
+    found = [one for one in _decisions(paths) if one["rule"] == rule and one["signal_id"] == envelope["id"]]
+    if found:
+        _say(found[-1])
+        return 0
+    if envelope["signal"] not in chosen.signals:
+        click.echo(f"{rule} is not about {envelope['signal']}, but about {', '.join(chosen.signals)}.")
+        return 0
+    click.echo("No decision is kept. By the rules as they are now, with nothing remembered:")
+    engine = engine_of([replace(chosen, mode=chosen.mode.replace("off", "shadow"))], book.world)
+    for decision in engine.on_event(envelope, seconds(envelope["received_at"]), Memory({})):
+        _say({**decision.as_json(), "emitted": [], "at": envelope["received_at"]})
+    if chosen.mode == "off":
+        click.echo("  and its mode is off")
+    return 0
+
+
+@policy.command()
+@click.argument("rules", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--since", default="7d", show_default=True, help="How far back: 90m, 12h, 7d.")
+@_json
+@_home
+@_told
+def rehearse(rules: Path, *, since: str, form: str, home: Path | None) -> int:
+    """Say what RULES (in place of policies.yaml) would have done: the journal's past, the bus may be down."""
+    paths = Paths.resolve(home)
+    book = rulebook(paths, rules)
+    now = time.time()
+    try:
+        start = now - duration(since)
+    except (ValueError, KeyError) as error:
+        raise Failure(f"{since!r} is no length of time; say 90m, 12h or 7d.", USAGE) from error
+    reach = max((rule.reach for rule in book.rules), default=0.0)
+    enforced = [replace(rule, mode="enforce" if rule.mode != "off" else "off") for rule in book.rules]
+    candidate = Simulation(engine_of(book.rules, book.world), book.world.catalogue)
+    shadows = Simulation(engine_of(enforced, book.world), book.world.catalogue)
+    with Journal(paths.journal) as journal:
+        before = journal.seq_at(int((start - reach) * 1e6)) - 1
+        would = _since(candidate, journal, before, start, now)
+        shadow = _since(shadows, journal, before, start, now)
+        happened = list(really(_walk(journal, journal.seq_at(int(start * 1e6)) - 1)))
+    result = compared(happened, would)
+    in_shadow = [act for act in shadow if act.id not in {one.id for one in would}]
+    if form == "json":
+        told = {"same": result.same, "gained": result.gained, "lost": result.lost, "shadow": in_shadow}
+        click.echo(orjson.dumps(told).decode())
+    else:
+        _compare(result.same, result.gained, result.lost, in_shadow, since)
+    return 0
+
+
+@policy.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@_home
+@_told
+def test(file: Path | None, *, home: Path | None) -> int:
+    """Try the examples that rules carry. Exit code 1 when one does not come out as it says."""
+    book = rulebook(Paths.resolve(home), file)
+    count = wrong = 0
+    for rule in book.rules:
+        engine = engine_of([replace(rule, mode="enforce")], book.world)
+        for nth, example in enumerate(rule.examples, start=1):
+            count += 1
+            came = tried(engine, example, _envelope(example), rule.id)
+            if came != example["outcome"]:
+                wrong += 1
+                click.echo(
+                    f"wrong  {rule.file}:{rule.line}: {rule.id}, example {nth}: {came}, not {example['outcome']}"
+                )
+    without = [rule.id for rule in book.rules if not rule.examples]
+    click.echo(f"{count} examples of {len(book.rules)} rules, {wrong} wrong")
+    if without:
+        click.echo(f"without examples: {', '.join(without)}")
+    return NOTHING if wrong else 0
+
+
+@policy.command()
+@click.argument("rule")
+@_home
+@_told
+def promote(rule: str, *, home: Path | None) -> int:
+    """Let RULE go one step further: off, then shadow, then enforce. Comments in policies.yaml stay."""
+    paths = Paths.resolve(home)
+    mode = _rule(rulebook(paths), rule).mode
+    further = {"off": "shadow", "shadow": "enforce"}.get(mode)
+    if further is None:
+        raise Failure(f"{rule} enforces already.")
+    shadowed = sum(one["rule"] == rule and one["outcome"] == Outcome.WOULD_FIRE for one in _decisions(paths))
+    promoting.set_mode(paths.config / FILE, rule, further, lambda candidate: rulebook(paths, candidate))
+    click.echo(f"{rule}: {mode} → {further} in {paths.config / FILE}")
+    if mode == "shadow":
+        click.echo(f"In shadow it would have fired {shadowed} times, as far as its decisions are kept.")
+    click.echo("It holds after `systemctl reload ligand-policy-engine`, or SIGHUP to `ligand up`.")
+    return 0
+
+
+# -- what is shown -----------------------------------------------------------------------------------
+
+
+def _say(one: Mapping[str, Any]) -> None:
+    key = f" ({one['key']})" if one["key"] else ""
+    click.echo(f"{one['at']}  {one['rule']}{key}: {one['outcome']}  on {one['signal']} {one['signal_id']}")
+    for sentence in one["because"]:
+        click.echo(_clean(f"  because  {sentence}"))
+    for sentence in one["needed"]:
+        click.echo(_clean(f"  needed   {sentence}"))
+    for (name, _), sent in zip(one["actions"], one["emitted"], strict=False):
+        click.echo(f"  emitted  {name} {sent}")
+    if one.get("file"):
+        click.echo(f"  rule     {one['file']}:{one['line']}")
+
+
+def _clean(text: str) -> str:
+    """Control characters are shown, not obeyed: facts come from anywhere."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def _compare(same: Any, gained: Any, lost: Any, shadow: Any, since: str) -> None:
+    acts = (
+        [("  ", a) for a in same]
+        + [("+ ", a) for a in gained]
+        + [("- ", a) for a in lost]
+        + [("~ ", a) for a in shadow]
+    )
+    for mark, act in sorted(acts, key=lambda item: (item[1].at, item[1].id))[-SHOWN:]:
+        click.echo(f"{mark}{act.at}  {act.rule}: {act.signal}  on {act.trigger}")
+    hidden = f" (the last {SHOWN} are shown)" if len(acts) > SHOWN else ""
+    click.echo(
+        f"in {since}: {len(same)} as it was, {len(gained)} gained (+), {len(lost)} lost (-), "
+        f"{len(shadow)} only in shadow (~){hidden}"
+    )
+
+
+# -- what is read ------------------------------------------------------------------------------------
+
+
+def _rule(book: Rulebook, name: str) -> Rule:
+    found = next((rule for rule in book.rules if rule.id == name), None)
+    if found is None:
+        raise Failure(f"There is no rule {name}; there are {', '.join(rule.id for rule in book.rules)}.", USAGE)
+    return found
+
+
+def _decisions(paths: Paths) -> Iterator[Mapping[str, Any]]:
+    folder = paths.state_of("policy_engine")
+    try:
+        yield from kept(folder)
+    except PermissionError as error:
+        raise Failure(f"You may not read {folder}; ask as root, or see Q_POLICY_DECIDED with signal-tap.") from error
+
+
+def _from_journal(paths: Paths, wanted: str) -> Iterator[Mapping[str, Any]]:
+    """What Q_POLICY_DECIDED said of a signal, in the form of the history, where that is gone."""
+    with Journal(paths.journal) as journal:
+        for _, raw in journal.walk(0, ["Q_POLICY_DECIDED"]):
+            facts = (envelope := orjson.loads(raw))["facts"]
+            if wanted == facts["trigger_id"] or wanted in facts["emitted"]:
+                yield {
+                    "at": envelope["received_at"], "rule": facts["rule"], "key": "", "outcome": facts["outcome"],
+                    "signal": facts["trigger_signal"], "signal_id": facts["trigger_id"], "because": facts["because"],
+                    "needed": facts["would_have_needed"], "actions": [], "emitted": facts["emitted"],
+                }  # fmt: skip
+
+
+def _signal(paths: Paths, given: str) -> dict[str, Any]:
+    with Journal(paths.journal) as journal:
+        if given.isdigit() and len(given) < 8:
+            found = journal.get(int(given))
+        else:
+            ids = journal.with_prefix(given) if len(given.replace("-", "")) >= 8 and _is_hex(given) else []
+            found = [raw for one in ids for raw in journal.get(one)]
+        if len(found) != 1:
+            what = "stands for several signals; give more of the id" if found else "is no signal in the journal"
+            raise Failure(f"{given!r} {what}.", USAGE)
+        parsed: dict[str, Any] = orjson.loads(found[0])
+        return parsed
+
+
+def _is_hex(text: str) -> bool:
+    return all(character in "0123456789abcdefABCDEF-" for character in text)
+
+
+def _walk(journal: Journal, after: int) -> Iterator[dict[str, Any]]:
+    for _, raw in journal.walk(after):
+        yield orjson.loads(raw)
+
+
+def _since(simulation: Simulation, journal: Journal, before: int, start: float, now: float) -> list[Act]:
+    """What a simulation does from `start` on; what came before only fills its memory."""
+    acts = [*simulation.run(_walk(journal, before)), *simulation.finish(now)]
+    return [act for act in acts if seconds(act.at) >= start]
+
+
+def _envelope(example: Mapping[str, Any]) -> dict[str, Any]:
+    now = rfc3339(time.time())
+    return {
+        "signal": example["signal"], "id": uuid7(), "timestamp": now, "received_at": now, "source": "person@example",
+        "host": "example", "version": 1, "correlation_id": uuid7(), "causation_id": uuid7(), "hops": 0,
+        "taint": example.get("taint", []), "facts": example["facts"],
+    }  # fmt: skip
+
+
+__all__ = ["Decision", "policy"]

@@ -1,0 +1,57 @@
+"""The small state that decisions rest on: kept by the bus with each settle, seen here with its changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from typing import Any
+
+ENTRY, TIMER, LIMIT, OWED, ASKED = "entry", "timer", "limit", "owed", "asked"
+MAX_TIMERS = 500
+MAX_ASKED = 500
+
+
+class Memory:
+    """What is kept, and what one evaluation changes of it; `changes` is what to put, None forgets."""
+
+    def __init__(self, kept: Mapping[str, Any]) -> None:
+        self._kept = kept
+        self.changes: dict[str, Any] = {}
+
+    def get(self, *parts: str) -> Any:
+        """The value, or None."""
+        name = "|".join(parts)
+        return self.changes[name] if name in self.changes else self._kept.get(name)
+
+    def put(self, value: Any, *parts: str) -> None:
+        """Change a value; None forgets it."""
+        name = "|".join(parts)
+        if value is not None or self.get(*parts) is not None:
+            self.changes[name] = value
+
+    def each(self, kind: str) -> Iterator[tuple[str, Any]]:
+        """Everything of one kind: the name below it, and the value."""
+        lead = f"{kind}|"
+        for name in sorted({*self._kept, *self.changes}):
+            if name.startswith(lead) and (value := self.get(name)) is not None:
+                yield name.removeprefix(lead), value
+
+
+def short(key: str) -> str:
+    """A key's name in the state; keys may be long paths."""
+    return sha256(key.encode()).hexdigest()[:16]
+
+
+def stale(kept: Mapping[str, Any], now: float, reach: Mapping[str, float]) -> dict[str, None]:
+    """What bears on nothing any more, as changes that forget it. `reach`: seconds of each rule that is there."""
+    found: dict[str, None] = {}
+    for name, value in kept.items():
+        kind, _, rest = name.partition("|")
+        rule = rest.partition("|")[0]
+        old = kind == ASKED and value["until"] < now
+        if kind in (ENTRY, LIMIT):
+            last = value["last"] if kind == ENTRY else max(value, default=0.0)
+            old = last + reach.get(rule, 0.0) < now
+        if old:
+            found[name] = None
+    return found

@@ -1,0 +1,112 @@
+"""`ligand policy` on what really happened: why, why not, and what other rules would have done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.live.policy_engine.conftest import DREAM, Policies
+from tests.live.policy_engine.test_engine_on_a_bus import ON_PROMOTIONS, sensed, settled
+from tests.support.commands import run
+
+WAITS = ON_PROMOTIONS | {"hold": "1s", "cooldown": "1s"}
+COUNTS = ON_PROMOTIONS | {"id": "thrice", "count": {"at_least": 3, "within": "1h"}, "key": "'all'"}
+TRIED = ON_PROMOTIONS | {"id": "tried", "mode": "shadow"}
+
+
+@pytest.fixture
+def day(policies: Policies) -> Policies:
+    """A short day with waits, counts, cooldowns and shadows; then bus and engine are stopped."""
+    policies.rules(WAITS, COUNTS, TRIED)
+    engine = policies.start()
+    for nth in range(4):
+        sensed(policies, promotions_path=f"/p/{nth}")
+        sensed(policies, promotions_path=f"/p/{nth}", unacknowledged_count=nth % 2)
+    settled(policies)
+    policies.home.wait_for("Q_POLICY_DECIDED", 3, rule="dream", outcome="emitted")
+    sensed(policies, promotions_path="/p/1")
+    policies.home.wait_for("Q_POLICY_DECIDED", 4, rule="dream", outcome="emitted")
+    engine.stop()
+    policies.home.running[0].stop()
+    return policies
+
+
+def rehearsed(day: Policies, file: Path) -> dict[str, list[dict[str, str]]]:
+    done = run("ligand", day.home.home, "policy", "rehearse", str(file), "-o", "json")
+    assert done.code == 0, done.err
+    found: dict[str, list[dict[str, str]]] = json.loads(done.out)
+    return found
+
+
+def test_rehearsal_and_questions(day: Policies) -> None:
+    """A person would change rules blindly, or not learn why something was done or not."""
+    home = day.home.home
+    same = rehearsed(day, day.file)
+    happened = {s.id for s in day.home.signals("Q_DREAM_TRIGGER")}
+    assert {act["id"] for act in same["same"]} == happened
+    assert (same["gained"], same["lost"]) == ([], [])
+    assert {act["rule"] for act in same["shadow"]} == {"tried"}
+
+    other = home / "other.yaml"
+    kept = day.file
+    day.rules(TRIED | {"mode": "enforce"})
+    kept.rename(other)
+    changed = rehearsed(day, other)
+    assert changed["same"] == []
+    assert {act["id"] for act in changed["lost"]} == happened
+    assert {act["rule"] for act in changed["gained"]} == {"tried"}
+    day.rules(WAITS, COUNTS, TRIED)
+
+    dream = next(s for s in day.home.signals("Q_POLICY_DECIDED") if s.facts["rule"] == "dream").facts["emitted"][0]
+    why = run("ligand", home, "policy", "why", dream)
+    assert "fresh: event.facts.unacknowledged_count >= 1 is true (facts.unacknowledged_count is 1)" in why.text
+    assert f"Q_DREAM_TRIGGER {dream}" in why.text
+
+    ended = next(s for s in day.home.signals("Q_PROMOTIONS_DETECTED") if s.facts["unacknowledged_count"] == 0)
+    why_not = run("ligand", home, "policy", "why-not", "dream", ended.id)
+    assert "what it waited for has ended" in why_not.text
+    assert "needed   fresh: event.facts.unacknowledged_count >= 1 to be true" in why_not.text
+
+    promoted = run("ligand", home, "policy", "promote", "tried")
+    assert "tried: shadow → enforce" in promoted.text
+    assert "would have fired 5 times" in promoted.text
+    assert run("ligand", home, "policy", "promote", "tried").code == 1
+    assert run("ligand", home, "policy", "why", "ffffffff").code == 2
+
+
+def test_rules_try_their_own_examples(tmp_path: Path) -> None:
+    """A rule's own example would go wrong unnoticed, Ligand's too."""
+    (tmp_path / "config").mkdir()
+    own = run("ligand", tmp_path, "policy", "test")
+    assert own.code == 0, own.text
+    assert " 0 wrong" in own.text
+    example = {"signal": "Q_USER_VOICE", "outcome": "no_match", "facts": VOICE}
+    rule = {"id": "mine", "signals": ["Q_USER_VOICE"], "do": [DREAM], "examples": [example]}
+    file = tmp_path / "mine.yaml"
+    file.write_text(json.dumps({"version": 1, "rules": [rule]}))
+    wrong = run("ligand", tmp_path, "policy", "test", str(file))
+    assert wrong.code == 1
+    assert "mine, example 1: fires, not no_match" in wrong.text
+
+
+def test_config_check_judges_the_rules(tmp_path: Path) -> None:
+    """A person would learn of a slip only when the engine does not start."""
+    rule = {"id": "mine", "signals": ["Q_USER_VOICE"], "key": "event.nothing", "do": [DREAM]}
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "policies.yaml").write_text(json.dumps({"version": 1, "rules": [rule]}))
+    wrong = run("ligand", tmp_path, "config", "check")
+    assert wrong.code == 1
+    assert "policies.yaml:1: rule mine, key: 'event.nothing'" in wrong.text
+    assert "there is no 'nothing' in Q_USER_VOICE" in wrong.text
+
+
+VOICE = {
+    "text": "x",
+    "confidence": 0.1,
+    "language": "en",
+    "audio_duration_s": 1,
+    "latency_s": {"vad": 0, "stt": 0},
+    "engine": "x",
+}

@@ -1,0 +1,170 @@
+"""What a rules file may say, and what it is refused with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from services.policy_engine.expressions import Environment, ExpressionError
+from services.policy_engine.promoting import set_mode
+from services.policy_engine.rulebook import rulebook
+from signals.catalogue import Catalogue
+from signals.errors import ConfigError
+from signals.paths import Paths
+
+CATALOGUE = Catalogue.load()
+ENVIRONMENT = Environment(CATALOGUE)
+DREAM: dict[str, Any] = {"emit": "Q_DREAM_TRIGGER", "facts": {"reason": "x", "topic": None, "promotion_count": 1}}
+AGAIN: dict[str, Any] = {
+    "emit": "Q_CURIOSITY_INVESTIGATE",
+    "facts": {"question": "=event.facts.detail", "question_id": "x", "priority": "low", "evidence": []},
+}
+GOOD: dict[str, Any] = {"id": "one", "signals": ["Q_PROMOTIONS_DETECTED"], "do": [DREAM]}
+
+
+def judged(home: Path, *rules: dict[str, Any], **more: Any) -> Any:
+    file = home / "config" / "policies.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump({"version": 1, "rules": list(rules), **more}, sort_keys=False))
+    return rulebook(Paths.resolve(home))
+
+
+def test_ligands_own_rules_load_and_a_persons_take_their_place(tmp_path: Path) -> None:
+    """A person could not change a rule without editing the installation."""
+    book = judged(tmp_path, GOOD | {"id": "answer-voice", "about": "mine"}, modes={"speak-answer": "off"})
+    rules = {rule.id: rule for rule in book.rules}
+    assert (rules["answer-voice"].about, rules["answer-voice"].mode) == ("mine", "shadow")
+    assert rules["speak-answer"].mode == "off"
+    assert rules["dream-on-promotions"].mode == "enforce"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"signals": ["Q_PROMOTION_DETECTED"]}, "no contract describes Q_PROMOTION_DETECTED"),
+        ({"signals": ["Q_HEARTBEAT"]}, "is live"),
+        ({"signals": ["Q_POLICY_DECIDED"]}, "engine's own word"),
+        ({"when": [{"a": "event.facts.promotion_cuont > 1"}]}, "there is no 'promotion_cuont'"),
+        ({"when": [{"a": "event.facts.promotion_count > 'x'"}]}, "no matching overload"),
+        ({"when": [{"a": "event.facts.oldest_promotion_age_hours > 1"}]}, "decimal point"),
+        ({"when": [{"a": "event.facts.promotion_count"}]}, "a condition is true or false"),
+        ({"when": [{"a": "event.facts.promotion_count >"}]}, "Syntax error"),
+        ({"when": [{"a": "1 == 1" + " && true" * 400}]}, "longer than"),
+        ({"key": "event.facts.path"}, "there is no 'path'"),
+        ({"hold": "8d"}, "7 days"),
+        ({"hold": "soon"}, "soon"),
+        ({"hold": "1s", "absent": {"signal": "Q_SPOKEN", "within": "1s"}}, "cannot both"),
+        ({"absent": {"signal": "Q_SPOKEN", "within": "1s", "where": "other.facts.txt == ''"}}, "there is no 'txt'"),
+        ({"do": [DREAM | {"emit": "Q_DREAM_FAILED"}]}, "may not emit Q_DREAM_FAILED"),
+        ({"do": [{"emit": "Q_DREAM_TRIGGER"}]}, "needs the fact reason"),
+        ({"do": [DREAM | {"facts": DREAM["facts"] | {"why": 1}}]}, "has no fact why"),
+        ({"do": [DREAM | {"facts": DREAM["facts"] | {"promotion_count": -1}}]}, "is not what Q_DREAM_TRIGGER wants"),
+        ({"do": [DREAM | {"facts": DREAM["facts"] | {"promotion_count": "=event.id"}}]}, "is a string"),
+        ({"do": None}, "do"),
+        ({"choose": {"question": "?", "actions": [{"name": "a", "about": "b", "do": [DREAM]}]}}, "either"),
+        ({"examples": [{"signal": "Q_PROMOTIONS_DETECTED", "facts": {}, "outcome": "fires"}]}, "facts"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_its_line(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    """A slip would show when the rule is needed, at night."""
+    with pytest.raises(ConfigError) as refused:
+        judged(tmp_path, GOOD, GOOD | {"id": "two"} | change)
+    assert said in refused.value.message
+    line = int(refused.value.fields["line"])
+    text = (tmp_path / "config" / "policies.yaml").read_text().split("\n")
+    assert line > next(nth for nth, row in enumerate(text) if "id: two" in row)
+
+
+def test_optional_facts_are_asked_for_before_they_are_read(tmp_path: Path) -> None:
+    """A rule would fail on every signal that leaves the fact out."""
+    failed = {"id": "one", "signals": ["Q_INVESTIGATION_FAILED"], "cooldown": "1h"}
+    asked = AGAIN | {"facts": AGAIN["facts"] | {"question": "=event.facts.question"}}
+    with pytest.raises(ConfigError, match=r"has\(event.facts.question\)"):
+        judged(tmp_path, failed | {"do": [asked]})
+    judged(tmp_path, failed | {"when": [{"known": "has(event.facts.question)"}], "do": [asked]})
+
+
+@pytest.mark.parametrize(("brake", "refused"), [({}, True), ({"cooldown": "1h"}, False), ({"limit": "x"}, False)])
+def test_a_circle_without_a_brake_is_refused(tmp_path: Path, brake: dict[str, Any], refused: bool) -> None:
+    """A failure that asks again at once fails again at once, for ever; the circle goes through another daemon."""
+    brake = {"limit": {"max": 3, "per": "1h"}} if "limit" in brake else brake
+    rule = {"id": "again", "signals": ["Q_INVESTIGATION_FAILED"], "cooldown": "0s", "do": [AGAIN]} | brake
+    if not refused:
+        assert judged(tmp_path, rule)
+        return
+    with pytest.raises(ConfigError, match="Q_CURIOSITY_INVESTIGATE → Q_INVESTIGATION_FAILED"):
+        judged(tmp_path, rule)
+
+
+def test_a_rule_that_stands_twice_and_a_mode_for_none_are_refused(tmp_path: Path) -> None:
+    """One of two rules of the same name would silently not hold."""
+    with pytest.raises(ConfigError, match="stands twice"):
+        judged(tmp_path, GOOD, GOOD)
+    with pytest.raises(ConfigError, match="there is no rule gone"):
+        judged(tmp_path, GOOD, modes={"gone": "off"})
+
+
+IDS = "event.facts.promotion_ids"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{IDS}.all(a, size(a + a) > 0)",
+        f"{IDS}.exists(a, a.matches('x+'))",
+        f"{IDS}.map(a, [a] + {IDS}).size() > 1",
+        f"{IDS}.map(a, {{'x': a + a}}).size() > 1",
+    ],
+)
+def test_a_loop_that_makes_large_things_is_refused(text: str) -> None:
+    """Ten thousand long texts would fill the memory before the steps are used up."""
+    with pytest.raises(ExpressionError, match="run away"):
+        ENVIRONMENT.compile(text, ["Q_PROMOTIONS_DETECTED"])
+
+
+def test_a_bomb_ends_after_its_steps() -> None:
+    """One expression would hold the engine for ever."""
+    text = f"{IDS}.all(a, {IDS}.all(b, {IDS}.all(c, {IDS}.all(d, a != '' || b != c || d != ''))))"
+    bomb = ENVIRONMENT.compile(text, ["Q_PROMOTIONS_DETECTED"])
+    with pytest.raises(ExpressionError, match="10,000 steps"):
+        bomb.value({"event": {"facts": {"promotion_ids": ["x"] * 256}}})
+    assert bomb.value({"event": {"facts": {"promotion_ids": ["x"] * 5}}}) is True
+
+
+def test_a_whole_number_where_the_contract_says_number_can_be_counted_with() -> None:
+    """JSON writes 5 for 5.0; a condition would fail on round values only."""
+    envelope = {"signal": "Q_HEALTH_CLEARED", "id": "x", "facts": {"lasted_s": 5}}
+    text = "has(event.facts.lasted_s) && event.facts.lasted_s + 0.5 > 5.0"
+    longer = ENVIRONMENT.compile(text, ["Q_HEALTH_CLEARED"])
+    assert longer.value({"event": ENVIRONMENT.scope(envelope)}) is True
+
+
+def test_every_contract_can_be_written_rules_about() -> None:
+    """A contract whose shape CEL cannot take would stop the engine at its start."""
+    for name, contract in CATALOGUE.items():
+        for facts in contract.examples:
+            scope = {"event": ENVIRONMENT.scope({"signal": name, "id": "x", "facts": facts})}
+            for fact in contract.schema.get("required", ()):
+                ENVIRONMENT.compile(f"event.facts.{fact}", [name]).value(scope)
+
+
+def test_promoting_keeps_comments_and_changes_nothing_else(tmp_path: Path) -> None:
+    """A person's notes would be lost, or a broken file written."""
+    file = tmp_path / "policies.yaml"
+    file.write_text("# mine\nversion: 1\nrules:\n  - id: one  # first\n    mode: shadow\n")
+    set_mode(file, "one", "enforce", lambda path: path)
+    assert file.read_text() == "# mine\nversion: 1\nrules:\n  - id: one  # first\n    mode: enforce\n"
+    set_mode(file, "other", "shadow", lambda path: path)
+    assert "modes:\n  other: shadow\n" in file.read_text()
+
+    def refuse(path: Path) -> None:
+        raise ConfigError("no")
+
+    before = file.read_text()
+    with pytest.raises(ConfigError):
+        set_mode(file, "one", "off", refuse)
+    assert file.read_text() == before
+    assert list(tmp_path.iterdir()) == [file]
