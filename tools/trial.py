@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -24,10 +22,9 @@ from signals.errors import BusUnreachableError, LigandError
 from signals.journal import Journal
 from signals.live import Subscription
 from signals.paths import Paths
+from tools import tied
 from tools.cli import ask_bus
-from tools.ligand.process import TRAMPOLINE
 
-ROOT = Path(__file__).resolve().parents[1]
 OWN = ("contracts.d", "daemons.d", "units.d")
 READY_S = 30.0
 STOP_S = 25.0
@@ -92,7 +89,7 @@ def trial(config: Path | None, *daemons: str) -> Iterator[Trial]:
             _await_ready(found, process, daemons)
             yield found
         finally:
-            _stop(process)
+            tied.stop(process, STOP_S)
     finally:
         shutil.rmtree(home, ignore_errors=True)
         shutil.rmtree(paths.run, ignore_errors=True)
@@ -113,18 +110,9 @@ def _furnish(paths: Paths, config: Path | None, daemons: tuple[str, ...]) -> Non
 
 def _start(paths: Paths, daemons: tuple[str, ...], log: Path) -> subprocess.Popen[bytes]:
     """`ligand up`, tied to the life of this process."""
-    python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     chosen = [word for name in ("bus", *daemons) for word in ("--only", name)]
-    up = [sys.executable, "-m", "tools.ligand", "up", "--home", str(paths.home), *chosen]
     with log.open("wb") as out:
-        return subprocess.Popen(
-            [sys.executable, "-I", "-S", str(TRAMPOLINE), str(os.getpid()), *up],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": python_path},
-            start_new_session=True,
-        )
+        return tied.start("tools.ligand", "up", "--home", str(paths.home), *chosen, out=out)
 
 
 def _await_ready(found: Trial, process: subprocess.Popen[bytes], daemons: tuple[str, ...]) -> None:
@@ -144,12 +132,3 @@ def _all_ready(paths: Paths, daemons: tuple[str, ...]) -> bool:
     except BusUnreachableError:
         return False
     return set(daemons) <= ready
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

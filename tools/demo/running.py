@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,10 +15,9 @@ from typing import BinaryIO
 from signals.errors import BusUnreachableError, LigandError
 from signals.live import Subscription
 from signals.paths import Paths
+from tools import tied
 from tools.cli import ask_bus
-from tools.ligand.process import TRAMPOLINE
 
-ROOT = Path(__file__).resolve().parents[2]
 READY_S = 30.0
 STOP_S = 25.0
 REMOVE_S = 5.0
@@ -82,16 +79,7 @@ def constellation(paths: Paths) -> Iterator[subprocess.Popen[bytes]]:
 
 def start(paths: Paths, out: BinaryIO) -> subprocess.Popen[bytes]:
     """Start `ligand up`."""
-    python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    up = [sys.executable, "-m", "tools.ligand", "up", "--home", str(paths.home)]
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(TRAMPOLINE), str(os.getpid()), *up],
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "PYTHONPATH": python_path},
-        start_new_session=True,
-    )
+    return tied.start("tools.ligand", "up", "--home", str(paths.home), out=out)
 
 
 def log_of(paths: Paths) -> Path:
@@ -101,13 +89,7 @@ def log_of(paths: Paths) -> Path:
 
 def stop(process: subprocess.Popen[bytes]) -> int:
     """Ask it to end, and see to it; its exit status."""
-    if process.poll() is None:
-        process.terminate()
-    try:
-        return process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
+    return tied.stop(process, STOP_S)
 
 
 def await_ready(paths: Paths, process: subprocess.Popen[bytes]) -> list[str]:

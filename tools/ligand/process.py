@@ -6,12 +6,11 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
-TRAMPOLINE = Path(__file__).with_name("trampoline.py")
+from tools.tied import tied
+
 MAX_LINE = 64 * 1024
 MAX_LEFT = 64  # pieces: a pipe holds no more than 1 MiB
 
@@ -101,7 +100,7 @@ class Child:
 def _start(argv: Sequence[str], environment: Mapping[str, str], output: int) -> subprocess.Popen[bytes]:
     # the tie that the trampoline makes is to the thread that starts the child: here the main thread
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(TRAMPOLINE), str(os.getpid()), *argv],
+        tied(argv),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

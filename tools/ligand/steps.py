@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from tools.ligand.layout import InstallError
+from tools.tied import tied
 
 LAST_LINES = 15
-TRAMPOLINE = Path(__file__).with_name("trampoline.py")
 
 
 class Steps:
@@ -113,7 +113,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str] | None = None, pass_fds:
 
 def run_tied(python: Path, *arguments: str) -> str:
     """Like `run`, for a Python; it is killed when this process ends, however it ends. Raises `InstallError`."""
-    return run([str(python), "-I", "-S", str(TRAMPOLINE), str(os.getpid()), str(python), *arguments])
+    return run(tied([str(python), *arguments], str(python)))
 
 
 def beside(path: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,9 +17,8 @@ from services.runtime.manifest import packaged
 from signals.emitter import Emitter
 from signals.errors import BusUnreachableError, LigandError, UsageError
 from signals.paths import Paths
-from tools.ligand.process import TRAMPOLINE
+from tools import tied
 
-ROOT = Path(__file__).resolve().parents[2]
 READY_S = 30.0
 STOP_S = 20.0
 MOST_HOPS = 1000
@@ -65,27 +63,14 @@ def prepare(paths: Paths, real: Paths) -> None:
 def bus(paths: Paths) -> Iterator[None]:
     """The bus of that home, for as long as it is needed; it ends with us. Raises `NotReadyError`."""
     log = paths.state / "bus.log"
-    python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("LIGAND_", "NOTIFY_"))}
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(TRAMPOLINE), str(os.getpid()), sys.executable, "-m", "services.bus"],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            env={**kept, "LIGAND_HOME": str(paths.home), "PYTHONPATH": python_path},
-            start_new_session=True,
-        )
+        process = tied.start("services.bus", out=out, environ={**kept, "LIGAND_HOME": str(paths.home)})
     try:
         _await(paths, process, log)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        tied.stop(process, STOP_S)
 
 
 def _await(paths: Paths, process: subprocess.Popen[bytes], log: Path) -> None:
