@@ -12,14 +12,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from services.runtime import checking, credentials, logs
 from services.runtime import config as configuration
 from services.runtime.exits import EXIT_CONFIG, refuse
-from services.runtime.handlers import Function, Handlers
+from services.runtime.handlers import Function
 from services.runtime.manifest import Manifest, find, with_overlays
 from services.runtime.notify import Notifier
+from services.runtime.registered import Registered
 from services.runtime.turn import Batch, Maker
 from services.runtime.usage import usage
 from services.runtime.work import Work
@@ -35,10 +36,8 @@ EXIT_STUCK = 75
 HEARTBEAT_S = 5.0
 DRAIN_S = 10.0
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-class Daemon:
+class Daemon(Registered):
     """Register handlers, then `run()`. What needs the bus or the configuration is there once it runs."""
 
     config: dict[str, Any]
@@ -49,17 +48,12 @@ class Daemon:
 
     def __init__(self, name: str, *, manifest: Path | None = None, instance: str | None = None) -> None:
         """A daemon called `name`; its manifest is in its room, or the user's, unless given."""
+        super().__init__()
         self.daemon = name
         self.name = f"{name}@{instance}" if instance else name
         self.instance = instance
         self.state: dict[str, Any] = {}
         self._manifest_path = manifest
-        self._handlers = Handlers()
-        self._periodic: list[tuple[float, Function]] = []
-        self._starts: list[Function] = []
-        self._stops: list[Function] = []
-        self._reloads: list[Function] = []
-        self._checks: list[Callable[[], object]] = []
         self._client: Client
         self._work: Work
         self._maker: Maker
@@ -72,56 +66,6 @@ class Daemon:
         self._stuck = False
 
     # -- what a daemon's author uses -----------------------------------------------------------------
-
-    def on(self, signal: str, *, lane: str | None = None) -> Callable[[F], F]:
-        """Handle a signal (or a glob, as the manifest lists it), in all lanes or in one."""
-
-        def register(function: F) -> F:
-            self._handlers.add(signal, lane, function)
-            return function
-
-        return register
-
-    def on_live(self, signal: str) -> Callable[[F], F]:
-        """Hear a live signal: `def heard(signal)`; it may be missed."""
-
-        def register(function: F) -> F:
-            self._handlers.add_live(signal, function)
-            return function
-
-        return register
-
-    def every(self, seconds: float) -> Callable[[F], F]:
-        """Run `async def tick()` again and again, the first time at once, then `seconds` after each end."""
-
-        def register(function: F) -> F:
-            self._periodic.append((seconds, function))
-            return function
-
-        return register
-
-    def on_start(self, function: F) -> F:
-        """Run `async def start()` once attached, before READY."""
-        self._starts.append(function)
-        return function
-
-    def on_stop(self, function: F) -> F:
-        """Run `async def stop()` when nothing is being handled any more."""
-        self._stops.append(function)
-        return function
-
-    def on_reload(self, function: F) -> F:
-        """Run `async def reload()` when a new configuration is in place."""
-        self._reloads.append(function)
-        return function
-
-    def on_check(self, function: F) -> F:
-        """Look at the files that the manifest lists under `files`: `def check()`, which raises `ConfigError`.
-
-        Run by `ligand config check` in a process of its own: `config`, `paths`, `manifest` and `catalogue` are there.
-        """
-        self._checks.append(function)
-        return function
 
     async def emit(
         self,
