@@ -61,6 +61,13 @@ CASES = (
     Case("intent Why? --module json --priority high --type reinvestigate --id mine", **VARIES, cut=False),
     Case("intent Why? -o json", **JSON),
     Case("intent Why? --wait --timeout 0.2", code=27, **VARIES, cut=False),
+    Case("policy test", **PLAIN),
+    Case("policy rehearse {rules} --since 7d", **PLAIN, cut=False),
+    Case("policy rehearse {rules} -o json", **JSON),
+    Case("policy why {item}", code=1, **PLAIN, cut=False),
+    Case("policy why {item} -o json", code=1, **JSON),
+    Case("policy why-not answer-voice {item}", **PLAIN, cut=False),
+    Case("policy promote nobody", code=2, **PLAIN, cut=False),
 )
 SYSTEMD = "tests/system/test_systemd_install.py"
 GRANTS = "tests/system/test_systemd_grants.py"
@@ -89,6 +96,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     with telling(folder) as told:
         assert ligand(told.home, "journal", "backup", str(folder / "backup")).code == 0
         (folder / "export").write_bytes(b"")
+        (folder / "rules").write_text("version: 1\nrules: []\n")
         yield told
 
 
@@ -96,7 +104,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
 def test_a_pipe_and_a_terminal_tell_the_same(home: Told, tmp_path: Path, case: Case) -> None:
     """What a person saw is what a script gets: no colour codes there, whole lines there, the same exit code."""
     words = case.words.replace("{item}", str(home.items[0]))
-    for name in ("backup", "export"):
+    for name in ("backup", "export", "rules"):
         words = words.replace(f"{{{name}}}", str(home.home / name))
     Both("ligand", home.home, tmp_path).check(Case(**{**vars(case), "words": words}))
 
