@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.support.systemd import PATH, ROOT, Machine, environment
+from tests.support.wheels import offline
 
 WORKERS = ("model_worker@primary", "model_worker@research")
 DAEMONS = ("bus", "intent_router", "investigator", "capability_integrator", *WORKERS)
@@ -70,7 +71,7 @@ def question(module: str) -> dict[str, Any]:
 
 
 def _environ(path: str) -> dict[str, str]:
-    found = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    found = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **offline()}
     return {**found, "PATH": f"{path}:{PATH}"} if path else found
 
 

@@ -66,7 +66,7 @@ def test_uninstalling_keeps_what_is_a_persons_and_purging_leaves_nothing(fresh):
     fresh.run("usermod", "--append", "--groups", "ligand-users", "alice")
     fresh.write("/home/alice/file", "text")
     ligand.ligand("grant", "investigator", "/home/alice/file", "--read")
-    ligand.ligand("uninstall", "--system", "--prefix", PREFIX)
+    ligand.ligand("uninstall", "--system")  # which knows where it is
     assert fresh.run("systemctl", "cat", unit("bus"), check=False).returncode != 0
     assert fresh.run("test", "-e", PREFIX, check=False).returncode != 0
     assert fresh.read("/etc/ligand/bus.yaml")
@@ -110,10 +110,13 @@ def test_purging_removes_the_users_that_ligand_made_and_nobody_else(fresh):
 
 
 def kill_when(ligand, what, condition) -> None:
-    """Begin an installation and kill it once something is so; pip must not live on."""
+    """Begin an installation and kill it once something is so, after a second one was refused; pip must not live on."""
     machine = ligand.machine
     begun = ligand.begin("install", "--system")
     machine.until(what, condition, 600.0)
+    second = ligand.ligand("install", "--system", check=False)
+    assert second.returncode == 1
+    assert "`ligand install`, process " in second.stderr
     machine.run("kill", "-KILL", machine.read("/run/ligand-install.lock").split()[-1])
     assert begun.wait(60) != 0
     machine.until("pip has ended", lambda: machine.run("pgrep", "-f", " -m pip ", check=False).returncode == 1)

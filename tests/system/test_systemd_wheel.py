@@ -15,6 +15,7 @@ import pytest
 from tests.support.booted import booted
 from tests.support.installed import DAEMONS, INSTALL_S, Installed, unit
 from tests.support.systemd import ROOT, Machine, memory_v1, memory_v2
+from tests.support.wheels import offline
 
 pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(1200)]
 LIGAND = "/srv/own/bin/ligand"
@@ -49,7 +50,7 @@ def _text(file: Path) -> str:
 
 @pytest.fixture(scope="module")
 def installed(bought: Machine) -> Installed:
-    bought.run(LIGAND, "install", "--system", timeout_s=INSTALL_S)
+    bought.run(LIGAND, "install", "--system", timeout_s=INSTALL_S, environ=offline())
     return Installed(bought)
 
 
