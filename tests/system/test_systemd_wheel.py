@@ -128,9 +128,13 @@ def test_memory_beyond_the_limit_ends_the_daemon_not_the_machine(installed):
     machine.systemctl("daemon-reload")
     installed.ready("investigator")
     assert [machine.pid(unit(daemon)) for daemon in DAEMONS if daemon != "investigator"] == others
-    told = [one["facts"] for one in installed.signals("Q_DAEMON_FAILED") if one["facts"]["unit"] == name]
-    assert {one["result"] for one in told} <= {"signal", "oom-kill"}
-    assert told
+
+    def told() -> set[str]:
+        failures = [one["facts"] for one in installed.signals("Q_DAEMON_FAILED")]
+        return {one["result"] for one in failures if one["unit"] == name}
+
+    machine.until("it is told", lambda: told() != set(), 60.0)
+    assert told() <= {"signal", "oom-kill"}
 
 
 def test_uninstalling_keeps_what_is_a_persons_and_purging_leaves_nothing(bought, installed):

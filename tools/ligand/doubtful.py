@@ -6,7 +6,7 @@ import os
 import pwd
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tools.ligand.layout import HOMES
@@ -16,6 +16,8 @@ KEYS = (
     ".config/gh", ".config/gcloud", ".config/rclone", ".config/keepassxc", ".local/share/keyrings",
     ".local/share/kwalletd",
 )  # fmt: skip
+KEYS_ANYWHERE = (".ssh", ".gnupg", ".password-store")
+"""These are keys wherever they lie, for instance in a copy of a home."""
 BROWSERS = (
     ".mozilla", ".thunderbird", ".config/mozilla", ".config/google-chrome", ".config/chromium", ".config/BraveSoftware",
     ".config/microsoft-edge", ".config/vivaldi", ".config/opera", ".var/app", "snap",
@@ -35,10 +37,12 @@ def doubts(real: Path, *, write: bool) -> list[str]:
     """What speaks against granting this, each as half a sentence; empty for an ordinary folder of somebody's."""
     found = [f"it is the whole home folder of {name}" for name, home in _homes() if home == real]
     found += [f"it holds the home folder of {name}" for name, home in _homes() if real in home.parents]
+    homes = [home for _, home in _homes()]
     for names, what in ((KEYS, "keys and passwords"), (BROWSERS, "what a browser or mailer knows of its person")):
-        found += [f"{place} holds {what}" for place in _touched(real, names)]
+        found += [f"{place} holds {what}" for place in _touched(real, homes, names)]
+    found += [f"{place} holds keys and passwords" for place in _touched(real, [real, *real.parents], KEYS_ANYWHERE)]
     if write:
-        found += [f"{place} is run when its person logs in" for place in _touched(real, STARTED)]
+        found += [f"{place} is run when its person logs in" for place in _touched(real, homes, STARTED)]
         found += [f"{place} is the system's own" for place in SYSTEMS if real.is_relative_to(place)]
     if os.fspath(real) in _mounts():
         found.append("a whole file system is mounted there")
@@ -63,12 +67,11 @@ def _mounts() -> set[str]:
     return {_ESCAPED.sub(lambda found: chr(int(found[1], 8)), line.split(" ")[4]) for line in lines}
 
 
-def _touched(real: Path, names: tuple[str, ...]) -> Iterator[Path]:
-    """Which of these, each in any home or in the folder itself, would be given away: it, what it lies in, or a part."""
-    for folder in dict.fromkeys((real, *real.parents, *(home for _, home in _homes()))):
-        for place in (folder / name for name in names):
-            if real.is_relative_to(place) or (place.is_relative_to(real) and place.exists()):
-                yield place
+def _touched(real: Path, folders: Iterable[Path], names: Iterable[str]) -> Iterator[Path]:
+    """Which of these in these folders would be given away: the thing itself, a part of it, or what it lies in."""
+    for place in (folder / name for folder in folders for name in names):
+        if real.is_relative_to(place) or (place.is_relative_to(real) and place.exists()):
+            yield place
 
 
 def closed_above(real: Path, user: str) -> Path | None:

@@ -233,7 +233,15 @@ def test_what_is_much_to_give_is_named(tmp_path: Path, monkeypatch) -> None:
     home = tmp_path / "alice"
     accounts = [struct_passwd(("alice", "x", 1000, 1000, "", str(home), "/bin/sh"))]
     monkeypatch.setattr(pwd, "getpwall", lambda: accounts)
-    for place in (".ssh", ".config/chromium/Default", ".config/editor", ".local/bin", "project/.gnupg", "notes", "bin"):
+    for place in (
+        ".ssh",
+        ".config/chromium/Default",
+        ".config/editor",
+        ".local/bin",
+        "project/.gnupg",
+        "notes/bin",
+        "bin",
+    ):
         (home / place).mkdir(parents=True)
     for place, write, why in (
         ("", False, "whole home folder of alice"),
@@ -245,6 +253,7 @@ def test_what_is_much_to_give_is_named(tmp_path: Path, monkeypatch) -> None:
         ("project", False, "project/.gnupg holds keys"),
         (".local", True, "/.local/bin is run when"),
         (".bashrc", True, "/.bashrc is run when"),
+        ("bin", True, "/bin is run when"),
     ):
         assert why in "; ".join(doubts((home / place).resolve(), write=write)), place
     for place, write in (("notes", True), (".config/editor", True), (".local", False), ("project/src", True)):
