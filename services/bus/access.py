@@ -124,14 +124,15 @@ class Access:
 
 
 def check_users(daemons: Mapping[str, Manifest]) -> None:
-    """Raise `ManifestError` when two daemons would be one user, and so could pose as each other."""
-    seen: dict[str, Manifest] = {}
+    """Raise `ManifestError` when two daemons, or two instances, would be one user, and so could pose as each other."""
+    seen: dict[int | str, str] = {}
     for name, manifest in daemons.items():
-        other = seen.setdefault(manifest.system_user, manifest)
-        if other.daemon != manifest.daemon:
+        uid = _uid(manifest.system_user)  # one user may have two names, and what a frame carries is the number
+        other = seen.setdefault(manifest.system_user if uid is None else uid, name)
+        if other != name:
             raise ManifestError(
-                f"{manifest.origin}: {name} would run as {manifest.system_user}, like {other.daemon} "
-                f"({other.origin}). Give it another one with the key `user`."
+                f"{manifest.origin}: {name} would run as {manifest.system_user}, like {other} "
+                f"({daemons[other].origin}). Give it another one with the key `user`, with %i for an instance's name."
             )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.support.systemd import PATH, ROOT, Machine, environment
+from tests.support.wheels import offline
 
 WORKERS = ("model_worker@primary", "model_worker@research")
 DAEMONS = ("bus", "intent_router", "investigator", "capability_integrator", "policy_engine", *WORKERS)
@@ -60,6 +61,14 @@ with Emitter(Paths.resolve().bus_socket, asked["source"], timeout_s=3.0) as emit
 """
 
 
+LISTING = ("find", "/etc", "/opt", "/usr/local", "/var/lib", "/run", "/home", "-not", "-path", "/run/log/*")
+
+
+def traces(machine: Machine) -> set[str]:
+    """Everything on the machine that has Ligand's name."""
+    return {path for path in machine.out(*LISTING).splitlines() if "ligand" in path.lower()}
+
+
 def unit(daemon: str) -> str:
     return f"ligand-{daemon.replace('_', '-')}.service"
 
@@ -70,7 +79,7 @@ def question(module: str) -> dict[str, Any]:
 
 
 def _environ(path: str) -> dict[str, str]:
-    found = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    found = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **offline()}
     return {**found, "PATH": f"{path}:{PATH}"} if path else found
 
 
@@ -79,6 +88,7 @@ class Installed:
     """The commands of a person on that machine."""
 
     machine: Machine
+    python: str = PYTHON
 
     def ligand(self, *arguments: str, check: bool = True, path: str = "") -> subprocess.CompletedProcess[str]:
         """`ligand ...` from the source tree, as root; programs in the folder `path` come before the machine's."""
@@ -93,12 +103,12 @@ class Installed:
 
     def signals(self, *names: str) -> list[dict[str, Any]]:
         """Every journaled signal of these names, in order."""
-        return [json.loads(line) for line in self.machine.out(PYTHON, "-c", _READ, *names).splitlines()]
+        return [json.loads(line) for line in self.machine.out(self.python, "-c", _READ, *names).splitlines()]
 
     def emit(self, signal: str, facts: Mapping[str, Any], source: str, user: str | None = None) -> str:
         """What becomes of an emit: `seq N`, or the code and the words of the refusal."""
         asked = json.dumps({"signal": signal, "facts": dict(facts), "source": source})
-        return self.machine.run(PYTHON, "-c", EMIT, text=asked, user=user).stdout.strip()
+        return self.machine.run(self.python, "-c", EMIT, text=asked, user=user).stdout.strip()
 
     def drop(self, name: str, module: str, user: str | None = "alice") -> None:
         """Drop an intent as a person does: written under a hidden name, then renamed."""

@@ -22,6 +22,9 @@ BOOT = Path(__file__).with_name("boot_systemd.sh")
 SYSTEMD = Path("/lib/systemd/systemd")
 PYTHON = Path("/usr/bin/python3")
 TARGET = "machine.target"
+GROUP = "ligand-tests-"
+TIED = (sys.executable, "-I", "-S", str(ROOT / "tools/ligand/trampoline.py"))
+"""Begins a command that ends with the process whose number comes next, also when that one is killed."""
 TOOLS = (
     "unshare", "nsenter", "setpriv", "mount", "pivot_root", "systemctl", "journalctl", "dbus-daemon",
     "setfacl", "useradd",
@@ -164,7 +167,8 @@ def machine(folder: Path, *, limits_memory: bool = False) -> Iterator[Machine]:
     `limits_memory`: with the controller of memory, for which v1 is mounted where v2 has none.
     """
     v1 = memory_v1() if limits_memory and not memory_v2() else []
-    name = f"ligand-tests-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    sweep()
+    name = f"{GROUP}{os.getpid()}-{uuid.uuid4().hex[:8]}"
     groups = [root / name for root in (cgroup_root(), *v1)]
     for group in groups:
         group.mkdir()
@@ -173,7 +177,7 @@ def machine(folder: Path, *, limits_memory: bool = False) -> Iterator[Machine]:
     boot = ["unshare", *spaces, "bash", str(BOOT), TARGET, *map(str, visible())]
     # the namespace of cgroups begins where its first process is
     join = "".join(f"echo $$ > {group}/cgroup.procs && " for group in groups)
-    joined = ["bash", "-c", f'{join}exec "$@"', "bash", *boot]
+    joined = [*TIED, str(os.getpid()), "/bin/bash", "-c", f'{join}exec "$@"', "bash", *boot]
     environ = {**os.environ, "LIGAND_TEST_CGROUPS": "memory-v1" if v1 else ""}
     with log.open("wb") as console:
         outer = subprocess.Popen(joined, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=environ)
@@ -199,9 +203,24 @@ def _booted(outer: subprocess.Popen[bytes], log: Path) -> Machine:
     raise AssertionError(f"systemd did not boot:\n{log.read_text(errors='replace')}")
 
 
-def _remove(group: Path) -> None:
+def sweep() -> None:
+    """Remove what was left by tests that were killed: their machines have ended with them, empty groups stay."""
+    for root in (cgroup_root(), *memory_v1()):
+        for group in root.glob(f"{GROUP}*"):
+            owner = group.name.removeprefix(GROUP).partition("-")[0]
+            with contextlib.suppress(OSError):  # another run sweeps too
+                if not Path(f"/proc/{owner}").exists() and not _in_use(group):
+                    _remove(group, within_s=0.0)
+
+
+def _in_use(group: Path) -> bool:
+    """Whether it has processes, for instance of a run that is in another namespace."""
+    return any(Path(inner, "cgroup.procs").read_text() for inner, _, _ in os.walk(group))
+
+
+def _remove(group: Path, within_s: float = 10.0) -> None:
     """Remove the control groups once their last processes have ended."""
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + within_s
     while True:
         try:
             for inner, _, _ in os.walk(group, topdown=False):

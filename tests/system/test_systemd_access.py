@@ -76,13 +76,25 @@ def test_root_may_emit_any_kind(ligand, asked):
 
 
 def test_a_foreign_user_cannot_even_connect(ligand, asked):
-    """Somebody else's account on the machine neither asks, nor watches, nor reads, nor drops."""
+    """Somebody else's account on the machine neither asks, nor watches, nor reads, nor drops; alice does all of it."""
+    facts = {**asked, "question_id": "foreign"}
+    assert ligand.emit(INTENT, facts, "person@alice", "alice").startswith("seq ")
     assert ligand.emit(INTENT, asked, "person@mallory", "mallory").startswith("unreachable ")
+    assert ligand.machine.out(PYTHON, "-c", _WATCH, user="alice") == "watches"
     assert ligand.machine.out(PYTHON, "-c", _WATCH, user="mallory") == "sees nothing"
-    for file in ("bus/journal.db", "bus/failed_signals.jsonl", "intents/done", "investigator"):
-        assert not may(ligand, "mallory", "head", "-c1", f"/var/lib/ligand/{file}"), file
-        assert not may(ligand, "mallory", "ls", f"/var/lib/ligand/{file}"), file
-    assert not may(ligand, "mallory", "touch", f"{INTENTS}/mallory.json")
+    dropped = f"{INTENTS}/.by-hand"  # hidden: the router leaves it alone
+    for path, who, how in (
+        ("bus", "alice", ("ls",)),
+        ("bus/journal.db", "alice", ("head", "-c1")),
+        ("bus/failed_signals.jsonl", "alice", ("head", "-c0")),
+        ("intents/done", "alice", ("ls",)),
+        ("investigator", DAEMON_USER, ("ls",)),
+    ):
+        assert may(ligand, who, *how, f"/var/lib/ligand/{path}"), path
+        assert not may(ligand, "mallory", *how, f"/var/lib/ligand/{path}"), path
+    assert not may(ligand, "mallory", "touch", dropped)
+    assert may(ligand, "alice", "touch", dropped)
+    ligand.machine.run("rm", dropped)
 
 
 def test_people_watch_and_read_but_do_not_write(ligand, asked):

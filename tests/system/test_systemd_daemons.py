@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -11,7 +13,6 @@ from tests.support.installed import DAEMONS, ENDS, unit
 from tests.support.systemd import ROOT
 
 pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
-each_daemon = pytest.mark.parametrize("daemon", DAEMONS[:-1])  # of two instances one will do
 MODULES = ("json", "csv", "html", "wave", "queue", "uuid", "email", "logging")
 
 
@@ -43,16 +44,18 @@ def test_kills_lose_nothing_and_double_nothing(ligand):
         assert ligand.restarts(daemon) > restarts[daemon], daemon
 
 
-@each_daemon
-def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_started_again(ligand, daemon):
-    """A daemon that stands still does not stay so until somebody looks."""
-    ligand.ready(daemon)
-    before, pid = ligand.restarts(daemon), ligand.machine.pid(unit(daemon))
-    ligand.kill(daemon, "STOP")
-    ligand.machine.until(f"{daemon} is started again", lambda: ligand.restarts(daemon) > before, 20.0)
-    ligand.ready(daemon)
-    assert ligand.machine.pid(unit(daemon)) != pid
-    assert "Watchdog timeout" in ligand.machine.journal(f"--unit={unit(daemon)}")
+def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_started_again(ligand):
+    """A daemon that stands still, whichever, or all of them at once, does not stay so until somebody looks."""
+    ligand.ready()
+    before = {daemon: (ligand.restarts(daemon), ligand.machine.pid(unit(daemon))) for daemon in DAEMONS}
+    for daemon in DAEMONS:
+        ligand.kill(daemon, "STOP")
+    for daemon, (restarts, pid) in before.items():
+        started_again = functools.partial(lambda daemon, count: ligand.restarts(daemon) > count, daemon, restarts)
+        ligand.machine.until(f"{daemon} is started again", started_again, 60.0)
+        ligand.ready(daemon)
+        assert ligand.machine.pid(unit(daemon)) != pid
+        assert "Watchdog timeout" in ligand.machine.journal(f"--unit={unit(daemon)}")
 
 
 def test_a_reload_applies_the_configuration_and_loses_no_signal(ligand):
@@ -99,16 +102,71 @@ def test_the_whole_constellation_stops_in_time_and_comes_back_with_what_it_had(l
     assert set(ended.values()) == {1}
 
 
+def freezes(machine) -> None:
+    """Freeze the slice, with every daemon in it; until something else says so it stands still."""
+    machine.systemctl("freeze", "ligand.slice")
+    assert machine.show("ligand.slice", "FreezerState") == "frozen"
+
+
 def test_frozen_daemons_lose_nothing(ligand):
     """`systemctl freeze ligand.slice` pauses everything, for instance for a backup; after `thaw` work goes on."""
     machine = ligand.machine
     ligand.ready()
     stories = len(ligand.signals(*ENDS))
-    machine.systemctl("freeze", "ligand.slice")
+    ligand.drop("before", "csv")
+    freezes(machine)
     ligand.drop("frozen", "json")
+    machine.systemctl("thaw", "ligand.slice")
+    assert len(ligand.ended(stories + 2)) == stories + 2
+
+
+def test_frozen_for_longer_than_the_watchdog_waits_loses_nothing(ligand):
+    """A backup that takes too long costs a restart of each daemon, and neither a signal nor an answer twice."""
+    machine = ligand.machine
+    ligand.ready()
+    stories, restarts = len(ligand.signals(*ENDS)), {daemon: ligand.restarts(daemon) for daemon in DAEMONS}
+    for number, module in enumerate(MODULES[:3]):
+        ligand.drop(f"long-{number}", module)
+    freezes(machine)
+    for daemon in DAEMONS:
+        state = functools.partial(machine.show, unit(daemon), "Result")
+        machine.until(f"the watchdog has given {daemon} up", lambda state=state: state() == "watchdog", 60.0)
     assert machine.show("ligand.slice", "FreezerState") == "frozen"
     machine.systemctl("thaw", "ligand.slice")
+    for daemon, count in restarts.items():
+        started_again = functools.partial(lambda daemon, count: ligand.restarts(daemon) > count, daemon, count)
+        machine.until(f"{daemon} is started again", started_again, 60.0)
+    ligand.ready()
+    ended = Counter(one["correlation_id"] for one in ligand.ended(stories + 3))
+    assert set(ended.values()) == {1}
+
+
+def recipe(heading: str) -> tuple[str, str]:
+    """The two commands that docs/systemd.md shows for a long stand-still: what is done before, and what after it."""
+    text = (ROOT / "docs" / "systemd.md").read_text()
+    before, after = re.findall(r"((?:^ {4}.*\n)+)", text.split(heading, 1)[1].split("\n## ", 1)[0], re.MULTILINE)[:2]
+    return before, after
+
+
+def test_a_long_stand_still_as_the_manual_describes_it_restarts_nobody(ligand):
+    """Who lifts the watchdog first, as docs/systemd.md shows, may freeze for as long as the backup takes."""
+    machine = ligand.machine
+    ligand.ready()
+    before, after = recipe("## Standing still")
+    stood = machine.out("systemctl", "show", "--property=Id,MainPID,NRestarts", *map(unit, DAEMONS))
+    machine.run("sh", "-c", before)
+    assert machine.show("ligand.slice", "FreezerState") == "frozen"
+    assert {machine.show(unit(daemon), "WatchdogUSec") for daemon in DAEMONS} == {"1h"}
+    ligand.drop("stood", "json")
+    frozen = float(machine.out("cat", "/proc/uptime").split()[0])
+    machine.until("longer than the watchdog", lambda: float(machine.out("cat", "/proc/uptime").split()[0]) > frozen + 6)
+    stories = len(ligand.signals(*ENDS))
+    machine.run("sh", "-c", after)
     assert len(ligand.ended(stories + 1)) == stories + 1
+    assert machine.out("systemctl", "show", "--property=Id,MainPID,NRestarts", *map(unit, DAEMONS)) == stood
+    assert {machine.show(unit(daemon), "WatchdogUSec") for daemon in DAEMONS} == {"30s"}
+    for daemon in DAEMONS:
+        machine.run("systemctl", "restart", unit(daemon))  # with the tests' own watchdog again
 
 
 def test_a_configuration_error_stops_one_daemon_and_says_what_to_mend(ligand):
@@ -148,6 +206,18 @@ def test_the_journal_of_the_system_tells_a_story(ligand):
         assert line["SYSLOG_IDENTIFIER"] == f"ligand-{line['DAEMON'].replace('_', '-')}"
         assert line["_SYSTEMD_UNIT"] == unit(line["DAEMON"])
         assert json.loads(line["MESSAGE"])["daemon"] == line["DAEMON"]
+
+
+def test_a_forged_line_is_told_from_a_daemons(ligand):
+    """Any user may write a line with a daemon's fields; asked as the manual says, the journal does not show it."""
+    story = "01935b0e-6a70-7cc3-98c4-dc0c0c07398f"
+    forged = f"MESSAGE=all is well\nDAEMON=investigator\nCORRELATION_ID={story}\n"
+    ligand.machine.run("logger", "--journald", user="mallory", text=forged)
+    ligand.machine.run("journalctl", "--sync")
+    asked = ("--output=cat", "--quiet", f"CORRELATION_ID={story}")
+    assert "all is well" in ligand.machine.journal(*asked)
+    assert ligand.machine.journal("_SYSTEMD_SLICE=ligand.slice", *asked) == ""
+    assert ligand.machine.journal("--output=cat", "_SYSTEMD_SLICE=ligand.slice", "DAEMON=investigator", "--lines=1")
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ def test_the_fall_of_the_bus_itself_is_told_once_it_is_back(ligand):
     ligand.kill("investigator")
     machine.until("it is noted", lambda: "ligand-investigator" in machine.out("ls", NOTES))
     machine.systemctl("stop", "ligand-tell-failure.path", "ligand-tell-failure.service")  # as at a reboot
+    assert machine.show("ligand-tell-failure.service", "Result") == "success"
     assert "ligand-investigator" in machine.out("ls", NOTES)
     machine.systemctl("start", unit("bus"))
     assert one_more(ligand, "investigator", investigator)["result"] == "signal"
@@ -78,7 +79,49 @@ def test_the_fall_of_the_bus_itself_is_told_once_it_is_back(ligand):
 
 
 def test_a_daemon_cannot_forge_or_hide_a_failure(ligand):
-    """A daemon that is taken over neither tells of failures that were none nor removes its own."""
-    for user in ("ligand-investigator", "alice", "mallory"):
-        for command in (("ls", NOTES), ("touch", f"{NOTES}/x.json"), ("ls", "/run/ligand-failures")):
+    """A daemon that is taken over neither tells of failures that were none nor removes its own; root could do both."""
+    acts = (("ls", NOTES), ("touch", f"{NOTES}/.x"), ("ls", "/run/ligand-failures"), ("rm", f"{NOTES}/.x"))
+    for command in acts:
+        for user in ("ligand-investigator", "ligand-bus", "alice", "mallory"):
             assert ligand.machine.run(*command, user=user, check=False).returncode != 0, (user, command)
+        ligand.machine.run(*command)
+
+
+def test_a_spoilt_note_is_kept_aside_and_the_others_are_told(ligand):
+    """Half a note, after a power cut, costs one line in the journal, and not the knowledge of every later failure."""
+    machine, before = ligand.machine, len(told(ligand, "capability_integrator"))
+    ligand.ready()
+    machine.write(f"{NOTES}/a.json", '{"unit": "ligand-in')
+    machine.until("it is put aside", lambda: machine.out("ls", "-A", NOTES) == ".a.json")
+    machine.until("nobody tells", lambda: machine.show("ligand-tell-failure.service", "ActiveState") == "inactive")
+    run = machine.show("ligand-tell-failure.service", "InvocationID")
+    said = machine.journal("--unit=ligand-tell-failure.service", "--output=cat")
+    assert said.count(f"{NOTES}/a.json is no note of a failure") == 1
+    machine.until("it waits", lambda: machine.show("ligand-tell-failure.path", "SubState") == "waiting")
+    assert machine.show("ligand-tell-failure.service", "InvocationID") == run  # what is aside starts nothing
+    ligand.kill("capability_integrator")
+    assert one_more(ligand, "capability_integrator", before)["result"] == "signal"
+    machine.run("rm", f"{NOTES}/.a.json")
+
+
+def test_who_tells_of_failures_is_silent_where_nothing_is_wrong(ligand):
+    """Somebody who reads the journal reads of daemons, not of two helpers that came and went as they should."""
+    machine, helpers = (
+        ligand.machine,
+        ("ligand-tell-failure.service", f"ligand-note-failure@{unit('investigator')}.service"),
+    )
+    ligand.ready()
+    before = len(told(ligand, "investigator"))
+    machine.systemctl("log-level", "info")
+    try:
+        mark = machine.out("date", "+%s.%N")
+        ligand.machine.systemctl("restart", unit("investigator"))
+        ligand.kill("investigator")
+        one_more(ligand, "investigator", before)
+        machine.systemctl("start", helpers[1])  # as `OnFailure=` does
+        machine.until("it is done", lambda: machine.show(helpers[0], "ActiveState") == "inactive")
+        since = ("--output=cat", f"--since=@{mark}")
+        assert "Started" in machine.journal(f"--unit={unit('investigator')}", *since)
+        assert [machine.journal(f"--unit={helper}", *since) for helper in helpers] == ["", ""]
+    finally:
+        machine.systemctl("log-level", "notice")

@@ -61,21 +61,55 @@ def test_a_daemon_sees_what_it_was_granted_and_nothing_else(ligand, home):
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    ("daemon", "path"),
-    [
-        ("investigator", "/"),
-        ("investigator", "/home"),
-        ("investigator", "/etc/ligand"),
-        ("nobody", "/home/alice/project"),
-    ],
-)
-def test_what_cannot_be_meant_is_not_granted(ligand, home, daemon, path):
-    """A slip of the hand does not open the machine to a daemon."""
-    done = ligand.ligand("grant", daemon, path, "--write", check=False)
-    assert done.returncode == 1
-    assert "Error: " in done.stderr
+def test_what_cannot_be_meant_is_not_granted(ligand, home):
+    """A slip of the hand does not open the machine, a whole home or its keys to a daemon; who means it says so."""
+    for path in (
+        "/home/alice/.ssh/id",
+        "/home/alice/.bashrc",
+        "/var/log/app/log",
+        "/mnt/a disk/file",
+        "/tmp/mine/file",
+    ):
+        home.run("sh", "-c", 'mkdir -p "${0%/*}" && echo text > "$0"', path)
+    home.run("mount", "-t", "tmpfs", "tmpfs", "/mnt/a disk")
+    for daemon, path, said in (
+        ("investigator", "/", "too much to give"),
+        ("investigator", "/home", "too much to give"),
+        ("investigator", "/srv", "too much to give"),
+        ("investigator", "/etc/ligand", "too much to give"),
+        ("investigator", "/home/alice", "whole home folder of alice"),
+        ("investigator", "/home/alice/.ssh", "holds keys"),
+        ("investigator", "/home/alice/.bashrc", "is run when"),
+        ("investigator", "/var/log/app", "the system's own"),
+        ("investigator", "/mnt/a disk", "a whole file system is mounted"),
+        ("investigator", "/tmp/mine", "each daemon has temporary folders"),
+        ("nobody", "/home/alice/project", "no daemon 'nobody'"),
+    ):
+        done = ligand.ligand("grant", daemon, path, "--write", check=False)
+        assert done.returncode == 1, path
+        assert said in done.stderr, path
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
+    home.run("umount", "/mnt/a disk")
+    ligand.ligand("grant", "investigator", "/home/alice/.ssh", "--read", "--anyway")
+    ligand.ready("investigator")
+    assert sees(home, "investigator", "-r", "/home/alice/.ssh/id")
+    ligand.ligand("revoke", "investigator", "/home/alice/.ssh")
+
+
+def test_what_a_daemon_could_not_reach_is_not_granted(ligand, home):
+    """A grant that could never work is refused with the command that opens the way; then it works."""
+    path = "/srv/closed/inner/file"
+    home.run("sh", "-c", 'mkdir -p "${0%/*}" && echo text > "$0" && chmod 700 /srv/closed', path)
+    done = ligand.ligand("grant", "investigator", path, "--read", check=False)
+    assert done.returncode == 1
+    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
+    opens = "setfacl -m u:ligand-investigator:x /srv/closed"
+    assert done.stderr.strip().endswith(opens)
+    home.run(*opens.split())
+    ligand.ligand("grant", "investigator", path, "--read")
+    ligand.ready("investigator")
+    assert sees(home, "investigator", "-r", path)
+    ligand.ligand("revoke", "investigator", path)
 
 
 SWAP = """#!/bin/sh

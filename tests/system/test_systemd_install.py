@@ -53,8 +53,6 @@ def test_a_dry_run_shows_the_steps_and_does_none(ligand):
     assert "would restart ligand-bus.service, " in said
     assert "would write /opt/ligand/installed.json" in said
     assert "would wait until these are ready: ligand-bus.service, " in said
-    elsewhere = ligand.ligand("install", "--system", "--prefix", "/opt/elsewhere", "--dry-run").stdout
-    assert "would make /opt/elsewhere/versions/" in elsewhere
     assert "would remove " in ligand.ligand("uninstall", "--system", *how[:2], "--purge", "--dry-run").stdout
     changed = [path for path in ligand.machine.out(*listing).splitlines() if "/var/lib/ligand/" not in path]
     assert changed == []
@@ -93,15 +91,30 @@ def test_a_broken_version_goes_back_by_itself_and_says_why(ligand):
 def test_a_version_that_breaks_a_contract_or_the_configuration_never_starts(ligand):
     """What waits in the journal, and what a person has set, must mean the same to the new version."""
     ligand.ready()
-    folder, before = tree(ligand, "narrow", "0.9.1"), pids(ligand)
-    manifest = f"{folder}/services/investigator/manifest.yaml"
+    folder, before = tree(ligand, "narrow", "0.9.1"), (pids(ligand), version_in_use(ligand))
+    manifest, settings = f"{folder}/services/investigator/manifest.yaml", "/etc/ligand/investigator.yaml"
+    whole = ligand.machine.read(settings)
+    ligand.machine.write(settings, whole + "max_files: 100\n")  # which the new version calls something else
+    ligand.machine.run("sed", "-i", "s/^    max_files:$/    most_files:/", manifest)
     ligand.machine.run("rm", f"{folder}/signals/contracts/Q_SPOKEN.json")
-    ligand.machine.write("/etc/ligand/investigator.yaml", "log_level: info\n")
-    ligand.machine.run("sed", "-i", "s/^description:.*/description: changed/", manifest)
     done = ligand.ligand("install", "--system", "--from", folder, check=False)
+    ligand.machine.write(settings, whole)
     assert done.returncode == 1
+    assert "max_files" in done.stderr
     assert "Q_SPOKEN: this contract is gone" in done.stderr
-    assert pids(ligand) == before
+    assert (pids(ligand), version_in_use(ligand)) == before
+    ligand.ready()
+
+
+def test_a_second_installation_elsewhere_is_refused(ligand):
+    """Somebody who has forgotten where Ligand is does not end up with two programs for one set of units."""
+    for command in ("install", "uninstall", "rollback"):
+        done = ligand.ligand(command, "--system", "--prefix", "/opt/elsewhere", check=False)
+        assert done.returncode == 1
+        assert "Ligand is installed in /opt/ligand, and a second one" in done.stderr
+        assert "--prefix /opt/elsewhere" in done.stderr
+    assert ligand.machine.run("test", "-e", "/opt/elsewhere", check=False).returncode == 1
+    ligand.ready()
 
 
 def loaded_from(ligand, version: str) -> list[bool]:
@@ -124,7 +137,11 @@ def test_an_upgrade_that_is_killed_half_way_is_mended_by_running_it_again_and_ca
     assert version_in_use(ligand) == "0.2.0"
     ligand.ready()
     assert all(loaded_from(ligand, new))
-    ligand.ligand("rollback", "--system")
+    shown = ligand.ligand("rollback", "--system", "--dry-run").stdout.splitlines()
+    assert version_in_use(ligand) == "0.2.0"
+    done = ligand.ligand("rollback", "--system").stdout.splitlines()
+    assert [line.removeprefix("would ") for line in shown] == done
+    assert f"going back to Ligand {old}" in done
     assert version_in_use(ligand) == old
     ligand.ready()
     assert all(loaded_from(ligand, link.removeprefix("versions/")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 import pytest
@@ -132,13 +133,35 @@ def test_installing_again_leaves_instances_alone(twins):
 
 
 def test_two_daemons_cannot_be_one_user(twins):
-    """A manifest cannot make one daemon pose as another by running as its user."""
+    """A manifest cannot make one daemon pose as another by running as its user, nor as another name of that user."""
     machine = twins.machine
-    twin = "daemon: thief\ndescription: would be the investigator\nuser: ligand-investigator\n"
-    machine.write("/etc/ligand/daemons.d/thief.yaml", twin)
-    machine.systemctl("reload", "ligand-bus")
-    said = "would run as ligand-investigator, like investigator"
-    machine.until("it is refused", lambda: said in machine.journal("--unit=ligand-bus", "--output=cat"))
-    assert "unauthorised" in machine.out(PYTHON, "-c", ATTACH, "thief", user="ligand-investigator")
+    uid = machine.out("id", "-u", "ligand-investigator")
+    machine.run("useradd", "--system", "--non-unique", "--uid", uid, "--no-user-group", "also-investigator")
+    for user in ("ligand-investigator", "also-investigator"):
+        twin = f"daemon: thief\ndescription: would be the investigator\nuser: {user}\n"
+        machine.write("/etc/ligand/daemons.d/thief.yaml", twin)
+        machine.systemctl("reload", "ligand-bus")
+        said = f"would run as {user}, like investigator"
+        refused = functools.partial(lambda said: said in machine.journal("--unit=ligand-bus", "--output=cat"), said)
+        machine.until("it is refused", refused)
+        assert "unauthorised" in machine.out(PYTHON, "-c", ATTACH, "thief", user="ligand-investigator")
     machine.run("rm", "/etc/ligand/daemons.d/thief.yaml")
     machine.systemctl("reload", "ligand-bus")
+    machine.run("userdel", "--force", "also-investigator")  # one of that number runs
+
+
+def test_the_doctor_names_an_instance_that_does_not_run(twins):
+    """One of two instances is down: the doctor says which, and the command that starts it is the right one."""
+    machine = twins.machine
+    machine.systemctl("stop", TWO)
+    machine.until("the bus knows", lambda: not status(twins)["twin@two"]["ready"])
+    said = machine.run("/usr/local/bin/ligand", "doctor", "-o", "json", user="alice", check=False).stdout
+    found = [json.loads(line) for line in said.splitlines()]
+    ours = {one["found"]: one for one in found if "twin@two" in one["found"] and one["check"] == "daemons"}
+    (finding,) = ours.values()
+    assert finding["state"] == "mend"
+    assert f"systemctl start {TWO}" in finding["todo"]
+    assert "instances" in finding["todo"]
+    assert not [one for one in found if "twin@one" in one["found"] and one["state"] != "ok"]
+    machine.systemctl("start", TWO)
+    machine.until("it is back", lambda: status(twins)["twin@two"]["ready"])

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.support.booted import booted
-from tests.support.installed import DAEMONS, INSTALL_S, Installed, unit
+from tests.support.installed import DAEMONS, INSTALL_S, Installed, traces, unit
 from tests.support.systemd import ROOT, Machine, memory_v1, memory_v2
+from tests.support.wheels import offline
 
 pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(1200)]
 LIGAND = "/srv/own/bin/ligand"
+PREFIX = "/srv/my own 100% Ligand"
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +34,35 @@ def wheel(tmp_path_factory) -> Path:
     return Path(found)
 
 
-@pytest.fixture(scope="module")
-def bought(wheel: Path, tmp_path_factory) -> Iterator[Machine]:
+@dataclass(frozen=True)
+class Bought:
     """A machine where somebody has installed the wheel into an environment of their own; nothing else is done."""
+
+    machine: Machine
+    before: set[str]
+    users: str
+
+    def ligand(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """The command of that environment, as root."""
+        return self.machine.run(LIGAND, *arguments, check=check, timeout_s=INSTALL_S, environ=offline())
+
+
+@pytest.fixture(scope="module")
+def bought(wheel: Path, tmp_path_factory) -> Iterator[Bought]:
     with booted(tmp_path_factory.mktemp("systemd"), limits_memory=True) as machine:
+        machine.run("useradd", "alice")
+        found = Bought(machine, traces(machine), people(machine))
         machine.run(os.path.realpath(sys.executable), "-m", "venv", "/srv/own")
         machine.run("sh", "-c", 'base64 -d > "$0"', f"/srv/{wheel.name}", text=_text(wheel))
         machine.run("/srv/own/bin/python", "-m", "pip", "install", "--no-deps", "--no-index", f"/srv/{wheel.name}")
         # what Ligand needs is there already, as it is for these tests
         beside = machine.out("/srv/own/bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
         machine.write(f"{beside}/dependencies.pth", f"{sysconfig.get_path('purelib')}\n")
-        yield machine
+        yield found
+
+
+def people(machine: Machine) -> str:
+    return machine.read("/etc/passwd") + machine.read("/etc/group")
 
 
 def _text(file: Path) -> str:
@@ -48,35 +70,44 @@ def _text(file: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def installed(bought: Machine) -> Installed:
-    bought.run(LIGAND, "install", "--system", timeout_s=INSTALL_S)
-    return Installed(bought)
+def installed(bought: Bought) -> Installed:
+    """It is installed where the person wanted it, after a look at what that would do."""
+    shown = bought.ligand("install", "--system", "--prefix", PREFIX, "--dry-run").stdout
+    assert traces(bought.machine) == bought.before
+    *done, last = bought.ligand("install", "--system", "--prefix", PREFIX).stdout.splitlines()
+    assert "every daemon is ready" in last
+    assert [_without_folder(line.removeprefix("would ")) for line in shown.splitlines()] == [
+        *map(_without_folder, done)
+    ]
+    return Installed(bought.machine, f"{PREFIX}/venv/bin/python")
 
 
-def test_a_wheel_installs_itself(installed):
-    """Somebody who has only `pip install ligand` gets every daemon running, from files that travelled in the wheel."""
+def _without_folder(line: str) -> str:
+    """The wheel is made again from its files in a temporary folder, each time another one."""
+    return re.sub(r"/tmp/ligand-\w+/", "", line)
+
+
+def test_a_wheel_installs_itself(bought, installed):
+    """Somebody who has only `pip install ligand` gets every daemon running, wherever they want it, from the wheel."""
     machine = installed.machine
     installed.ready()
     for daemon in DAEMONS:
         assert machine.out("readlink", f"/proc/{machine.pid(unit(daemon))}/cwd") == "/"
-        assert machine.show(unit(daemon), "ExecStart").startswith("{ path=/opt/ligand/venv/bin/python")
+        assert PREFIX in machine.show(unit(daemon), "ExecStart")
     where = machine.out(
-        "/opt/ligand/venv/bin/python",
-        "-I",
-        "-c",
-        "import services; import os; print(os.path.realpath(services.__file__))",
+        installed.python, "-I", "-c", "import services; import os; print(os.path.realpath(services.__file__))"
     )
-    assert where.startswith("/opt/ligand/versions/0001/")
-    again = machine.run(LIGAND, "install", "--system", timeout_s=INSTALL_S).stdout
+    assert where.startswith(f"{PREFIX}/versions/0001/")
+    again = bought.ligand("install", "--system").stdout  # which knows where it is
     assert "installed already" in again
 
 
-def test_a_ligand_that_was_changed_by_hand_does_not_spread(installed):
+def test_a_ligand_that_was_changed_by_hand_does_not_spread(bought, installed):
     """What root installs is what was shipped, not what somebody did to the files meanwhile."""
     machine = installed.machine
     file = machine.out("sh", "-c", "ls /srv/own/lib/python3*/site-packages/services/investigator/daemon.py")
     machine.run("sh", "-c", 'echo "# mine" >> "$0"', file)
-    done = machine.run(LIGAND, "install", "--system", check=False)
+    done = bought.ligand("install", "--system", check=False)
     assert done.returncode == 1
     assert f"{file} is not as it was installed" in done.stderr
 
@@ -101,8 +132,26 @@ def test_memory_beyond_the_limit_ends_the_daemon_not_the_machine(installed):
     assert [machine.pid(unit(daemon)) for daemon in DAEMONS if daemon != "investigator"] == others
 
     def told() -> set[str]:
-        failed = [one["facts"] for one in installed.signals("Q_DAEMON_FAILED")]
-        return {one["result"] for one in failed if one["unit"] == name}
+        failures = [one["facts"] for one in installed.signals("Q_DAEMON_FAILED")]
+        return {one["result"] for one in failures if one["unit"] == name}
 
-    machine.until("it was told", lambda: bool(told()))
+    machine.until("it is told", lambda: told() != set(), 60.0)
     assert told() <= {"signal", "oom-kill"}
+
+
+def test_uninstalling_keeps_what_is_a_persons_and_purging_leaves_nothing(bought, installed):
+    """Somebody who tried Ligand, wherever they put it, gets their machine back."""
+    machine = installed.machine
+    machine.run("usermod", "--append", "--groups", "ligand-users", "alice")
+    machine.write("/home/alice/file", "text")
+    bought.ligand("grant", "investigator", "/home/alice/file", "--read")
+    bought.ligand("uninstall", "--system")
+    assert machine.run("systemctl", "cat", unit("bus"), check=False).returncode != 0
+    assert machine.run("test", "-e", PREFIX, check=False).returncode != 0
+    assert machine.read("/etc/ligand/bus.yaml")
+    assert machine.out("ls", "/var/lib/ligand/bus/journal.db")
+    assert "is not installed" in bought.ligand("uninstall", "--system", "--prefix", PREFIX, check=False).stderr
+    bought.ligand("uninstall", "--system", "--prefix", PREFIX, "--purge")
+    assert "ligand" not in machine.out("getfacl", "/home/alice/file")
+    assert traces(machine) - bought.before == set()
+    assert people(machine) == bought.users

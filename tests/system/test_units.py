@@ -77,6 +77,7 @@ def test_no_daemon_is_wide_open(unit: Path) -> None:
     assert bound(unit) <= (1.5 if needs_more else 0.7)
     assert values(unit, "MemoryMax") == [manifest["memory_max"]]
     assert (values(unit, "PrivateNetwork") == ["yes"]) is not bool(manifest.get("network"))
+    assert (values(unit, "PrivateDevices") == ["yes"]) is not bool(manifest.get("devices"))
 
 
 def test_systemd_accepts_all_of_it(tmp_path: Path) -> None:

@@ -21,9 +21,10 @@ from services.runtime.manifest import load_all
 from signals.errors import LigandError
 from tools.ligand import acl
 from tools.ligand.changing import changing
+from tools.ligand.doubtful import TEMPORARY, closed_above, doubts
 from tools.ligand.granted import Access, Grant, drop_in_for, identity, load
 from tools.ligand.instances import listed
-from tools.ligand.layout import InstallError, Layout
+from tools.ligand.layout import HOMES, InstallError, Layout
 from tools.ligand.manager import Manager
 from tools.ligand.steps import Steps
 from tools.ligand.unit_names import unit_of
@@ -45,13 +46,17 @@ class Grants:
         self._file = layout.config / "grants.json"
         self.all = load(self._file)
 
-    def add(self, daemon: str, path: Path, access: Access) -> Grant:
+    def add(self, daemon: str, path: Path, access: Access, *, anyway: bool = False) -> Grant:
         """Let a daemon read, or read and write, what is at `path` and beneath. Raises `InstallError`.
 
-        It is recorded before the first list is set: killed in between it is listed, and can be taken back.
+        `anyway`: also what people seldom mean to give. It is recorded before the first list is set: killed in between
+        it is listed, and can be taken back.
         """
         user = self._user(daemon)
         real = _granted(path, self.layout)
+        if not anyway and (why := doubts(real, write=access == "write")):
+            raise InstallError(f"{real} is much to give: {'; '.join(why)}. Grant a folder in it, or add --anyway.")
+        _require_way(real, daemon, user)
         others = tuple(one for one in self.all if (one.daemon, one.path) != (daemon, str(real)))
         with acl.held(real) as top:
             grant = Grant(daemon, str(real), access, identity(top), user, _number(user), "pending")
@@ -185,6 +190,22 @@ def _granted(path: Path, layout: Layout) -> Path:
     return real
 
 
+def _require_way(real: Path, daemon: str, user: str) -> None:
+    """Raise `InstallError` for what the daemon could not reach; in a home it needs no way, the bind makes one."""
+    if any(real.is_relative_to(one) for one in TEMPORARY):
+        raise InstallError(
+            f"{real} cannot be granted: each daemon has temporary folders of its own. Move it elsewhere."
+        )
+    _number(user)
+    in_home = any(real.is_relative_to(home) for home in HOMES)
+    closed = None if in_home else closed_above(real, user)
+    if closed is not None:
+        raise InstallError(
+            f"{daemon} could not reach {real}: {closed} lets {user} through to nothing in it, and a grant opens no "
+            f"folder above. Open that way first: setfacl -m u:{user}:x {closed}"
+        )
+
+
 @contextmanager
 def _grants(dry: bool = False) -> Iterator[Grants]:
     if os.getuid() != 0:
@@ -202,14 +223,15 @@ def _grants(dry: bool = False) -> Iterator[Grants]:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--read", "access", flag_value="read", help="It may read what is there.")
 @click.option("--write", "access", flag_value="write", help="It may read and write it.")
+@click.option("--anyway", is_flag=True, help="Also a whole home, keys, a browser's profile, a disk, the system's own.")
 @click.option("--dry-run", is_flag=True, help="Show every step and do none.")
-def grant(daemon: str, path: Path, access: Access | None, dry_run: bool) -> None:
+def grant(daemon: str, path: Path, access: Access | None, anyway: bool, dry_run: bool) -> None:
     """Let DAEMON see PATH and what is beneath; it is restarted."""
     if access is None:
         raise click.UsageError("Say which: --read or --write.")
     try:
         with _grants(dry_run) as grants:
-            given = grants.add(daemon, path, access)
+            given = grants.add(daemon, path, access, anyway=anyway)
     except LigandError as error:
         raise click.ClickException(error.message) from error
     click.echo(f"{given.daemon} may {given.access} {given.path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import wraps
@@ -25,7 +26,9 @@ _SCOPE = (
     click.option(
         "--system/--user", "system", default=None, help="For the whole machine (needs root), or for yourself."
     ),
-    click.option("--prefix", type=A_FOLDER, help="Where the program lies. [/opt/ligand, or your data folder]"),
+    click.option(
+        "--prefix", type=A_FOLDER, help="Where the program lies. [where it is, else /opt/ligand or your data folder]"
+    ),
     click.option("--dry-run", is_flag=True, help="Show every step and do none."),
 )
 
@@ -67,7 +70,23 @@ def layout_of(system: bool | None, prefix: Path | None = None) -> Layout:
             "To use that one, be in its group: usermod --append --groups ligand-users NAME. "
             "For one of your own apart from it: ligand up --home DIR"
         )
-    return Layout.for_system(prefix) if system else Layout.for_user(prefix)
+    return where_it_is(Layout.for_system if system else Layout.for_user, prefix)
+
+
+def where_it_is(layout: Callable[[Path | None], Layout], prefix: Path | None) -> Layout:
+    """With the prefix of what is installed. Raises `InstallError` when another one was asked for: one at a time."""
+    asked = layout(prefix)
+    there = asked.installed_prefix()
+    if there is None or asked.prefix.resolve() == there.resolve():
+        return asked
+    if prefix is None:
+        return layout(there)
+    scope = "--system" if asked.system else "--user"
+    raise InstallError(
+        f"Ligand is installed in {there}, and a second one would take its units over; nothing was done. Leave --prefix "
+        f"out to go on with that one. To move it: ligand uninstall {scope}, which keeps configuration and state, then "
+        f"ligand install {scope} --prefix {shlex.quote(str(asked.prefix))}"
+    )
 
 
 def _installer(layout: Layout, dry: bool) -> Installer:

@@ -15,6 +15,8 @@ HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 DEFAULT_PREFIX = Path("/opt/ligand")
 DEFAULT_STATE = Path("/var/lib/ligand")
 FISH = Path("/etc/fish")
+RECORD = "installed.json"
+_STARTED = re.compile(r"^ExecStart=(/.*)/venv/bin/python ", re.MULTILINE)
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f\"'\\:;$]+")
 
 
@@ -75,6 +77,16 @@ class Layout:
             data,
         )
 
+    def installed_prefix(self) -> Path | None:
+        """Where the program of the installation is whose units are there, whatever prefix this layout has."""
+        try:
+            text = (self.units / "ligand-bus.service").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        found = _STARTED.search(text)
+        prefix = None if found is None else Path(found[1].replace("\\x20", " ").replace("%%", "%"))
+        return prefix if prefix is not None and (prefix / RECORD).exists() else None
+
     @property
     def link(self) -> Path:
         """The environment in use, as the units name it."""
@@ -88,7 +100,7 @@ class Layout:
     @property
     def record(self) -> Path:
         """What is installed, as JSON."""
-        return self.prefix / "installed.json"
+        return self.prefix / RECORD
 
     @property
     def sysusers(self) -> Path:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+import uuid
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from signals.emitter import Emitter
 from signals.errors import BusUnreachableError, LigandError, PressureError, QuotaError
@@ -28,12 +31,33 @@ def waiting(folders: list[Path]) -> list[tuple[Path, Note]]:
 
 
 def _read(folders: list[Path]) -> Iterator[tuple[Path, Note]]:
-    for file in (file for folder in folders for file in folder.glob("[!.]*.json")):
+    for file in (file for folder in folders for file in folder.glob("[!.]*")):
         try:
-            yield file, Note(**json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            print(f"{file} is no note of a failure ({error}); it is put aside as .{file.name}", file=sys.stderr)
-            file.replace(file.with_name(f".{file.name}"))
+            yield file, _note(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            if os.path.lexists(file):  # else another run has told it
+                _put_aside(file, error)
+
+
+def _note(found: dict[str, Any]) -> Note:
+    """Raises `TypeError` or `ValueError` for what is none, to the last field: the others are sorted with it."""
+    note = Note(**found)
+    texts = (note.id, note.timestamp, note.unit, note.invocation, note.result, note.status)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(note.restarts, int | None):
+        raise TypeError("a field of it is of another kind")
+    uuid.UUID(note.id)
+    datetime.fromisoformat(note.timestamp)
+    return note
+
+
+def _put_aside(file: Path, error: Exception) -> None:
+    """Out of the way and under a name that says so: what stays would start this program again and again."""
+    aside = file.with_name(f".{file.name}")
+    print(f"{file} is no note of a failure ({error}); it is put aside as {aside.name}", file=sys.stderr)
+    try:
+        file.replace(aside)
+    except OSError as why:
+        print(f"{file} cannot be put aside ({why}); remove it", file=sys.stderr)
 
 
 def tell(emitter: Emitter, file: Path, note: Note) -> None:

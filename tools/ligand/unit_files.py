@@ -16,6 +16,7 @@ USER_KEYS = {
     "TimeoutStopSec", "Restart", "RestartSec", "RestartPreventExitStatus", "UMask", "MemoryMax", "TasksMax",
     "NoNewPrivileges", "LockPersonality", "MemoryDenyWriteExecute", "RestrictAddressFamilies", "RestrictNamespaces",
     "RestrictRealtime", "RestrictSUIDSGID", "SystemCallArchitectures", "SystemCallFilter", "SystemCallErrorNumber",
+    "SyslogLevel", "LogLevelMax", "SuccessExitStatus",
 }  # fmt: skip
 """What of [Service] a user's manager can do without a user namespace; the rest needs the system's."""
 

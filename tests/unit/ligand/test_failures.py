@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -84,3 +84,39 @@ def test_what_is_no_note_does_not_keep_the_others_from_being_told(tmp_path: Path
     assert [file.name for file, _ in waiting([folder])] == [f"{UNIT}.a1.json"]
     assert names("state") == [".a.json", ".b.json", ".c.json", f"{UNIT}.a1.json"]
     assert "a.json is no note" in capsys.readouterr().err
+
+
+def test_a_note_that_cannot_be_read_or_sorted_does_not_keep_the_others_from_being_told(
+    tmp_path: Path, names, capsys
+) -> None:
+    """Another's file, a folder, half a character, a number for an id: each is named and kept, and the rest is told."""
+    keep(NOTE, tmp_path / "state", tmp_path / "run")
+    folder = tmp_path / "state" / "failures"
+    (folder / "a folder.json").mkdir()
+    (folder / "a link.json").symlink_to(folder / "nowhere" / "x")
+    (folder / "bytes.json").write_bytes(b'{"id": "\xc3')
+    (folder / "loop.json").symlink_to("loop.json")
+    (folder / "no ending").write_text("x")
+    for name, wrong in (
+        ("number", {"id": 7}),
+        ("id", {"id": "x"}),
+        ("time", {"timestamp": "x"}),
+        ("unit", {"unit": []}),
+    ):
+        (folder / f"{name}.json").write_text(json.dumps({**asdict(NOTE), **wrong}))
+    for _ in range(2):
+        assert [note for _, note in waiting([folder])] == [NOTE]
+    said = capsys.readouterr().err
+    for name in (
+        "a folder.json",
+        "a link.json",
+        "bytes.json",
+        "loop.json",
+        "no ending",
+        "number.json",
+        "id.json",
+        "time.json",
+    ):
+        assert f"{folder / name} is no note of a failure" in said
+        assert said.count(f"put aside as .{name}") == 1
+        assert f".{name}" in names("state")

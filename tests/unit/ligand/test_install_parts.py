@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import pwd
 import re
 import shutil
+import tempfile
 import zipfile
 from pathlib import Path
+from pwd import struct_passwd
 
 import pytest
 import yaml
@@ -14,9 +17,12 @@ import yaml
 from services.runtime import config
 from services.runtime.manifest import Manifest, packaged
 from signals.catalogue import PACKAGED
+from tests.support.required import root
 from tools.ligand.check_version import faults
+from tools.ligand.doubtful import closed_above, doubts
 from tools.ligand.environment import Source
 from tools.ligand.granted import Grant, drop_in_for
+from tools.ligand.install import where_it_is
 from tools.ligand.installed import Installed, Version
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.settings import template
@@ -43,6 +49,27 @@ def test_a_home_folder_is_no_place_for_the_machines_ligand() -> None:
     """Daemons under ProtectHome=yes could not start; the person hears it before anything is made."""
     with pytest.raises(InstallError, match="home folder"):
         Layout.for_system(Path("/home/alice/ligand"))
+
+
+def test_a_second_installation_elsewhere_is_refused_and_the_first_one_found(tmp_path: Path) -> None:
+    """Two programs for one set of units: the older would lie there unused, and a purge of the wrong one would hurt."""
+    environ = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run")}
+
+    def layout(prefix: Path | None) -> Layout:
+        return Layout.for_user(prefix, environ)
+
+    first, other = tmp_path / "my own 100% Ligand", tmp_path / "other"
+    installed = layout(first)
+    installed.units.mkdir(parents=True)
+    for unit, text in rendered(UNITS, installed, 252).items():
+        (installed.units / unit).write_text(text)
+    assert where_it_is(layout, other).prefix == other  # whose program is gone hinders nobody
+    first.mkdir()
+    installed.record.write_text(Installed().text())
+    assert where_it_is(layout, None).prefix == first
+    assert where_it_is(layout, first).prefix == first
+    with pytest.raises(InstallError, match=r"installed in .*/my own 100% Ligand, (.|\n)*--prefix \S*/other"):
+        where_it_is(layout, other)
 
 
 def test_newer_keys_come_with_newer_systemds_only() -> None:
@@ -199,3 +226,53 @@ def test_a_wheel_brings_the_locks_it_was_tested_with(tmp_path: Path) -> None:
         with pytest.raises(InstallError, match=r"has no requirements-build\.lock"):
             source.lock("requirements-build.lock")
         assert source.digest(Path("/usr/bin/python3")) == again.digest(Path("/usr/bin/python3"))
+
+
+def test_what_is_much_to_give_is_named(tmp_path: Path, monkeypatch) -> None:
+    """A slip of the hand, or a careless line from a web page, does not hand over a home, its keys or its start-up."""
+    home = tmp_path / "alice"
+    accounts = [struct_passwd(("alice", "x", 1000, 1000, "", str(home), "/bin/sh"))]
+    monkeypatch.setattr(pwd, "getpwall", lambda: accounts)
+    for place in (
+        ".ssh",
+        ".config/chromium/Default",
+        ".config/editor",
+        ".local/bin",
+        "project/.gnupg",
+        "notes/bin",
+        "bin",
+    ):
+        (home / place).mkdir(parents=True)
+    for place, write, why in (
+        ("", False, "whole home folder of alice"),
+        ("..", False, "holds the home folder of alice"),
+        (".ssh", False, "/.ssh holds keys"),
+        (".ssh/id_ed25519", False, "/.ssh holds keys"),
+        (".config", False, "/.config/chromium holds what a browser"),
+        (".config/chromium/Default", False, "/.config/chromium holds what a browser"),
+        ("project", False, "project/.gnupg holds keys"),
+        (".local", True, "/.local/bin is run when"),
+        (".bashrc", True, "/.bashrc is run when"),
+        ("bin", True, "/bin is run when"),
+    ):
+        assert why in "; ".join(doubts((home / place).resolve(), write=write)), place
+    for place, write in (("notes", True), (".config/editor", True), (".local", False), ("project/src", True)):
+        assert doubts(home / place, write=write) == [], place
+    assert "system's own" in "; ".join(doubts(Path("/var/log/app"), write=True))
+    assert doubts(Path("/var/log/app"), write=False) == []
+    assert "whole file system" in "; ".join(doubts(Path("/proc"), write=False))
+
+
+def test_a_folder_above_that_is_closed_is_named(tmp_path: Path) -> None:
+    """A grant that could never work is told at once, with what bars the way, rather than found out from a log."""
+    root("becoming another user")
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))  # where others may pass, which a test's own folder does not let
+    try:
+        (folder / "in" / "deep").mkdir(parents=True)
+        folder.chmod(0o755)
+        assert closed_above(folder / "in" / "deep", "nobody") is None
+        (folder / "in").chmod(0o700)
+        assert closed_above(folder / "in" / "deep", "nobody") == folder / "in"
+        assert closed_above(folder / "in" / "deep", "root") is None
+    finally:
+        shutil.rmtree(folder)

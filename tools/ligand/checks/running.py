@@ -58,8 +58,9 @@ def bus(paths: Paths) -> Iterator[Finding]:
 def _daemon(daemon: Mapping[str, Any]) -> Iterator[Finding]:
     name, message = clean(daemon["daemon"]), clean(daemon["message"])
     if not daemon["ready"]:
-        todo = f"Start it (`ligand up`, `systemctl start {unit_of(name)}`), or list it under `disable`"
-        yield mend("daemons", f"{name} is {clean(daemon['state'])}", f"{todo} in bus.yaml.")
+        instead = "take it from its list under `instances`" if "@" in name else "list it under `disable`"
+        todo = f"Start it (`ligand up`, `systemctl start {unit_of(name)}`), or {instead} in bus.yaml."
+        yield mend("daemons", f"{name} is {clean(daemon['state'])}", todo)
     elif daemon["state"] == "degraded":
         yield note("daemons", f"{name} is degraded: {message}", "It says what it lacks; it recovers by itself.")
     else:
