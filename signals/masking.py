@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from signals.catalogue import Contract
+from signals.secrecy import ANY
 
 MASK = "***"
 SHORT = 4
@@ -17,7 +18,7 @@ Path = Sequence[str]
 
 
 def mask(facts: Any, paths: Iterable[Path]) -> Any:
-    """A copy of `facts` with `MASK` at each path of keys (`"*"` is every item of a list).
+    """A copy of `facts` with `MASK` at each path of keys (`"*"`: every item of a list, every key of an object).
 
     Facts of any other shape than the contract's are no error: what is not there stays away.
     """
@@ -30,8 +31,10 @@ def _masked(value: Any, path: tuple[str, ...]) -> Any:
     if not path:
         return MASK
     step, rest = path[0], path[1:]
-    if isinstance(value, list) and step == "*":
+    if isinstance(value, list) and step == ANY:
         return [_masked(item, rest) for item in value]
+    if isinstance(value, Mapping) and step == ANY:
+        return {key: _masked(item, rest) for key, item in value.items()}
     if isinstance(value, Mapping) and step in value:
         return {**value, step: _masked(value[step], rest)}
     return value
@@ -39,13 +42,13 @@ def _masked(value: Any, path: tuple[str, ...]) -> Any:
 
 def literals(value: Any, path: Path) -> Iterator[str]:
     """The texts and numbers at a path and below it, as they may stand in a message."""
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     if path:
-        inner = value if isinstance(value, list) and path[0] == "*" else ()
-        inner = [value[path[0]]] if isinstance(value, Mapping) and path[0] in value else inner
-        for item in inner:
+        named = [value[path[0]]] if isinstance(value, Mapping) and path[0] in value else ()
+        for item in inner if path[0] == ANY else named:
             yield from literals(item, path[1:])
     elif isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
+        for item in inner:
             yield from literals(item, ())
     elif isinstance(value, str | int | float) and not isinstance(value, bool) and value != "":
         text = str(value)
