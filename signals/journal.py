@@ -206,6 +206,14 @@ class Journal:
             [after, *values, limit],
         )
 
+    def page_whole(
+        self, after: int, limit: int = 500, names: Sequence[str] | None = None
+    ) -> tuple[int, list[tuple[int, bytes]]]:
+        """What `before_first` and `page` say of one and the same instant, however retention goes on meanwhile."""
+        with self._db:
+            found = self.before_first(), self.page(after, limit, names)
+        return found
+
     def page_before(self, before: int, limit: int = 500, names: Sequence[str] | None = None) -> list[tuple[int, bytes]]:
         """Up to `limit` envelopes with `seq` under `before`, newest first."""
         where, values = self._named(names)

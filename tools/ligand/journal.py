@@ -27,7 +27,7 @@ from tools.ligand import configuring
 from tools.ligand import salvage as salvaging
 from tools.ligand.listing import Form, notice, output_option, say, say_json
 from tools.progress import progress
-from tools.signal_tap.reading import between
+from tools.signal_tap.reading import pages
 from tools.signal_tap.selection import Selection, names_of
 from tools.signal_tap.times import moment_s
 from tools.text import clean, seconds_text
@@ -200,10 +200,12 @@ def export(
         upto = kept.seq_at(int(moment_s(until, now) * 1e6) + 1) - 1 if until is not None else head
         count = 0
         with progress("exporting", max(upto - after, 1)) as advance:
-            for seq, raw in between(kept, selection, after, upto):
-                out.write(masker.raw(raw) + b"\n")
-                count += 1
-                advance(seq - after)
+            for page in pages(kept, selection, after, upto):
+                out.writelines(masker.raw(raw) + b"\n" for _, raw in page.rows)
+                count += len(page.rows)
+                if page.pruned is not None:
+                    notice(f"{page.pruned[0]} to {page.pruned[1]} were past their retention before they were read")
+                advance(page.looked - after)
     notice(f"{count} signals{'' if str(file) == '-' else f' in {file}'}")
     return OK if count else NOTHING
 

@@ -41,7 +41,7 @@ class Fault:
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--signal", "name", metavar="Q_X", help="The files hold facts of this signal, not envelopes.")
-@options.listing
+@options.plain
 @home_option
 @told
 def validate(look: Look, *, files: tuple[str, ...], name: str | None, home: Path | None) -> int:

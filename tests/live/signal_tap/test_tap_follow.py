@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from signals.live import Subscription
+from signals.wire import BEACON, WOKEN
 from tests.live.signal_tap.conftest import emit
 from tests.live.signal_tap.following import AMPLE_S, follow
 from tests.support.commands import run, started, tap
@@ -70,6 +71,18 @@ def test_missed_live_signals_are_counted_once(home: Constellation) -> None:
         assert tail.missed() == {}
         tail._mirror.missed["Q_HEARTBEAT"] = 4
         assert tail.missed() == {"Q_HEARTBEAT": 1}
+
+
+def test_a_tap_without_names_is_told_of_a_commit_not_of_each_signal(home: Constellation) -> None:
+    """A tap that is open all day must not cost the bus a message for every signal."""
+    with Tail(home.paths, Selection(), 0) as tail:
+        assert tail.wait(AMPLE_S) is not None  # the first beacon: it is subscribed now
+        emit(home, *"abcdefgh")
+        heard: list[bytes] = []
+        while WOKEN not in heard:
+            assert len(heard) < AMPLE_S, "beacons came, a second apart, and nothing of the commit"
+            heard.append(tail._mirror.socket.recv_multipart()[0])
+    assert set(heard) <= {WOKEN, BEACON}
 
 
 def test_without_a_bus_it_says_so(home: Constellation) -> None:
