@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -315,6 +315,21 @@ class Journal:
     def asides(self, consumer: str) -> list[tuple[int, int, str | None]]:
         """What stands aside for a consumer: (seq, attempts, last error)."""
         return self._all("SELECT seq, attempts, error FROM aside WHERE consumer = ? ORDER BY seq", [consumer])
+
+
+def letters_in(path: Path) -> Callable[[int], dict[str, Any] | None]:
+    """Finds the dead letters of a journal by number; None for those that are gone, and where there is no journal."""
+
+    def find(number: int) -> dict[str, Any] | None:
+        if not path.exists():
+            return None
+        with Journal(path) as journal:
+            try:
+                return journal.dead_number(number)
+            except FileNotFoundError:  # the file of dead letters was taken away
+                return None
+
+    return find
 
 
 def _line_at(path: Path, offset: int, number: int) -> bytes:

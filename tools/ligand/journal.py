@@ -18,7 +18,7 @@ from rich.table import Table
 from services.runtime import restoring
 from signals.catalogue import Catalogue
 from signals.errors import ConfigError, LigandError, UsageError
-from signals.journal import Journal
+from signals.journal import Journal, letters_in
 from signals.masking import Masker
 from signals.paths import Paths
 from tools.cli import NOTHING, OK, TIMED_OUT, Finite, ask_bus, home_option, paths_of, told
@@ -192,7 +192,7 @@ def export(
     NAME may be a glob. What contracts mark as secret is masked. Needs no running bus.
     """
     paths, now = paths_of(home), time.time()
-    masker = Masker(Catalogue.load([paths.contracts]).versions.values())
+    masker = Masker(Catalogue.load([paths.contracts]).versions.values(), letters_in(paths.journal))
     selection = Selection(names_of(names))
     with Journal(paths.journal) as kept, _writing(file, force) as out:
         head, first = kept.head(), kept.first()
