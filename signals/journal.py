@@ -193,6 +193,12 @@ class Journal:
         rows = self._all(sql, [name])
         return rows[0][0] if rows else None
 
+    def extent(self, first: int, last: int) -> tuple[int, int]:
+        """How many signals from `first` to `last` are kept, and the bytes of their envelopes."""
+        sql = "SELECT count(*), coalesce(sum(length(envelope)), 0) FROM signal WHERE seq BETWEEN ? AND ?"
+        count, size = self._all(sql, [first, last])[0]
+        return int(count), int(size)
+
     def gaps(self) -> Iterator[tuple[int, int]]:
         """The first and last of each run of sequence numbers that are missing between what is kept."""
         last = int(self._all("SELECT coalesce(max(seq), 0) FROM signal")[0][0])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 from signals.errors import SchemaError
-from tests.support.commands import ligand, run_on_terminal
+from tests.support.commands import ligand, run, run_on_terminal
 from tests.support.constellation import Constellation
 from tools.ligand.checks.home import addresses, file_system
 from tools.ligand.checks.machine import clock, python, sqlite
@@ -74,7 +73,7 @@ def test_a_slip_in_the_configuration_is_found(own: Constellation) -> None:
     assert found["check"] == "configuration"
     assert str(file) in found["found"] + found["todo"]
     checked = ligand(own.home, "config", "check")
-    assert checked.code == 1
+    assert checked.code == 2
     assert "max_second" in checked.text
     (problem,) = ligand(own.home, "config", "check", "-o", "json").objects
     assert (problem["daemon"], problem["line"]) == ("investigator", 2)
@@ -170,8 +169,16 @@ class TestConfig:
         path.parent.mkdir(parents=True)
         path.write_text(text)
         done = ligand(tmp_path, "config", "check")
-        assert done.code == 1
+        assert done.code == 2
         assert says in done.text
+
+    @pytest.mark.parametrize("daemon", ["bus", "investigator"])
+    def test_up_and_check_end_alike(self, tmp_path: Path, daemon: str) -> None:
+        """A script that starts Ligand must tell a configuration to mend from a daemon that crashed."""
+        Constellation(tmp_path).config(daemon, {"max_second": 3})
+        for words in (("up", "--only", "bus", "--only", "investigator"), ("config", "check")):
+            done = run("ligand", tmp_path, *words)
+            assert (done.code, "max_second" in done.text + done.err) == (2, True)
 
     def test_a_daemon_judges_the_files_that_only_it_understands(self, tmp_path: Path) -> None:
         """Routes with a slip would keep the router from starting, while the check called them well."""
@@ -217,7 +224,7 @@ class TestConfig:
         """A person opens the right file, also before it is there."""
         path = ligand(own.home, "config", "path", "investigator").text.strip()
         assert path == str(own.paths.config_of("investigator"))
-        found = {each["what"]: each["path"] for each in ligand(own.home, "config", "path", "-o", "json").objects}
-        assert found["journal"] == str(own.paths.journal)
-        assert json.dumps(found)
+        found = {each["what"]: each for each in ligand(own.home, "config", "path", "-o", "json").objects}
+        assert (found["journal"]["path"], found["journal"]["exists"]) == (str(own.paths.journal), True)
+        assert (found["drop folder"]["path"], found["units of your own"]["exists"]) == (str(own.paths.intents), False)
         assert str(own.paths.intents) in ligand(own.home, "config", "path").text
