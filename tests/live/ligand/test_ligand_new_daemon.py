@@ -12,7 +12,7 @@ import pytest
 from signals.envelope import decode
 from signals.journal import Journal
 from signals.paths import Paths
-from tests.support.commands import command, environment, run, started
+from tests.support.commands import environment, run, started
 from tests.support.constellation import ROOT
 
 COPIED = (
@@ -161,4 +161,3 @@ def test_nothing_of_a_persons_is_written_over(tmp_path: Path) -> None:
     program.with_suffix(".yaml").unlink()
     once_more = new_daemon(tmp_path, tmp_path, "tea_maker")
     assert (once_more.returncode, program.read_text()) == (2, "mine")
-    assert command("ligand")
