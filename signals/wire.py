@@ -37,7 +37,7 @@ CANCEL = b"cancel"
 BEACON = b"_beacon"
 """Topic of the mirror's beacon; no signal has such a name."""
 WOKEN = b"_woken"
-"""Topic of a message without content after each commit with signals, for who reads the journal."""
+"""Topic of an empty message after each commit with signals, for who reads the journal."""
 
 ACK = "ack"
 NAK = "nak"

@@ -16,8 +16,8 @@ BEACON_EVERY_S = 1.0
 class Mirror:
     """An XPUB socket; a message is `[name, count of that name, envelope]`, a beacon `[_beacon, counts]`.
 
-    After each commit `[_woken]`: who only waits for news is told of many signals at once. What nobody subscribed to is
-    counted and not sent.
+    After each commit `[_woken, 1, nothing]`: who only waits for news is told of many signals at once. What nobody
+    subscribed to is counted and not sent.
     """
 
     def __init__(self, socket: zmq.Socket[bytes], epoch: str) -> None:
@@ -57,7 +57,7 @@ class Mirror:
     def wake(self) -> None:
         """Say that something was committed."""
         if WOKEN in self._topics:
-            self._send([WOKEN])
+            self._send([WOKEN, b"1", b""])  # the shape of a signal: a watcher of an older version passes it over
 
     def beacon(self, head: int) -> None:
         """Once a second, say how many of each were shown."""

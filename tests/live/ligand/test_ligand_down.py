@@ -63,12 +63,12 @@ def test_down_says_when_it_takes_too_long(tmp_path: Path) -> None:
         assert ligand(tmp_path, "down", "--now").code == 0
 
 
-def test_down_leaves_alone_what_systemd_runs(own: Constellation) -> None:
+def test_down_leaves_alone_what_systemd_runs(alone: Constellation) -> None:
     """A bus that `ligand up` did not start is not ended behind its manager's back."""
-    done = ligand(own.home, "down")
+    done = ligand(alone.home, "down")
     assert done.code == 1
     assert "systemctl stop ligand.target" in done.err
-    assert own.running[0].process.poll() is None
+    assert alone.running[0].process.poll() is None
 
 
 def test_the_lock_tells_who_holds_it(tmp_path: Path) -> None:

@@ -91,9 +91,9 @@ def test_prune_keeps_what_a_consumer_needs(items: Constellation) -> None:
         (("restore", "/nonexistent"), 2, "no backup"),
     ],
 )
-def test_wrong_usage(own: Constellation, arguments: tuple[str, ...], code: int, says: str) -> None:
+def test_wrong_usage(alone: Constellation, arguments: tuple[str, ...], code: int, says: str) -> None:
     """Each says what to do instead."""
-    done = ligand(own.home, "journal", *arguments)
+    done = ligand(alone.home, "journal", *arguments)
     assert done.code == code, done.err
     assert says in done.err
     assert "Traceback" not in done.err

@@ -9,7 +9,7 @@ import pytest
 
 from signals.live import Subscription
 from signals.wire import BEACON, WOKEN
-from tests.live.signal_tap.conftest import emit
+from tests.live.signal_tap.conftest import Told, emit
 from tests.live.signal_tap.following import AMPLE_S, follow
 from tests.support.commands import run, started, tap
 from tests.support.constellation import Constellation
@@ -54,17 +54,17 @@ def test_names_and_sources_narrow_what_is_followed(home: Constellation) -> None:
         assert tap.interrupt() == 130
 
 
-def test_live_signals_are_shown_when_asked_for(home: Constellation) -> None:
+def test_live_signals_are_shown_when_asked_for(told: Told) -> None:
     """Heartbeats are never journaled; only --live shows them."""
-    with follow(home, "--live", "Q_HEARTBEAT") as tap:
+    with follow(told.constellation, "--live", "Q_HEARTBEAT") as tap:
         beat = tap.line()
         assert (beat["signal"], "seq" in beat) == ("Q_HEARTBEAT", False)
         assert tap.interrupt() == 130
 
 
-def test_missed_live_signals_are_counted_once(home: Constellation) -> None:
+def test_missed_live_signals_are_counted_once(told: Told) -> None:
     """Who watches must know what they did not see."""
-    with Tail(home.paths, Selection(), 0, is_live=lambda name: name == "Q_HEARTBEAT", live=True) as tail:
+    with Tail(told.constellation.paths, Selection(), 0, is_live=lambda name: name == "Q_HEARTBEAT", live=True) as tail:
         assert isinstance(tail._mirror, Subscription)
         tail._mirror.missed = {"Q_HEARTBEAT": 3, "Q_ITEM_START": 5}
         assert tail.missed() == {"Q_HEARTBEAT": 3}
@@ -93,9 +93,9 @@ def test_without_a_bus_it_says_so(home: Constellation) -> None:
     assert "ligand up" in found.err
 
 
-def test_a_reader_that_leaves_ends_it_though_nothing_happens(home: Constellation) -> None:
+def test_a_reader_that_leaves_ends_it_though_nothing_happens(told: Told) -> None:
     """A forgotten tap behind a closed pipe would run for ever."""
-    with started("signal_tap", home.home) as process:
+    with started("signal_tap", told.home) as process:
         assert process.stdout is not None
         assert os.read(process.stdout.fileno(), 10)
         process.stdout.close()
@@ -104,9 +104,9 @@ def test_a_reader_that_leaves_ends_it_though_nothing_happens(home: Constellation
         assert process.stderr.read() == b""
 
 
-def test_contradicting_options_are_refused(home: Constellation) -> None:
+def test_contradicting_options_are_refused(told: Told) -> None:
     """-n and --from both say where to begin."""
-    found = tap(home.home, "-n", "3", "--from", "first")
+    found = tap(told.home, "-n", "3", "--from", "first")
     assert (found.code, "-n says" in found.err) == (2, True)
 
 
