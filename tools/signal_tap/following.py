@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
@@ -17,6 +18,8 @@ from tools.signal_tap.selection import Selection
 
 BURST = 1000
 WAKES = 100
+NAP_S = 0.01
+"""How long a tap of chosen names lets commits add up, most of which are of others."""
 QUEUED, FEW = 20_000, 10
 """How many signals of the mirror may wait here: all that can be, or what is enough to wake us."""
 
@@ -59,6 +62,8 @@ class Tail:
         if not self._mirror.socket.poll(int(timeout_s * 1000)):
             return None
         if not self._live:
+            if self._selection.names:
+                time.sleep(NAP_S)
             self._wake()
             return []
         seen: list[bytes] = []
@@ -106,4 +111,4 @@ def _subscription(paths: Paths, names: tuple[str, ...], live: bool) -> Subscript
     """What costs the bus least: every signal only for who shows what the journal does not have."""
     if live:
         return Subscription(paths.mirror_socket, names or ("*",), high_water=QUEUED)
-    return Subscription(paths.mirror_socket, names, high_water=FEW, woken=not names)
+    return Subscription(paths.mirror_socket, (), high_water=FEW, woken=True)

@@ -226,7 +226,7 @@ class TestConfig:
         assert path == str(alone.paths.config_of("investigator"))
         found = {each["what"]: each for each in ligand(alone.home, "config", "path", "-o", "json").objects}
         assert (found["journal"]["path"], found["journal"]["exists"]) == (str(alone.paths.journal), True)
-        assert (found["drop folder"]["path"], found["units of your alone"]["exists"]) == (
+        assert (found["drop folder"]["path"], found["units of your own"]["exists"]) == (
             str(alone.paths.intents),
             False,
         )
