@@ -17,7 +17,8 @@ import jsonschema_rs
 import orjson
 
 from signals.errors import ContractError, SchemaError, UnknownSignalError
-from signals.judging import Kind, judge, refuse, secret_paths
+from signals.judging import Kind, judge, refuse
+from signals.secrecy import secret_paths
 
 __all__ = ["Catalogue", "Contract", "CounterExample", "Expects", "Kind", "judge"]
 
@@ -60,7 +61,8 @@ class Expects:
 class Contract:
     """What one signal's facts must be. `schema` is the whole document; do not change it.
 
-    `secrets` are the places to mask, as paths of keys below the facts (`"*"` is every item of a list).
+    `secrets` are the places to mask, as paths of keys below the facts (`"*"` is every item of a list
+    and every key of an object).
     """
 
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,6 +193,12 @@ class Journal:
         rows = self._all(sql, [name])
         return rows[0][0] if rows else None
 
+    def extent(self, first: int, last: int) -> tuple[int, int]:
+        """How many signals from `first` to `last` are kept, and the bytes of their envelopes."""
+        sql = "SELECT count(*), coalesce(sum(length(envelope)), 0) FROM signal WHERE seq BETWEEN ? AND ?"
+        count, size = self._all(sql, [first, last])[0]
+        return int(count), int(size)
+
     def gaps(self) -> Iterator[tuple[int, int]]:
         """The first and last of each run of sequence numbers that are missing between what is kept."""
         last = int(self._all("SELECT coalesce(max(seq), 0) FROM signal")[0][0])
@@ -205,6 +211,14 @@ class Journal:
             f"SELECT seq, envelope FROM signal WHERE seq > ? {where} ORDER BY seq LIMIT ?",
             [after, *values, limit],
         )
+
+    def page_whole(
+        self, after: int, limit: int = 500, names: Sequence[str] | None = None
+    ) -> tuple[int, list[tuple[int, bytes]]]:
+        """What `before_first` and `page` say of one and the same instant, however retention goes on meanwhile."""
+        with self._db:
+            found = self.before_first(), self.page(after, limit, names)
+        return found
 
     def page_before(self, before: int, limit: int = 500, names: Sequence[str] | None = None) -> list[tuple[int, bytes]]:
         """Up to `limit` envelopes with `seq` under `before`, newest first."""
@@ -307,6 +321,21 @@ class Journal:
     def asides(self, consumer: str) -> list[tuple[int, int, str | None]]:
         """What stands aside for a consumer: (seq, attempts, last error)."""
         return self._all("SELECT seq, attempts, error FROM aside WHERE consumer = ? ORDER BY seq", [consumer])
+
+
+def letters_in(path: Path) -> Callable[[int], dict[str, Any] | None]:
+    """Finds the dead letters of a journal by number; None for those that are gone, and where there is no journal."""
+
+    def find(number: int) -> dict[str, Any] | None:
+        if not path.exists():
+            return None
+        with Journal(path) as journal:
+            try:
+                return journal.dead_number(number)
+            except FileNotFoundError:  # the file of dead letters was taken away
+                return None
+
+    return find
 
 
 def _line_at(path: Path, offset: int, number: int) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NoReturn, get_args
 import jsonschema_rs
 
 from signals.errors import ContractError
+from signals.secrecy import Marks
 
 Kind = Literal["intent", "advisory", "trigger", "completion", "error", "sensor", "model", "system"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -52,6 +53,7 @@ class Judgement:
         if file is not None:
             self.file_name(file)
         self.shape()
+        self.secrets()
         self.samples()
         if "expects" in self.own:
             self.expects(self.own["expects"])
@@ -136,6 +138,14 @@ class Judgement:
     def limited(self, place: str, part: Any) -> None:
         kept = isinstance(part, dict) and bool(LIMITS & part.keys())
         self.need(kept or part is False, place, 'give it a type, or say "x-open": why anything goes')
+
+    def secrets(self) -> None:
+        """Nothing may be marked secret and be shown all the same."""
+        marks = Marks(self.document)
+        self.need(not marks.endless, "$", "a part that refers to itself holds a secret; not every depth can be masked")
+        for place, part in subschemas(self.document):
+            masked = not part.get("x-secret") or id(part) in marks.reached or place.startswith("$.$defs.")
+            self.need(masked, f"{place}.x-secret", "cannot be masked here; mark the property or the items that hold it")
 
     def samples(self) -> None:
         fits = self.validator()
@@ -234,17 +244,6 @@ def subschemas(schema: Any, place: str = "$") -> Iterator[tuple[str, Document]]:
         "propertyNames", "not", "if", "then", "else", "contentSchema",
     ):  # fmt: skip
         yield from subschemas(schema.get(key), f"{place}.{key}")
-
-
-def secret_paths(schema: Document, steps: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Paths of the properties marked `x-secret`; `"*"` stands for every item of a list."""
-    for name, inner in _items(schema.get("properties")):
-        if inner.get("x-secret"):
-            yield (*steps, name)
-        else:
-            yield from secret_paths(inner, (*steps, name))
-    if isinstance(schema.get("items"), dict):
-        yield from secret_paths(schema["items"], (*steps, "*"))
 
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ import orjson
 import zmq
 
 from signals.paths import endpoint
-from signals.wire import BEACON
+from signals.wire import BEACON, WOKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,14 @@ class Seen:
 
 
 class Subscription:
-    """A SUB socket on the mirror for names or globs. Use it in one thread."""
+    """A SUB socket on the mirror for names or globs. Use it in one thread.
 
-    def __init__(self, mirror_socket: Path, names: Iterable[str] = ("*",), *, high_water: int = 20_000) -> None:
+    `woken`: also be woken by each commit, whatever it is of.
+    """
+
+    def __init__(
+        self, mirror_socket: Path, names: Iterable[str] = ("*",), *, high_water: int = 20_000, woken: bool = False
+    ) -> None:
         address = endpoint(mirror_socket)
         self._globs = tuple(names)
         self._context = zmq.Context()
@@ -37,7 +42,8 @@ class Subscription:
         self.socket.setsockopt(zmq.RECONNECT_IVL, 50)
         for glob in self._globs:
             self.socket.setsockopt(zmq.SUBSCRIBE, _prefix(glob).encode())
-        self.socket.setsockopt(zmq.SUBSCRIBE, BEACON)
+        for topic in (BEACON, WOKEN) if woken else (BEACON,):
+            self.socket.setsockopt(zmq.SUBSCRIBE, topic)
         self.socket.connect(address)
         self._last: dict[str, int] = {}
         self._epoch: str | None = None
@@ -86,6 +92,8 @@ class Subscription:
     def _take(self, frames: list[bytes]) -> Seen | None:
         if frames[0] == BEACON:
             self._on_beacon(frames[1])
+            return None
+        if frames[0] == WOKEN:
             return None
         name, count, raw = frames[0].decode(), int(frames[1]), frames[2]
         if not any(fnmatchcase(name, glob) for glob in self._globs):

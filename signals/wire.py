@@ -36,6 +36,8 @@ CANCEL = b"cancel"
 
 BEACON = b"_beacon"
 """Topic of the mirror's beacon; no signal has such a name."""
+WOKEN = b"_woken"
+"""Topic of an empty message after each commit with signals, for who reads the journal."""
 
 ACK = "ack"
 NAK = "nak"

@@ -113,6 +113,8 @@ class Core:
             else:
                 self.emitting.to_listeners(admitted)
             state.mirror.publish(admitted.name, admitted.raw)
+        if committed:
+            state.mirror.wake()
         state.published = head
 
     def keep_time(self) -> None:

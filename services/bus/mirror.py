@@ -8,19 +8,24 @@ import orjson
 import zmq
 
 from signals.frames import send
-from signals.wire import BEACON
+from signals.wire import BEACON, WOKEN
 
 BEACON_EVERY_S = 1.0
 
 
 class Mirror:
-    """An XPUB socket; a message is `[name, count of that name, envelope]`, a beacon `[_beacon, counts]`."""
+    """An XPUB socket; a message is `[name, count of that name, envelope]`, a beacon `[_beacon, counts]`.
+
+    After each commit `[_woken, 1, nothing]`: who only waits for news is told of many signals at once. What nobody
+    subscribed to is counted and not sent.
+    """
 
     def __init__(self, socket: zmq.Socket[bytes], epoch: str) -> None:
         self.socket = socket
         self._epoch = epoch
         self._counts: dict[str, int] = {}
-        self._watchers = 0
+        self._topics: set[bytes] = set()
+        self._shown: dict[str, bool] = {}
         self._last_beacon = 0.0
 
     def heed(self) -> None:
@@ -30,24 +35,40 @@ class Mirror:
                 message = self.socket.recv(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            self._watchers += 1 if message[:1] == b"\x01" else -1 if message[:1] == b"\x00" else 0
+            if message[:1] == b"\x01":
+                self._topics.add(message[1:])
+            elif message[:1] == b"\x00":
+                self._topics.discard(message[1:])
+            self._shown.clear()
+
+    def _is_wanted(self, name: str) -> bool:
+        found = self._shown.get(name)
+        if found is None:
+            topic = name.encode()
+            found = self._shown[name] = any(topic.startswith(each) for each in self._topics)
+        return found
 
     def publish(self, name: str, raw: bytes) -> None:
         """Show one signal."""
         count = self._counts[name] = self._counts.get(name, 0) + 1
-        if self._watchers > 0:
+        if self._is_wanted(name):
             self._send([name.encode(), b"%d" % count, raw])
+
+    def wake(self) -> None:
+        """Say that something was committed."""
+        if WOKEN in self._topics:
+            self._send([WOKEN, b"1", b""])  # the shape of a signal: a watcher of an older version passes it over
 
     def beacon(self, head: int) -> None:
         """Once a second, say how many of each were shown."""
         now = time.monotonic()
-        if self._watchers > 0 and now - self._last_beacon >= BEACON_EVERY_S:
+        if self._topics and now - self._last_beacon >= BEACON_EVERY_S:
             self._last_beacon = now
             self._send([BEACON, orjson.dumps({"epoch": self._epoch, "head": head, "counts": self._counts})])
 
     def next_beacon_in(self) -> float | None:
         """Seconds until the next beacon is due; None while nobody watches."""
-        if self._watchers <= 0:
+        if not self._topics:
             return None
         return max(0.0, self._last_beacon + BEACON_EVERY_S - time.monotonic())
 

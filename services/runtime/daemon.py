@@ -31,6 +31,7 @@ from signals.envelope import Signal, decode
 from signals.errors import LigandError, PressureError
 from signals.ids import uuid7
 from signals.paths import Paths
+from signals.secrecy import ANY
 
 EXIT_STUCK = 75
 HEARTBEAT_S = 5.0
@@ -147,7 +148,8 @@ class Daemon(Registered):
         Paths.resolve().ensure()
         self._read()
         self.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
-        secrets = [path[-1] for contract in self.catalogue.values() for path in contract.secrets]
+        named = [[step for step in path if step != ANY] for each in self.catalogue.values() for path in each.secrets]
+        secrets = [names[-1] for names in named if names]
         self.log = logs.configure(self.name, level=self.config["log_level"], secrets=secrets)
         self._notifier = Notifier()
         host = socket.gethostname() or "localhost"

@@ -60,6 +60,9 @@ class NoWatchers(Mirror):
     def publish(self, name: str, raw: bytes) -> None:
         self.shown.append((name, raw))
 
+    def wake(self) -> None:
+        """Nobody waits."""
+
 
 def law_of(home: Constellation) -> tuple[Catalogue, Registry]:
     """The contracts and manifests of a home."""

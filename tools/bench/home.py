@@ -160,6 +160,13 @@ def _is_ready(notify: socket.socket, process: subprocess.Popen[bytes]) -> bool:
 
 
 def cpu_s(pid: int) -> float:
-    """CPU seconds that a process has used so far, all threads included."""
+    """CPU seconds that a process has used so far, all its threads included: to the nanosecond where the kernel counts
+    so, else to its tick."""
+    try:
+        tasks = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    except OSError:
+        tasks = []
+    if tasks:
+        return sum(int(task.split()[0]) for task in tasks) / 1e9
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tools.bench.home import Home, opened
-from tools.bench.load import emit_many
+from tools.bench.load import emit_batches, emit_many
 from tools.bench.report import Measured
 
 NAME = "Q_BENCH_ITEM"
@@ -86,4 +86,8 @@ def _beside(home: Home, count: int) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    print(emit_many(Path(sys.argv[1]), NAME, int(sys.argv[2])), flush=True)
+    bus, many = Path(sys.argv[1]), int(sys.argv[2])
+    if sys.argv[3:]:
+        emit_batches(bus, NAME, many, int(sys.argv[3]), window=1)
+    else:
+        print(emit_many(bus, NAME, many), flush=True)

@@ -10,7 +10,7 @@ import yaml
 from rich.table import Table
 
 from services.runtime.manifest import load_all
-from tools.cli import NOTHING, OK, home_option, paths_of, told
+from tools.cli import OK, USAGE, home_option, paths_of, told
 from tools.ligand import configuring
 from tools.ligand.listing import Form, output_option, say, say_json
 from tools.ligand.names import daemons
@@ -29,7 +29,7 @@ def config() -> None:
 def check(*, form: Form, home: Path | None) -> int:
     """Check contracts.d, daemons.d and every daemon's file, as the daemons would at their start.
 
-    Exit code 0: all of it can be used; 1: something must be mended.
+    Exit code 0: all of it can be used; 2: something must be mended, and `ligand up` would refuse it.
     """
     paths = paths_of(home)
     problems = configuring.check(paths)
@@ -42,7 +42,7 @@ def check(*, form: Form, home: Path | None) -> int:
             click.echo(clean(f"{head}  {where}{problem.message}"))
         if not any(problem.is_error for problem in problems):
             click.echo(f"{paths.config}: can be used")
-    return NOTHING if any(problem.is_error for problem in problems) else OK
+    return USAGE if any(problem.is_error for problem in problems) else OK
 
 
 @config.command()

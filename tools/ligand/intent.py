@@ -14,7 +14,7 @@ import orjson
 
 from signals.catalogue import Catalogue
 from signals.ids import uuid7
-from signals.journal import Journal
+from signals.journal import Journal, letters_in
 from signals.masking import Masker
 from signals.paths import Paths
 from tools.cli import OK, TIMED_OUT, Finite, bus_listens, home_option, need_bus, paths_of, told
@@ -83,7 +83,7 @@ def intent(
 
 def _drop_and_follow(paths: Paths, file: str, raw: bytes, timeout_s: float, form: Form) -> int:
     catalogue = Catalogue.load([paths.contracts])
-    masker = Masker(catalogue.versions.values())
+    masker = Masker(catalogue.versions.values(), letters_in(paths.journal))
     story, begun = Story(file, catalogue), time.monotonic()
     with Journal(paths.journal) as journal:
         head = journal.head()

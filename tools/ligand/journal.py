@@ -18,7 +18,7 @@ from rich.table import Table
 from services.runtime import restoring
 from signals.catalogue import Catalogue
 from signals.errors import ConfigError, LigandError, UsageError
-from signals.journal import Journal
+from signals.journal import Journal, letters_in
 from signals.masking import Masker
 from signals.paths import Paths
 from tools.cli import NOTHING, OK, TIMED_OUT, Finite, ask_bus, home_option, paths_of, told
@@ -27,7 +27,8 @@ from tools.ligand import configuring
 from tools.ligand import salvage as salvaging
 from tools.ligand.listing import Form, notice, output_option, say, say_json
 from tools.progress import progress
-from tools.signal_tap.reading import between
+from tools.signal_tap.rates import bytes_text
+from tools.signal_tap.reading import pages
 from tools.signal_tap.selection import Selection, names_of
 from tools.signal_tap.times import moment_s
 from tools.text import clean, seconds_text
@@ -140,7 +141,8 @@ def _names_table(found: dict[str, Any]) -> Table:
 def prune(*, before: str | None, keep_days: float | None, dry_run: bool, home: Path | None) -> int:
     """Let the bus forget signals from before a time that no consumer needs any more; its retention stays as it is.
 
-    Exit code 27: the bus is still at it; it goes on by itself.
+    Says how many went and how much room that made, how many stay, and who still needs them. Exit code 27: the bus
+    is still at it; it goes on by itself.
     """
     if (before is None) == (keep_days is None):
         raise UsageError("Say up to when: --before TIME or --keep-days N.")
@@ -151,26 +153,45 @@ def prune(*, before: str | None, keep_days: float | None, dry_run: bool, home: P
     paths = paths_of(home)
     with Journal(paths.journal) as kept:
         first, upto = kept.first(), kept.seq_at(int(before_s * 1e6)) - 1
+        count, size = kept.extent(first, upto)
         if dry_run:
-            click.echo(f"{max(0, upto - first + 1)} signals are from before then; what a consumer needs would stay")
+            click.echo(f"{count} signals are from before then, {bytes_text(size)}; what a consumer needs would stay")
             return OK
+        used = int(ask_bus(paths, "status")["journal_bytes"])
         free_to = int(ask_bus(paths, "prune", before_us=int(before_s * 1e6))["not_needed_upto"])
-        return _await_pruned(kept, first, min(upto, free_to), upto)
+        goal = min(upto, free_to)
+        if not _await_pruned(kept, first, goal):
+            return TIMED_OUT
+        stay, _ = kept.extent(first, upto)
+    _tell_pruned(paths, count - stay, stay, used)
+    return OK
 
 
-def _await_pruned(kept: Journal, first: int, goal: int, wanted: int) -> int:
+def _await_pruned(kept: Journal, first: int, goal: int) -> bool:
+    """Whether the bus was done with it in time."""
     deadline = time.monotonic() + PRUNE_S
     with progress("pruning", max(goal - first + 1, 1)) as advance:
         while 0 < (now_first := kept.first()) <= goal:
             advance(now_first - first)
             if time.monotonic() > deadline:
                 notice(f"The bus is at #{now_first} of #{goal}, and goes on by itself.")
-                return TIMED_OUT
+                return False
             time.sleep(0.05)
-    click.echo(f"pruned {max(0, goal - first + 1)} signals")
-    if goal < wanted:
-        notice(f"{wanted - max(goal, first - 1)} stay: a consumer still needs them. See `signal-tap consumers`.")
-    return OK
+    return True
+
+
+def _tell_pruned(paths: Paths, gone: int, stay: int, used: int) -> None:
+    status, consumers = ask_bus(paths, "status"), ask_bus(paths, "consumers")
+    now = int(status["journal_bytes"])
+    click.echo(f"pruned {gone} signals; {bytes_text(max(0, used - now))} freed, {bytes_text(now)} in use")
+    if stay:
+        who = [f"{each['consumer']} ({each['lag']})" for each in consumers if _needs(each)]
+        why = f"still needed by {', '.join(who)}" if who else "still needed by requests that wait for their answer"
+        notice(f"{stay} from before then stay: {why}. See `signal-tap consumers`.")
+
+
+def _needs(consumer: dict[str, Any]) -> bool:
+    return bool(consumer["lag"] or consumer["aside"] or consumer["in_hand"])
 
 
 # -- export ------------------------------------------------------------------------------------------
@@ -192,7 +213,7 @@ def export(
     NAME may be a glob. What contracts mark as secret is masked. Needs no running bus.
     """
     paths, now = paths_of(home), time.time()
-    masker = Masker(Catalogue.load([paths.contracts]).versions.values())
+    masker = Masker(Catalogue.load([paths.contracts]).versions.values(), letters_in(paths.journal))
     selection = Selection(names_of(names))
     with Journal(paths.journal) as kept, _writing(file, force) as out:
         head, first = kept.head(), kept.first()
@@ -200,10 +221,12 @@ def export(
         upto = kept.seq_at(int(moment_s(until, now) * 1e6) + 1) - 1 if until is not None else head
         count = 0
         with progress("exporting", max(upto - after, 1)) as advance:
-            for seq, raw in between(kept, selection, after, upto):
-                out.write(masker.raw(raw) + b"\n")
-                count += 1
-                advance(seq - after)
+            for page in pages(kept, selection, after, upto):
+                out.writelines(masker.raw(raw) + b"\n" for _, raw in page.rows)
+                count += len(page.rows)
+                if page.pruned is not None:
+                    notice(f"{page.pruned[0]} to {page.pruned[1]} were past their retention before they were read")
+                advance(page.looked - after)
     notice(f"{count} signals{'' if str(file) == '-' else f' in {file}'}")
     return OK if count else NOTHING
 

@@ -13,13 +13,13 @@ import click
 import orjson
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from services.runtime import restoring
 from signals.errors import BusUnreachableError
 from signals.paths import Paths
 from tools.cli import NOTHING, OK, UNREACHABLE, Finite, ask_bus, coloured, home_option, paths_of, told
+from tools.drawing import Column, Listing
 from tools.ligand.listing import output_option, say
 from tools.ligand.unit_names import unit_of
 from tools.text import clean, seconds_text, shorten
@@ -172,15 +172,13 @@ def warnings(bus: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def daemon_table(daemons: list[dict[str, Any]]) -> Table:
+def daemon_table(daemons: list[dict[str, Any]]) -> Listing:
     """The daemons, and why one is not ready."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("DAEMON", "STATE", "PID", "LAG", "RESTARTS"):
-        shown.add_column(name, justify="left" if name in ("DAEMON", "STATE") else "right", no_wrap=True)
-    shown.add_column("MESSAGE", overflow="fold")
+    right = (Column(heading, rank, right=True) for heading, rank in (("PID", 5), ("LAG", 3), ("RESTARTS", 4)))
+    shown = Listing(Column("DAEMON"), Column("STATE", 1), *right, Column("MESSAGE", 2, folds=True))
     for daemon in daemons:
         unit = daemon["unit"] or {}
-        shown.add_row(
+        shown.add(
             clean(daemon["daemon"]),
             Text(clean(daemon["state"]), style=_COLOURS.get(daemon["state"], "red")),
             str(daemon["pid"] or "-"),
@@ -202,14 +200,12 @@ def _why(daemon: Mapping[str, Any], unit: Unit) -> str:
     return f"not attached; start it: systemctl start {unit_of(name).removesuffix('.service')}"
 
 
-def unit_table(units: list[dict[str, Any]]) -> Table:
+def unit_table(units: list[dict[str, Any]]) -> Listing:
     """The units of `ligand up`."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("DAEMON", "STATE", "PID", "RESTARTS"):
-        shown.add_column(name, no_wrap=True)
-    shown.add_column("MESSAGE", overflow="fold")
+    ranks = (("STATE", 1), ("PID", 4), ("RESTARTS", 3))
+    shown = Listing(Column("DAEMON"), *(Column(*each) for each in ranks), Column("MESSAGE", 2, folds=True))
     for unit in units:
         told = unit["failure"] or unit["last_end"] or unit["status"] or ""
         row = (unit["daemon"], unit["state"], str(unit["pid"] or "-"), str(unit["restarts"]), shorten(str(told), 300))
-        shown.add_row(*map(clean, row))
+        shown.add(*map(clean, row))
     return shown

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from services.runtime.exits import EXIT_CONFIG
+from tools.cli import NOTHING, OK, USAGE
 from tools.ligand.board import Board
 from tools.ligand.console import Console
 from tools.ligand.notify_socket import NotifySocket
@@ -152,5 +154,7 @@ class Supervisor:
         words += f"; killed because they did not end: {', '.join(killed)}" if killed else ""
         words += f"; failed: {', '.join(service.unit.daemon for service in failed)}" if failed else ""
         self._console.say(words)
-        all_over_with_failure = bool(failed) and not self._stop.is_set()
-        return 1 if self._failed_start or all_over_with_failure else 0
+        if not self._failed_start and (not failed or self._stop.is_set()):
+            return OK
+        unusable = any(service.end is not None and service.end.status == EXIT_CONFIG for service in failed)
+        return USAGE if unusable else NOTHING

@@ -15,6 +15,7 @@ import click
 from services.runtime.manifest import load_all
 from signals.errors import LigandError
 from signals.paths import Paths
+from tools.cli import Failure
 from tools.ligand.instances import listed
 from tools.ligand.lock import Lock
 from tools.ligand.selection import select
@@ -78,6 +79,9 @@ def up(home: Path | None, only: tuple[str, ...], units: Path | None) -> None:
 
     Reads the systemd units and does without systemd what they say about order, readiness, restarts,
     watchdog and stopping. SIGHUP reloads the daemons' configuration.
+
+    Exit code 0: stopped as it was told to; 1: a daemon failed, or it runs here already; 2: the configuration (or
+    the journal) cannot be used, as `ligand config check` and `ligand doctor` say in full.
     """
     try:
         paths = Paths.resolve(home, inherited(os.environ))
@@ -86,7 +90,7 @@ def up(home: Path | None, only: tuple[str, ...], units: Path | None) -> None:
         chosen = [here(unit) for unit in select(folders, only, instances)]
         sys.exit(_up(paths, chosen))
     except LigandError as error:
-        raise click.ClickException(str(error)) from error
+        raise Failure.of(error) from error
 
 
 def _up(paths: Paths, units: Sequence[Unit]) -> int:

@@ -14,7 +14,7 @@ from services.runtime.manifest import load_all
 from signals.catalogue import Catalogue
 from signals.errors import UsageError
 from signals.ids import is_id
-from signals.journal import Journal
+from signals.journal import Journal, letters_in
 from signals.masking import Masker
 from signals.paths import Paths
 from tools.cli import home_option, paths_of, told
@@ -48,7 +48,7 @@ def why(*, what: str, entry: str | None, form: Form, home: Path | None) -> None:
     """
     paths = paths_of(home)
     catalogue = Catalogue.load([paths.contracts])
-    masker = Masker(catalogue.versions.values())
+    masker = Masker(catalogue.versions.values(), letters_in(paths.journal))
     with Journal(paths.journal) as journal:
         story, asked = _find(journal, paths, what, entry)
         signals = [masker.envelope(orjson.loads(raw)) for raw in journal.story(story)]

@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import RenderableType
 from rich.text import Text
 
+from tools.drawing import Column, Listing, Screen, fitting
 from tools.signal_tap.consumers import table as consumer_table
+from tools.signal_tap.lines import LEAST_FACTS
 from tools.signal_tap.rates import bytes_text
 from tools.signal_tap.rendering import Painter
 from tools.signal_tap.types import rate_text
-from tools.text import clean, key_facts, shorten
+from tools.text import clean, key_facts
 
 OVER_S = 10.0
 ERRORS = 8
@@ -71,15 +73,15 @@ class Board:
             "bus": self.status,
         }
 
-    def drawn(self, paint: Painter, height: int | None) -> RenderableType:
+    def drawn(self, paint: Painter, height: int | None) -> Screen:
         """The whole screen, in at most `height` lines."""
         room = None if height is None else max(height - 9 - min(len(self.errors), ERRORS), 2)
         signals, consumers = by_rate(self.rates), by_lag(self.consumers)
         if room is not None:
             signals = signals[: max(room - min(len(consumers), room // 2), 1)]
             consumers = consumers[: max(room - len(signals), 1)]
-        return Group(
-            self._headline(),
+        return Screen(
+            self._headline(paint.width),
             Text(),
             _signals(signals, self.totals, self.over, paint),
             Text(),
@@ -88,17 +90,31 @@ class Board:
             *_errors(self.errors[-ERRORS:], paint),
         )
 
-    def _headline(self) -> Text:
+    def _headline(self, width: int) -> Text:
         whole = sum(self.rates.values())
-        dead = f"  {self.dead:,} dead letter{'s' * (self.dead != 1)}"
+        dead = f"{self.dead:,} dead letter{'s' * (self.dead != 1)}"
         if self.status is None:
-            return Text(f"The bus does not answer.{dead}", style="red")
-        text = Text(f"#{self.status['head']:,}  {rate_text(whole)}  ", style="bold")
-        text.append(f"journal {bytes_text(self.status['journal_bytes'])} of {bytes_text(self.status['budget_bytes'])}")
-        text.append(dead, style="red" if self.dead else "")
-        if self.status["paused"]:
-            text.append(f"  paused: {clean(', '.join(self.status['paused']))}", style="yellow")
-        return text
+            return _line(("The bus does not answer.", "red", 0), (dead, "red", 0), width=width)
+        journal = f"journal {bytes_text(self.status['journal_bytes'])} of {bytes_text(self.status['budget_bytes'])}"
+        paused = f"paused: {clean(', '.join(self.status['paused']))}" if self.status["paused"] else ""
+        return _line(
+            (f"#{self.status['head']:,}", "bold", 3),
+            (rate_text(whole), "bold", 2),
+            (journal, "", 4),
+            (dead, "red" if self.dead else "", 0 if self.dead else 1),
+            (paused, "yellow", 0),
+            width=width,
+        )
+
+
+def _line(*parts: tuple[str, str, int], width: int) -> Text:
+    """Parts, each (text, style, rank), side by side; where there is no room for all, the highest ranks are left out."""
+    said = [part for part in parts if part[0]]
+    kept = [said[n] for n in fitting([(cell_len(text), rank) for text, _, rank in said], width)]
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for nth, (text, style, _) in enumerate(kept):
+        line.append("  " * bool(nth)).append(text, style=style)
+    return line
 
 
 def by_rate(rates: Mapping[str, float]) -> list[tuple[str, float]]:
@@ -113,22 +129,22 @@ def by_lag(consumers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     )
 
 
-def _signals(rates: list[tuple[str, float]], totals: Mapping[str, int], over: str, paint: Painter) -> Table:
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("SIGNAL", no_wrap=True)
-    shown.add_column(f"RATE ({over})", justify="right", no_wrap=True)
-    shown.add_column("COUNT", justify="right", no_wrap=True)
+def _signals(rates: list[tuple[str, float]], totals: Mapping[str, int], over: str, paint: Painter) -> Listing:
+    shown = Listing(Column("SIGNAL"), Column(f"RATE ({over})", 1, right=True), Column("COUNT", 2, right=True))
     for name, rate in rates:
-        shown.add_row(paint.text(name), rate_text(rate), f"{totals.get(name, 0):,}")
+        shown.add(paint.text(name), rate_text(rate), f"{totals.get(name, 0):,}")
     return shown
 
 
 def _errors(errors: Sequence[Row], paint: Painter) -> list[RenderableType]:
     if not errors:
-        return [Text("No errors are kept.", style="bright_black")]
+        return [Text("No errors are kept.", style="bright_black", no_wrap=True, overflow="ellipsis")]
     lines: list[RenderableType] = [Text("LAST ERRORS", style="bold")]
     for error in errors:
-        head = f"{paint.moment(error.get('received_at'))} #{error.get('seq')} {clean(error.get('signal'))} "
-        room = max(paint.width - len(head) - 1, 10)
-        lines.append(Text(head, style="red").append(shorten(key_facts(error.get("facts"), room), room), style=""))
+        name = clean(error.get("signal"))
+        parts = (paint.moment(error.get("received_at")), 2), (f"#{error.get('seq')}", 1), (name, 0)
+        kept = fitting([(cell_len(text), rank) for text, rank in parts], paint.width * 2 // 3, 1)
+        head = " ".join(parts[n][0] for n in kept) + " "
+        facts = key_facts(error.get("facts"), max(paint.width - len(head) - 1, LEAST_FACTS))
+        lines.append(Text(head, style="red", no_wrap=True, overflow="ellipsis").append(facts, style=""))
     return lines

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from signals.journal import Journal
 from signals.paths import Paths
 from tools.cli import NOTHING, OK, ask_bus, bus_listens, home_option, told
+from tools.drawing import Column, Listing
 from tools.signal_tap import options
 from tools.signal_tap.options import Look
 from tools.signal_tap.output import View
@@ -40,10 +40,19 @@ def consumers(look: Look, *, globs: tuple[str, ...], lagging: bool, home: Path |
     else:
         view.notice("The bus does not answer; this is what the journal says.")
         found = in_journal(view.paths)
-    found = [each for each in found if _wanted(each, globs, lagging)]
-    if found:
-        view.listed(found, table(found))
-    return OK if found else NOTHING
+    wanted = [each for each in found if _wanted(each, globs, lagging)]
+    if wanted:
+        view.listed(wanted, table(wanted))
+        return OK
+    names = [each for each in found if _wanted(each, globs, lagging=False)]
+    view.notice(_nothing(found, globs) if not names else f"Nothing waits for {len(names)} of {len(found)} consumers.")
+    return NOTHING
+
+
+def _nothing(found: list[Consumer], globs: tuple[str, ...]) -> str:
+    if not found:
+        return "There are no consumers yet."
+    return f"No consumer is named {', '.join(globs)}. There are {', '.join(each['consumer'] for each in found)}."
 
 
 def _wanted(each: Consumer, globs: tuple[str, ...], lagging: bool) -> bool:
@@ -68,17 +77,15 @@ def in_journal(paths: Paths) -> list[Consumer]:
         ]
 
 
-def table(found: list[Consumer]) -> Table:
+def table(found: list[Consumer]) -> Listing:
     """The consumers as a table; a column that nobody knows shows a dash."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("CONSUMER", no_wrap=True)
-    for name in ("CURSOR", "LAG", "IN HAND", "ASIDE", "SETTLED", "REDELIVERED", "OLDEST"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("STATE", no_wrap=True)
+    numbers = {"CURSOR": 6, "LAG": 1, "IN HAND": 5, "ASIDE": 4, "SETTLED": 7, "REDELIVERED": 8, "OLDEST": 3}
+    right = (Column(heading, rank, right=True) for heading, rank in numbers.items())
+    shown = Listing(Column("CONSUMER"), *right, Column("STATE", 2))
     for each in found:
         lag = each["lag"] if each["lag"] is not None else f"≤{each['behind']}"
         oldest = each.get("oldest_age_s")
-        shown.add_row(
+        shown.add(
             clean(each["consumer"]),
             str(each["cursor"]),
             str(lag),

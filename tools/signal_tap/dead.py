@@ -15,7 +15,7 @@ from signals.journal import Journal
 from tools.cli import NOTHING, OK, Failure, ask_bus, home_option, need_bus, told
 from tools.signal_tap import options
 from tools.signal_tap.letters import Wanted, name_of, wanted
-from tools.signal_tap.lines import LEAST_FACTS, NARROW, Segment, cut, painted
+from tools.signal_tap.lines import LEAST_FACTS, NAME_ROOM, NARROW, Segment, cut, painted
 from tools.signal_tap.options import Look
 from tools.signal_tap.output import View
 from tools.signal_tap.reading import NotFoundError
@@ -37,7 +37,7 @@ def dead() -> None:
 @dead.command("list")
 @options.burying
 @click.option("--all", "everything", is_flag=True, help="Also those that were replayed or dropped.")
-@options.listing
+@options.dated
 @home_option
 @told
 def list_(letters: options.Letters, look: Look, *, everything: bool, home: Path | None) -> int:
@@ -52,7 +52,18 @@ def list_(letters: options.Letters, look: Look, *, everything: bool, home: Path 
                 view.output.line(_line(view, masked))
             else:
                 view.signals([orjson.dumps(masked)])
+        if not count:
+            view.notice(_nothing(journal, choice, everything=everything))
     return OK if count else NOTHING
+
+
+def _nothing(journal: Journal, choice: Wanted, *, everything: bool) -> str:
+    """What was searched, and how to search wider."""
+    statuses = ALL if everything else WAITING
+    count, more = (sum(1 for _ in journal.dead(which)) for which in (statuses, ALL))
+    what = f"None of the {count} dead letters matches." if choice and count else "There are no dead letters."
+    elsewhere = sum(1 for _ in _chosen(journal, choice, ALL)) if more > count else 0
+    return f"{what} {elsewhere} that were replayed or dropped: --all." if elsewhere else what
 
 
 def _chosen(journal: Journal, choice: Wanted, statuses: tuple[str, ...]) -> Iterator[Letter]:
@@ -66,7 +77,9 @@ def _line(view: View, letter: Mapping[str, Any]) -> str:
     if width >= NARROW:
         head = f"{letter.get('dead_letter_id'):>5} {moment} {clean(letter.get('reason')):<18} {name:<26} {who:<20} "
     else:
-        head = f"{letter.get('dead_letter_id')} {moment} {clean(letter.get('reason'))} {name} {who} "
+        number = str(letter.get("dead_letter_id"))  # what `dead show` takes: it stays
+        at = f" {moment}" if len(number) + len(moment) + NAME_ROOM + 2 <= width else ""
+        head = f"{number}{at} {name} {clean(letter.get('reason'))} {who} "
     head += "" if status == "dead" else f"[{status}] "
     error = shorten(clean(str(letter.get("error"))[:2000]), max(width - len(head), LEAST_FACTS))
     line: list[Segment] = [(head + error, None)]
@@ -75,7 +88,7 @@ def _line(view: View, letter: Mapping[str, Any]) -> str:
 
 @dead.command("show")
 @click.argument("number", type=click.IntRange(1, 2**63 - 1), metavar="NUMBER")
-@options.listing
+@options.dated
 @home_option
 @told
 def show_(look: Look, *, number: int, home: Path | None) -> None:
@@ -164,6 +177,8 @@ def _each(home: Path | None, verb: str, done: str, letters: options.Letters, dry
     if not dry_run:
         need_bus(view.paths)
     numbers = list(letters.numbers) if choice.by_number_alone else _numbers(view, choice)
+    if not numbers:
+        view.notice("No dead letter that waits matches; nothing was done. `signal-tap dead list` shows them.")
     refused = 0
     for number in numbers:
         if dry_run:

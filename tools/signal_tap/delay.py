@@ -9,16 +9,17 @@ from typing import Any
 
 import click
 import orjson
-from rich.table import Table
 
 from signals.journal import Journal
 from tools.cli import NOTHING, OK, home_option, told
+from tools.drawing import Column, Listing
 from tools.signal_tap import options
 from tools.signal_tap.choosing import Chosen, chosen
 from tools.signal_tap.measures import delays
 from tools.signal_tap.options import Choice, Look
 from tools.signal_tap.output import View
-from tools.signal_tap.reading import Row, between, first_seq, last, last_seq
+from tools.signal_tap.reading import Row, between, first_seq, last, last_seq, searched
+from tools.signal_tap.widening import advice
 from tools.text import clean, seconds_text
 
 SAMPLE = 1000
@@ -43,6 +44,8 @@ def delay(choice: Choice, look: Look, *, count: int, home: Path | None) -> int:
     with Journal(view.paths.journal) as journal:
         sample = [orjson.loads(raw) for _, raw in _sample(journal, found, count)]
         rows = [row for each in delays(sample, _effects(journal, sample)) for row in each.rows()]
+        if not rows:
+            view.notice(_nothing(journal, view, choice, found))
     if rows:
         view.listed(rows, _table(view, rows))
     return OK if rows else NOTHING
@@ -56,6 +59,13 @@ def _sample(journal: Journal, found: Chosen, count: int) -> Iterable[Row]:
     return islice(between(journal, found.selection, after, upto), count)
 
 
+def _nothing(journal: Journal, view: View, choice: Choice, found: Chosen) -> str:
+    head = journal.head()
+    first = first_seq(journal, found.selection, found.start, head)
+    upto = last_seq(journal, found.until_us, head)
+    return advice(choice, searched(journal, view.paint.catalogue, first, upto))
+
+
 def _effects(journal: Journal, sample: list[Envelope]) -> dict[str, list[Envelope]]:
     """What followed directly from each signal of the sample."""
     found: dict[str, list[Envelope]] = {envelope["id"]: [] for envelope in sample}
@@ -67,13 +77,11 @@ def _effects(journal: Journal, sample: list[Envelope]) -> dict[str, list[Envelop
     return found
 
 
-def _table(view: View, rows: list[dict[str, Any]]) -> Table:
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("SIGNAL", "LEG", "BY"):
-        shown.add_column(name, no_wrap=True)
-    for name in ("COUNT", "P50", "P90", "P99", "MAX"):
-        shown.add_column(name, justify="right", no_wrap=True)
+def _table(view: View, rows: list[dict[str, Any]]) -> Listing:
+    figures = {"COUNT": 7, "P50": 2, "P90": 6, "P99": 4, "MAX": 5}
+    right = (Column(heading, rank, right=True) for heading, rank in figures.items())
+    shown = Listing(Column("SIGNAL"), Column("LEG", 1), Column("BY", 3), *right)
     for row in rows:
         values = (seconds_text(row[key]) for key in ("p50_s", "p90_s", "p99_s", "max_s"))
-        shown.add_row(view.paint.text(row["signal"]), row["leg"], clean(row["by"] or "-"), f"{row['count']:,}", *values)
+        shown.add(view.paint.text(row["signal"]), row["leg"], clean(row["by"] or "-"), f"{row['count']:,}", *values)
     return shown

@@ -34,7 +34,7 @@ _NO_TEXT = re.compile(r"(a |an )?(whole number|number|true or false|list|object)
 @click.option("-r", "--rate", type=Finite(1e-6), help="Emit again and again, so many a second.")
 @click.option("-c", "--count", type=click.IntRange(1), help="So many times; else once, with -r until Ctrl-C.")
 @click.option("--dry-run", is_flag=True, help="Check, show what would be emitted, and emit nothing.")
-@options.listing
+@options.dated
 @home_option
 @told
 def emit(

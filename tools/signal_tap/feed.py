@@ -13,9 +13,10 @@ from tools.signal_tap.choosing import Chosen, CursorFile, chosen, position
 from tools.signal_tap.following import BURST, QUEUED, Tail
 from tools.signal_tap.options import Choice, Ending
 from tools.signal_tap.output import View
-from tools.signal_tap.reading import last_seq, pages
+from tools.signal_tap.reading import last_seq, pages, searched
 from tools.signal_tap.stopping import Stop
 from tools.signal_tap.times import span_s
+from tools.signal_tap.widening import advice
 
 MISSED = 4
 SILENT_S = 2.0
@@ -31,6 +32,7 @@ class Feed:
     """
 
     view: View
+    choice: Choice
     found: Chosen
     ending: Ending
     stop: Stop
@@ -39,6 +41,7 @@ class Feed:
     code: int = OK
     cursor: int = 0
     _down: bool = False
+    _first: int = 1
 
     @classmethod
     def of(cls, view: View, choice: Choice, ending: Ending, *, live: bool = False, back: int | None = 0) -> Feed:
@@ -56,7 +59,7 @@ class Feed:
             )
         Journal(view.paths.journal).close()  # not to be read: said before a file is begun
         found = chosen(choice, view.paint.masker, view.paths.journal)
-        return cls(view, found, ending, Stop(ending.limit, found.until_us, idle), live, back)
+        return cls(view, choice, found, ending, Stop(ending.limit, found.until_us, idle), live, back)
 
     @property
     def shown(self) -> int:
@@ -73,13 +76,23 @@ class Feed:
                     file.write(journal, self.cursor)
             if file:
                 file.write(journal, self.cursor)
+            if self.code == NOTHING:
+                self.view.notice(self._advice(journal))
+
+    def _advice(self, journal: Journal) -> str:
+        upto = last_seq(journal, self.stop.until_us, journal.head())
+        return advice(self.choice, searched(journal, self.view.paint.catalogue, self._first, upto))
 
     def _begin(self, journal: Journal, file: CursorFile | None) -> int:
         noted = file.read(journal) if file and not self.found.start else None
+        self._first = journal.before_first() + 1
         if noted is not None:
+            self._first = noted + 1
             return noted
         head = last_seq(journal, self.stop.until_us, journal.head())
         begin = 0 if self.back is None and not self.found.start else position(journal, self.found, self.back or 0, head)
+        if self.found.start:
+            self._first = begin + 1
         return begin or journal.before_first()  # from the first on: what retention took before was not asked for
 
     def _handed(self, raws: list[bytes]) -> Iterator[list[bytes]]:
@@ -100,14 +113,18 @@ class Feed:
         upto = last_seq(journal, self.stop.until_us, journal.head())
         for first, last in journal.missing(self.cursor, upto):
             yield from self._stretch(journal, first - 1)
-            if self.stop.full or self._gone(journal, first, last):
+            if self.stop.full or self.code == MISSED or self._gone(journal, first, last):
                 return
         yield from self._stretch(journal, upto)
 
     def _stretch(self, journal: Journal, upto: int) -> Iterator[list[bytes]]:
-        for rows, looked in pages(journal, self.found.selection, self.cursor, upto):
-            taken = rows[: self.stop.room]
-            self.cursor = taken[-1][0] if len(taken) == self.stop.room else looked
+        for page in pages(journal, self.found.selection, self.cursor, upto):
+            if page.pruned is not None:
+                if self._gone(journal, *page.pruned):
+                    return
+                continue
+            taken = page.rows[: self.stop.room]
+            self.cursor = taken[-1][0] if len(taken) == self.stop.room else page.looked
             yield from self._handed([raw for _, raw in taken])
             if self.stop.full:
                 return
@@ -117,9 +134,10 @@ class Feed:
         """Say that a run of signals is not in the journal; whether to stop for it."""
         count = last - first + 1
         if last <= journal.before_first():
-            self.view.notice(f"-- {count} signals were past their retention before they could be shown --")
+            what = "were past their retention before they could be shown"
         else:
-            self.view.notice(f"-- {count} signals are missing in the journal: {first} to {last} --")
+            what = "are missing in the journal"
+        self.view.notice(f"-- {count} signals {what}: {first} to {last} --")
         self.cursor = last
         self.code = MISSED if self.ending.strict else self.code
         return self.ending.strict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
@@ -17,6 +18,8 @@ from tools.signal_tap.selection import Selection
 
 BURST = 1000
 WAKES = 100
+NAP_S = 0.01
+"""How long a tap of chosen names lets commits add up, most of which are of others."""
 QUEUED, FEW = 20_000, 10
 """How many signals of the mirror may wait here: all that can be, or what is enough to wake us."""
 
@@ -37,8 +40,7 @@ class Tail:
         live: bool = False,
     ) -> None:
         self._journal = Journal(paths.journal)
-        waiting = QUEUED if live else FEW
-        self._mirror = Subscription(paths.mirror_socket, selection.names or ("*",), high_water=waiting)
+        self._mirror = _subscription(paths, selection.names, live)
         self._selection = selection
         self._is_live = is_live
         self._live = live
@@ -60,6 +62,8 @@ class Tail:
         if not self._mirror.socket.poll(int(timeout_s * 1000)):
             return None
         if not self._live:
+            if self._selection.names:
+                time.sleep(NAP_S)
             self._wake()
             return []
         seen: list[bytes] = []
@@ -101,3 +105,10 @@ class Tail:
         }
         self._told |= {name: self._mirror.missed[name] for name in new}
         return new
+
+
+def _subscription(paths: Paths, names: tuple[str, ...], live: bool) -> Subscription:
+    """What costs the bus least: every signal only for who shows what the journal does not have."""
+    if live:
+        return Subscription(paths.mirror_socket, names or ("*",), high_water=QUEUED)
+    return Subscription(paths.mirror_socket, (), high_water=FEW, woken=True)

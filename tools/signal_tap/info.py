@@ -27,7 +27,7 @@ from tools.text import clean, clean_lines
 
 @click.command()
 @click.argument("name", metavar="Q_X")
-@options.listing
+@options.dated
 @home_option
 @told
 def info(look: Look, *, name: str, home: Path | None) -> None:

@@ -17,6 +17,8 @@ Segment = tuple[str, str | None]
 WIDE = 200
 NARROW = 110
 """Below so many columns nothing is padded into columns of its own."""
+NAME_ROOM = 28
+"""What a name needs: where nothing is left of that many columns, the number and the time before it are left out."""
 LEAST_FACTS = 40
 COLOURS = {
     "intent": "cyan",
@@ -73,18 +75,26 @@ def segments(
     if width is None or width >= NARROW:
         head = [f"{stamp} {number:>7} ", f"{shorten(name, 40):<26}", f" {shorten(source, 28):<20} "]
     else:
-        head = [f"{stamp} {number} ", name, f" {shorten(source, 28)} "]
+        head = [before_name(stamp, number, width), name, f" {shorten(source, 28)} "]
     facts = envelope.get("facts")
     if chosen is not None:
         said = chosen
     elif width is None:
-        said = _all_of(facts)
+        said = all_of(facts)
     else:
         said = key_facts(facts, max(width - sum(map(len, head)) - len(taint), LEAST_FACTS))
     return [(head[0], None), (head[1], style(name)), (head[2], "bright_black"), (said, None), (taint, "yellow")]
 
 
-def _all_of(facts: Any) -> str:
+def before_name(stamp: str, number: str, width: int) -> str:
+    """As much of a time and a number as leaves room for a name in so many columns: both, the number, or nothing."""
+    room = width - NAME_ROOM
+    whole = f"{stamp} {number} "
+    return whole if len(whole) <= room else f"{number} " if len(number) < room else ""
+
+
+def all_of(facts: Any) -> str:
+    """Every fact on one line, uncut."""
     if not isinstance(facts, Mapping):
         return clean(plain(facts))
     return " ".join(f"{clean(key)}={clean(plain(value))}" for key, value in facts.items())

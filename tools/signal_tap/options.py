@@ -135,31 +135,41 @@ limited = gathered(Ending, "ending", (_limit,))
 """The part of it that a file has."""
 
 
+_stamps = click.option(
+    "-t",
+    "--stamps",
+    type=click.Choice(STAMPS),
+    default="abs",
+    help="Short lines: the time, since the one before, or since the first.",
+)
+_fields = click.option("--fields", metavar="A.B,C", help="Only these fields, such as seq,signal,facts.text.")
+_full = click.option("--full", is_flag=True, help="Cut nothing to the width of the terminal.")
+
+
 def showing(choices: Sequence[Format] = FORMATS, default: Format = "short") -> Callable[[F], F]:
     """How to show signals, as `look`."""
-    return gathered(
-        Look,
-        "look",
-        (
-            formats(choices, default),
-            click.option("--fields", metavar="A.B,C", help="Only these fields, such as seq,signal,facts.text."),
-            click.option(
-                "-t",
-                "--stamps",
-                type=click.Choice(STAMPS),
-                default="abs",
-                help="Short lines: the time, since the one before, or since the first.",
-            ),
-            utc,
-            click.option("--full", is_flag=True, help="Cut nothing to the width of the terminal."),
-            color,
-            quiet,
-        ),
-    )
+    return gathered(Look, "look", (formats(choices, default), _fields, _stamps, utc, _full, color, quiet))
 
 
-listing = gathered(Look, "look", (formats(LISTED), utc, color, quiet))
+telling = gathered(
+    Look,
+    "look",
+    (
+        formats(LISTED),
+        click.option("--fields", metavar="A.B,C", help="With -o json: only these fields, such as seq,facts.text."),
+        utc,
+        _full,
+        color,
+        quiet,
+    ),
+)
+"""How to show a story, as `look`: a tree has times of its own."""
+listing = gathered(Look, "look", (formats(LISTED), color, quiet))
 """How to show what is no signal, as `look`."""
+dated = gathered(Look, "look", (formats(LISTED), utc, color, quiet))
+"""The same where times of day are among it."""
+plain = gathered(Look, "look", (formats(LISTED), quiet))
+"""The same where nothing has a colour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from rich.console import RenderableType
 
 from signals.catalogue import Catalogue
 from signals.errors import UsageError
+from signals.journal import letters_in
 from signals.paths import Paths
 from tools.cli import Failure, ReaderGoneError, coloured, discard_output, paths_of
 from tools.signal_tap.exporting import fields_of
@@ -83,6 +84,7 @@ def _painter(paths: Paths, output: Output, look: Look) -> Painter:
         fields=fields_of(look.fields),
         stamps=look.stamps,
         full=look.full,
+        letter_of=letters_in(paths.journal),
     )
 
 

@@ -14,16 +14,17 @@ import click
 
 from signals.emitter import Emitter, person
 from signals.envelope import Signal, encode, rfc3339
-from signals.errors import BusUnreachableError, ConflictError, LigandError, UsageError
+from signals.errors import BusUnreachableError, ConflictError, LigandError, SchemaError, UsageError
 from signals.ids import is_id, uuid7
 from signals.journal import Journal
 from tools.cli import NOTHING, OK, Finite, home_option, need_bus, told
 from tools.signal_tap import options, scratch
 from tools.signal_tap.choosing import Chosen, chosen
 from tools.signal_tap.leaving import in_order
+from tools.signal_tap.masked import of_recordings
 from tools.signal_tap.options import Choice, Ending, Look
 from tools.signal_tap.output import View
-from tools.signal_tap.playing import Anew, Envelope, Replica, batches, moment
+from tools.signal_tap.playing import Anew, Envelope, Replica, batches, has_masks, moment
 from tools.signal_tap.recordings import STANDARD, envelopes, story_of
 
 AT_ONCE = 200
@@ -58,7 +59,7 @@ def play(
 
     FILE is what `record` wrote; - is standard input. What the bus journals is shown. The scratch bus has a
     temporary home of its own, with your contracts and no daemons: the same ids, causes, facts and times, said
-    by person@SOURCE. With --to the home is kept, to look around in:
+    by person@SOURCE; secrets stay masked. With --to the home is kept, to look around in:
 
     \b
       signal-tap play FILE --to /tmp/again
@@ -110,7 +111,7 @@ def _with_story(choice: Choice, file: str) -> Choice:
 
 def _maker(view: View, live: bool) -> Replica | Anew:
     if not live:
-        return Replica(view.paint.catalogue)
+        return Replica(of_recordings(view.paint.catalogue))
     host = socket.gethostname() or "localhost"
     return Anew(view.paint.catalogue, person(), host, lambda: rfc3339(time.time()), uuid7)
 
@@ -191,4 +192,7 @@ class _Player:
             return
         self.refused += 1
         what = "is in the recording twice" if isinstance(error, ConflictError) else error.message
+        contract = self._view.paint.catalogue.get(signals[0].signal)
+        if isinstance(error, SchemaError) and contract is not None and has_masks(contract, signals[0].facts):
+            what += ". The recording has masks in the place of secrets, and its contract does not allow for that"
         self._view.notice(f"{signals[0].signal} {signals[0].id}: {what}")

@@ -73,7 +73,7 @@ class Anew:
         """Each envelope that may be played and what is emitted for it. Raises `MalformedError`."""
         for envelope in recorded:
             contract = self.catalogue.get(str(envelope.get("signal")))
-            if contract is None or contract.kind not in LIVE_KINDS or _has_masks(contract, envelope):
+            if contract is None or contract.kind not in LIVE_KINDS or has_masks(contract, envelope.get("facts")):
                 self.skipped += 1
                 continue
             kept = {key: envelope[key] for key in ("signal", "version", "facts") if key in envelope}
@@ -82,8 +82,9 @@ class Anew:
             yield envelope, from_dict({**kept, **own, "taint": taint})
 
 
-def _has_masks(contract: Contract, envelope: Envelope) -> bool:
-    return bool(contract.secrets) and f'"{MASK}"'.encode() in orjson.dumps(envelope.get("facts"))
+def has_masks(contract: Contract, facts: Any) -> bool:
+    """Whether recorded facts have a mask where a secret was."""
+    return bool(contract.secrets) and f'"{MASK}"'.encode() in orjson.dumps(facts)
 
 
 def as_person(source: str) -> str:

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import click
 import orjson
-from rich.table import Table
 
 from tools.cli import home_option, told
+from tools.drawing import Column, Listing
 from tools.signal_tap import options
 from tools.signal_tap.feed import Feed
 from tools.signal_tap.measures import Flow, Flows
@@ -60,7 +60,7 @@ def _measure(  # noqa: PLR0917 - the two verbs above are its only callers
     live: bool,
     every_s: float,
     measure: Callable[[Flow], Row],
-    table: Callable[[View, list[Row]], Table],
+    table: Callable[[View, list[Row]], Listing],
 ) -> int:
     feed = Feed.of(view, choice, ending, live=live, back=None if ending.at_end else 0)
     flows, due, told = Flows(), time.monotonic() + every_s, 0
@@ -77,24 +77,23 @@ def _measure(  # noqa: PLR0917 - the two verbs above are its only callers
     return feed.code
 
 
-def _tell(view: View, flows: Flows, measure: Callable[[Flow], Row], table: Callable[[View, list[Row]], Table]) -> None:
+def _tell(
+    view: View, flows: Flows, measure: Callable[[Flow], Row], table: Callable[[View, list[Row]], Listing]
+) -> None:
     rows = [measure(flow) for flow in flows]
     view.listed(rows, table(view, rows))
 
 
-def _columns(*names: str) -> Table:
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("SIGNAL", no_wrap=True)
-    for name in names:
-        shown.add_column(name, justify="right", no_wrap=True)
-    return shown
+def _columns(**ranks: int) -> Listing:
+    columns = (Column(name.replace("_", " "), rank, right=True) for name, rank in ranks.items())
+    return Listing(Column("SIGNAL"), *columns)
 
 
-def _rates(view: View, rows: list[Row]) -> Table:
-    shown = _columns("RATE", "GAP MIN", "MAX", "STD DEV", "WINDOW", "COUNT")
+def _rates(view: View, rows: list[Row]) -> Listing:
+    shown = _columns(RATE=1, GAP_MIN=3, MAX=4, STD_DEV=5, WINDOW=6, COUNT=2)
     for row in rows:
         gaps = (row["gap_min_s"], row["gap_max_s"], row["gap_stddev_s"])
-        shown.add_row(
+        shown.add(
             view.paint.text(row["signal"]),
             rate_text(row["rate_per_s"] or 0),
             *("-" if gap is None else seconds_text(gap) for gap in gaps),
@@ -104,11 +103,11 @@ def _rates(view: View, rows: list[Row]) -> Table:
     return shown
 
 
-def _sizes(view: View, rows: list[Row]) -> Table:
-    shown = _columns("RATE", "MEAN", "MIN", "MAX", "WINDOW", "COUNT")
+def _sizes(view: View, rows: list[Row]) -> Listing:
+    shown = _columns(RATE=1, MEAN=3, MIN=5, MAX=4, WINDOW=6, COUNT=2)
     for row in rows:
         rate = row["bytes_per_s"]
-        shown.add_row(
+        shown.add(
             view.paint.text(row["signal"]),
             "-" if rate is None else f"{bytes_text(rate)}/s",
             *(bytes_text(row[key]) for key in ("bytes_mean", "bytes_min", "bytes_max")),

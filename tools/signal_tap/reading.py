@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import orjson
 
+from signals.catalogue import Catalogue
 from signals.errors import LigandError, UsageError
 from signals.ids import is_id
 from signals.journal import Journal
 from tools.signal_tap.selection import Selection, Start
+from tools.signal_tap.widening import Searched
 
 PAGE = 500
 CANDIDATES = 200
@@ -23,23 +26,37 @@ class NotFoundError(LigandError):
     code = "not_found"
 
 
-def pages(journal: Journal, selection: Selection, after: int, upto: int) -> Iterator[tuple[list[Row], int]]:
-    """The selected signals with `after` < seq <= `upto`, page by page; with each how far it has looked.
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Selected signals, up to which `seq` was looked, and the first and last that retention took before that."""
 
-    `upto` must have been the head before this is called: then no name among them is still unknown here.
+    rows: list[Row]
+    looked: int
+    pruned: tuple[int, int] | None = None
+
+
+def pages(journal: Journal, selection: Selection, after: int, upto: int) -> Iterator[Page]:
+    """The selected signals with `after` < seq <= `upto`, page by page.
+
+    What retention takes while a page is worked on stands as `pruned` in a page of its own, without rows. `upto` must
+    have been the head before this is called: then no name among them is still unknown here.
     """
     names = _names(journal, selection)
-    while after < upto and (rows := journal.page(after, PAGE, names)):
-        whole = rows[-1][0] <= upto
+    while after < upto:
+        start, rows = journal.page_whole(after, PAGE, names)
+        if start > after:
+            yield Page([], min(start, upto), (after + 1, min(start, upto)))
+        if not rows:
+            return
         fitting = [row for row in rows if row[0] <= upto and _fits(selection, row)]
-        after = rows[-1][0] if whole else upto
-        yield fitting, after
+        after = min(rows[-1][0], upto)
+        yield Page(fitting, after)
 
 
 def between(journal: Journal, selection: Selection, after: int, upto: int) -> Iterator[Row]:
     """The selected signals with `after` < seq <= `upto`, in order; `upto` as for `pages`."""
-    for rows, _ in pages(journal, selection, after, upto):
-        yield from rows
+    for page in pages(journal, selection, after, upto):
+        yield from page.rows
 
 
 def _names(journal: Journal, selection: Selection) -> list[str] | None:
@@ -76,6 +93,13 @@ def first_seq(journal: Journal, selection: Selection, start: Start, head: int) -
 def last_seq(journal: Journal, until_us: int | None, head: int) -> int:
     """The highest sequence number to show: of what was received up to a time (Unix µs), if one was said."""
     return head if until_us is None else min(head, journal.seq_at(until_us + 1) - 1)
+
+
+def searched(journal: Journal, catalogue: Catalogue, first: int, upto: int) -> Searched:
+    """What can be said of a search through these sequence numbers."""
+    kept, head = journal.first(), journal.head()
+    live = [name for name, contract in catalogue.items() if contract.delivery == "live"]
+    return Searched(max(first, kept), upto, kept, head, journal.known(), live)
 
 
 def resolve(journal: Journal, key: str) -> tuple[str, bytes]:

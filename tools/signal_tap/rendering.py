@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from signals.catalogue import Catalogue
-from signals.masking import Masker
+from signals.masking import LetterOf, Masker
 from tools.drawing import drawn
 from tools.signal_tap import exporting
 from tools.signal_tap.conditions import ABSENT, value_at
@@ -42,11 +42,12 @@ class Painter:
         fields: tuple[Path, ...] = (),
         stamps: Stamping = "abs",
         full: bool = False,
+        letter_of: LetterOf | None = None,
     ) -> None:
         """`terminal`: JSON also escapes what a terminal would obey; `zone`: of short times, None is local.
 
         `fields`: only these are shown; `stamps`: times as they are, since the one before or since the first;
-        `full`: nothing is cut to `width` columns.
+        `full`: nothing is cut to `width` columns; `letter_of`: as the masker takes it.
         """
         self.catalogue = catalogue
         self.colour = colour
@@ -54,7 +55,7 @@ class Painter:
         self.width = width
         self.full = full
         self.fields = fields
-        self.masker = Masker(catalogue.versions.values())
+        self.masker = Masker(catalogue.versions.values(), letter_of)
         self._kinds = {name: contract.kind for name, contract in catalogue.items()}
         self._zone = zone
         self._stamps = Stamps(stamps, zone)

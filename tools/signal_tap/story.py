@@ -10,12 +10,13 @@ from typing import Any
 from rich.text import Text
 from rich.tree import Tree
 
+from tools.signal_tap.lines import LEAST_FACTS, all_of
 from tools.signal_tap.rendering import Painter
 from tools.text import clean, key_facts, seconds_text, shorten
 
 Envelope = Mapping[str, Any]
 GUIDE = 4  # columns a level of the tree takes
-NARROWEST = 50
+NARROWEST = 24
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ def draw(roots: Sequence[Step], painter: Painter, marked: str | None = None) -> 
         room = max(painter.width - GUIDE * depth, NARROWEST)
         branch = parent.add(_label(step, painter, step.envelope["id"] == marked, room))
         for letter in step.dead:
-            branch.add(_dead_label(letter, room - GUIDE))
+            branch.add(_dead_label(letter, None if painter.full else room - GUIDE))
         todo += [(branch, following, depth + 1) for following in reversed(step.next)]
     return painter.draw(tree, GUIDE * deepest + NARROWEST)
 
@@ -105,7 +106,8 @@ def _label(step: Step, painter: Painter, marked: bool, room: int) -> Text:
         text.append(f"  {note}", style="bold yellow")
     if envelope.get("also_caused_by"):
         text.append(f"  also from {len(envelope['also_caused_by'])} more", style="bright_black")
-    text.append(f"\n{key_facts(envelope.get('facts'), max(painter.width - 30, 40))}")
+    facts = envelope.get("facts")
+    text.append(f"\n{all_of(facts) if painter.full else key_facts(facts, max(painter.width - 30, LEAST_FACTS))}")
     return text
 
 
@@ -127,6 +129,7 @@ def headline_of(letter: Envelope) -> str:
     return what + ("" if letter.get("status") == "dead" else f" ({clean(letter.get('status'))})")
 
 
-def _dead_label(letter: Envelope, room: int) -> Text:
-    error = shorten(clean(str(letter.get("error"))[:2000]), room)
+def _dead_label(letter: Envelope, room: int | None) -> Text:
+    error = clean(str(letter.get("error"))[:2000])
+    error = error if room is None else shorten(error, room)
     return Text(f"{headline_of(letter)}\n{error}", style="red", overflow="fold")

@@ -39,7 +39,7 @@ ENDS = (b"q", b"Q", b"\x04")
 
 
 @click.command()
-@options.listing
+@options.dated
 @home_option
 @told
 def top(look: Look, *, home: Path | None) -> int:

@@ -16,7 +16,6 @@ from tools.signal_tap.measures import unix
 from tools.signal_tap.options import Look
 from tools.signal_tap.output import View
 from tools.signal_tap.reading import resolve
-from tools.signal_tap.rendering import LISTED
 from tools.signal_tap.story import draw, steps
 
 Letter = dict[str, Any]
@@ -26,7 +25,7 @@ Letter = dict[str, Any]
 @click.argument("key", metavar="ID")
 @click.option("--mermaid", "drawing", flag_value="mermaid", help="As a Mermaid flowchart.")
 @click.option("--dot", "drawing", flag_value="dot", help="As a Graphviz graph.")
-@options.showing(LISTED)
+@options.telling
 @home_option
 @told
 def trace(look: Look, *, key: str, drawing: str | None, home: Path | None) -> None:
@@ -38,8 +37,8 @@ def trace(look: Look, *, key: str, drawing: str | None, home: Path | None) -> No
     """
     if drawing and look.form != "short":
         raise click.UsageError(f"--{drawing} and -o {look.form} are two ways to show it; choose one.")
-    if look.stamps != "abs" or (look.fields is not None and look.form == "short"):
-        raise click.UsageError("A tree has its own times and fields: leave -t out, and --fields but for -o json.")
+    if look.fields is not None and look.form == "short":
+        raise click.UsageError("A tree has fields of its own: --fields goes with -o json.")
     view = View.of(home, look)
     with Journal(view.paths.journal) as journal:
         story_id, asked = resolve(journal, key)

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 import orjson
-from rich.table import Table
 
 from signals.catalogue import Contract
 from signals.journal import Journal
 from tools.cli import NOTHING, OK, home_option, told
+from tools.drawing import Column, Listing
 from tools.signal_tap import options
 from tools.signal_tap.options import Look
 from tools.signal_tap.output import View
@@ -21,12 +21,14 @@ from tools.signal_tap.times import span_s
 from tools.signal_tap.who import Who
 from tools.text import clean, seconds_text
 
+NONE = "Nothing is kept in the journal. --all also lists those of which none is kept."
+
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--all", "everything", is_flag=True, help="Also those of which none is kept.")
 @click.option("--over", default="5min", show_default=True, metavar="TIME", help="The span of the rate.")
-@options.listing
+@options.dated
 @home_option
 @told
 def types(look: Look, *, names: tuple[str, ...], everything: bool, over: str, home: Path | None) -> int:
@@ -45,8 +47,12 @@ def types(look: Look, *, names: tuple[str, ...], everything: bool, over: str, ho
             for name in sorted(known)
             if selection.takes_name(name)
         ]
-    view.listed(found, table(view, found))
-    return OK if found else NOTHING
+    if found:
+        view.listed(found, table(view, found))
+        return OK
+    wider = "" if everything else " --all also lists those of which none is kept."
+    view.notice(f"None of the {len(known)} kinds of signals is named {' or '.join(names)}.{wider}" if known else NONE)
+    return NOTHING
 
 
 def _row(journal: Journal, view: View, who: Who, name: str, *, before: int, span: float) -> dict[str, Any]:
@@ -68,16 +74,13 @@ def _row(journal: Journal, view: View, who: Who, name: str, *, before: int, span
     }
 
 
-def table(view: View, found: list[dict[str, Any]]) -> Table:
+def table(view: View, found: list[dict[str, Any]]) -> Listing:
     """What was found as a table."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    shown.add_column("SIGNAL", no_wrap=True)
-    for name in ("COUNT", "RATE", "LAST"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    shown.add_column("EMITTERS", overflow="fold")
-    shown.add_column("CONSUMERS", overflow="fold")
+    numbers = {"COUNT": 1, "RATE": 2, "LAST": 5}
+    right = (Column(heading, rank, right=True) for heading, rank in numbers.items())
+    shown = Listing(Column("SIGNAL"), *right, Column("EMITTERS", 3, folds=True), Column("CONSUMERS", 4, folds=True))
     for each in found:
-        shown.add_row(
+        shown.add(
             view.paint.text(each["signal"]),
             f"{each['count']:,}",
             rate_text(each["rate_per_s"]),

@@ -15,6 +15,7 @@ from signals.envelope import BUS_FIELDS, check_emitted, load
 from signals.errors import LigandError, MalformedError
 from tools.cli import NOTHING, OK, home_option, told
 from tools.signal_tap import options
+from tools.signal_tap.masked import of_recordings
 from tools.signal_tap.options import Look
 from tools.signal_tap.output import View
 from tools.signal_tap.recordings import LONGEST, lines, opened
@@ -40,17 +41,17 @@ class Fault:
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--signal", "name", metavar="Q_X", help="The files hold facts of this signal, not envelopes.")
-@options.listing
+@options.plain
 @home_option
 @told
 def validate(look: Look, *, files: tuple[str, ...], name: str | None, home: Path | None) -> int:
     """Check envelopes, or facts, against the contracts.
 
-    Needs no running bus; - is standard input. A FILE holds one JSON object, or one a line. Exit code 0: all
-    fit; 1: some do not, or there are none.
+    Needs no running bus; - is standard input. A FILE holds one JSON object, or one a line. In an envelope a secret
+    may be masked, as in a recording. Exit code 0: all fit; 1: some do not, or there are none.
     """
     view = View.of(home, look)
-    catalogue = view.paint.catalogue
+    catalogue = view.paint.catalogue if name is not None else of_recordings(view.paint.catalogue)
     if name is not None and name not in catalogue:
         catalogue[name]  # raises, with what may have been meant
     checked = faults = 0

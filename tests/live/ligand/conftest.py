@@ -35,3 +35,12 @@ def own(tmp_path: Path) -> Iterator[Constellation]:
         found.config("bus", {"disable": others()})
         found.bus()
         yield found
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Constellation]:
+    """The same for all tests of a file that change nothing."""
+    with constellation(tmp_path_factory.mktemp("alone")) as found:
+        found.config("bus", {"disable": others()})
+        found.bus()
+        yield found

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 from signals.errors import SchemaError
-from tests.support.commands import ligand, run_on_terminal
+from tests.support.commands import ligand, run, run_on_terminal
 from tests.support.constellation import Constellation
 from tools.ligand.checks.home import addresses, file_system
 from tools.ligand.checks.machine import clock, python, sqlite
@@ -27,9 +26,9 @@ def mends(home: Path) -> list[dict[str, str]]:
     return [each for each in found if each["state"] == "mend"]
 
 
-def test_a_well_home_has_nothing_to_mend(own: Constellation) -> None:
+def test_a_well_home_has_nothing_to_mend(alone: Constellation) -> None:
     """A doctor that cries wolf is not listened to."""
-    code, found = findings(own.home)
+    code, found = findings(alone.home)
     assert code == 0, [each for each in found if each["state"] == "mend"]
     checks = {each["check"] for each in found}
     assert {
@@ -39,10 +38,10 @@ def test_a_well_home_has_nothing_to_mend(own: Constellation) -> None:
     assert all(each["todo"] for each in found if each["state"] != "ok")
 
 
-def test_on_a_terminal_and_in_a_pipe(own: Constellation) -> None:
+def test_on_a_terminal_and_in_a_pipe(alone: Constellation) -> None:
     """Colours where they can be seen, none elsewhere; what to do stands below what was found."""
-    assert "\x1b[32mok" in run_on_terminal("ligand", own.home, "doctor").text
-    plain = ligand(own.home, "doctor", "-q")
+    assert "\x1b[32mok" in run_on_terminal("ligand", alone.home, "doctor").text
+    plain = ligand(alone.home, "doctor", "-q")
     assert "\x1b" not in plain.text
     assert "-> " in plain.text
     assert not any(line.startswith("ok ") for line in plain.lines)
@@ -74,7 +73,7 @@ def test_a_slip_in_the_configuration_is_found(own: Constellation) -> None:
     assert found["check"] == "configuration"
     assert str(file) in found["found"] + found["todo"]
     checked = ligand(own.home, "config", "check")
-    assert checked.code == 1
+    assert checked.code == 2
     assert "max_second" in checked.text
     (problem,) = ligand(own.home, "config", "check", "-o", "json").objects
     assert (problem["daemon"], problem["line"]) == ("investigator", 2)
@@ -139,11 +138,11 @@ def test_a_deep_home_still_has_an_address(tmp_path: Path) -> None:
 
 
 class TestConfig:
-    def test_a_right_configuration(self, own: Constellation) -> None:
+    def test_a_right_configuration(self, alone: Constellation) -> None:
         """Exit code 0 and nothing to read but where it is."""
-        done = ligand(own.home, "config", "check")
-        assert (done.code, done.text) == (0, f"{own.paths.config}: can be used\n")
-        assert ligand(own.home, "config", "check", "-o", "json").out == b""
+        done = ligand(alone.home, "config", "check")
+        assert (done.code, done.text) == (0, f"{alone.paths.config}: can be used\n")
+        assert ligand(alone.home, "config", "check", "-o", "json").out == b""
 
     def test_files_that_nobody_reads(self, own: Constellation) -> None:
         """A file with a slip in its name is without effect, and a person would wonder."""
@@ -170,8 +169,16 @@ class TestConfig:
         path.parent.mkdir(parents=True)
         path.write_text(text)
         done = ligand(tmp_path, "config", "check")
-        assert done.code == 1
+        assert done.code == 2
         assert says in done.text
+
+    @pytest.mark.parametrize("daemon", ["bus", "investigator"])
+    def test_up_and_check_end_alike(self, tmp_path: Path, daemon: str) -> None:
+        """A script that starts Ligand must tell a configuration to mend from a daemon that crashed."""
+        Constellation(tmp_path).config(daemon, {"max_second": 3})
+        for words in (("up", "--only", "bus", "--only", "investigator"), ("config", "check")):
+            done = run("ligand", tmp_path, *words)
+            assert (done.code, "max_second" in done.text + done.err) == (2, True)
 
     def test_a_daemon_judges_the_files_that_only_it_understands(self, tmp_path: Path) -> None:
         """Routes with a slip would keep the router from starting, while the check called them well."""
@@ -213,11 +220,14 @@ class TestConfig:
         assert "hunter2" not in shown.text
         assert "***" in shown.text
 
-    def test_path(self, own: Constellation) -> None:
+    def test_path(self, alone: Constellation) -> None:
         """A person opens the right file, also before it is there."""
-        path = ligand(own.home, "config", "path", "investigator").text.strip()
-        assert path == str(own.paths.config_of("investigator"))
-        found = {each["what"]: each["path"] for each in ligand(own.home, "config", "path", "-o", "json").objects}
-        assert found["journal"] == str(own.paths.journal)
-        assert json.dumps(found)
-        assert str(own.paths.intents) in ligand(own.home, "config", "path").text
+        path = ligand(alone.home, "config", "path", "investigator").text.strip()
+        assert path == str(alone.paths.config_of("investigator"))
+        found = {each["what"]: each for each in ligand(alone.home, "config", "path", "-o", "json").objects}
+        assert (found["journal"]["path"], found["journal"]["exists"]) == (str(alone.paths.journal), True)
+        assert (found["drop folder"]["path"], found["units of your own"]["exists"]) == (
+            str(alone.paths.intents),
+            False,
+        )
+        assert str(alone.paths.intents) in ligand(alone.home, "config", "path").text

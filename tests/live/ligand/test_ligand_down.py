@@ -10,10 +10,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import orjson
 import pytest
 
-from tests.support.commands import command, environment, run, run_on_terminal, started
+from tests.support.commands import command, environment, ligand, run_on_terminal, started
 from tests.support.constellation import ROOT, Constellation, others
 from tools.ligand.lock import holder
 
@@ -37,11 +36,11 @@ def test_down_ends_what_up_began(tmp_path: Path) -> None:
     """When it returns nothing runs any more, and asking again is no error."""
     with up(tmp_path) as process:
         pid = process.pid
-        done = run("ligand", None, "down", "--home", str(tmp_path))
+        done = ligand(None, "down", "--home", str(tmp_path))
         assert (done.code, done.err) == (0, "")
         assert done.text.startswith(f"stopped: pid {pid}, after")
         assert process.wait(5) == 0
-    again = run("ligand", tmp_path, "down")
+    again = ligand(tmp_path, "down")
     assert (again.code, again.text) == (0, "nothing runs here\n")
 
 
@@ -57,19 +56,19 @@ def test_down_says_when_it_takes_too_long(tmp_path: Path) -> None:
     with started("ligand", tmp_path, "up", "--units", str(units)) as process:
         assert process.stdout is not None
         assert any(b"| deaf" in line for line in process.stdout)
-        late = run("ligand", tmp_path, "down", "--timeout", "0.5")
+        late = ligand(tmp_path, "down", "--timeout", "0.5")
         assert late.code == 27
         assert "ligand down --now" in late.err
         assert process.poll() is None
-        assert run("ligand", tmp_path, "down", "--now").code == 0
+        assert ligand(tmp_path, "down", "--now").code == 0
 
 
-def test_down_leaves_alone_what_systemd_runs(own: Constellation) -> None:
+def test_down_leaves_alone_what_systemd_runs(alone: Constellation) -> None:
     """A bus that `ligand up` did not start is not ended behind its manager's back."""
-    done = run("ligand", own.home, "down")
+    done = ligand(alone.home, "down")
     assert done.code == 1
     assert "systemctl stop ligand.target" in done.err
-    assert own.running[0].process.poll() is None
+    assert alone.running[0].process.poll() is None
 
 
 def test_the_lock_tells_who_holds_it(tmp_path: Path) -> None:
@@ -81,13 +80,13 @@ def test_the_lock_tells_who_holds_it(tmp_path: Path) -> None:
 
 def test_watch_on_a_pipe_is_one_look_after_another(own: Constellation) -> None:
     """A program reads one object a line; a person's log gets the time above each look."""
-    watched = run("ligand", own.home, "status", "--watch", "-c", "3", "--every", "0.1", "-o", "json")
+    watched = ligand(own.home, "status", "--watch", "-c", "3", "--every", "0.1", "-o", "json")
     assert [each["ready"] for each in watched.objects] == [True, True, True]
-    text = run("ligand", own.home, "status", "-w", "-c", "2", "--every", "0.1").text
+    text = ligand(own.home, "status", "-w", "-c", "2", "--every", "0.1").text
     assert text.count("bus: pid") == 2
     assert "\x1b" not in text
     own.running[0].stop()
-    down = run("ligand", own.home, "status", "--watch", "-c", "1")
+    down = ligand(own.home, "status", "--watch", "-c", "1")
     assert down.code == 3
     assert "No bus answers" in down.err
 
@@ -126,13 +125,12 @@ def test_the_last_look_decides_the_exit_code(own: Constellation) -> None:
     own.manifest("absent", consumes=["Q_SPEAK"])
     own.running[0].stop()
     own.bus()
-    assert run("ligand", own.home, "status", "-w", "-c", "1").code == 1
-    (found,) = run("ligand", own.home, "status", "-o", "json").objects
-    assert found == orjson.loads(orjson.dumps(found))
+    assert ligand(own.home, "status", "-w", "-c", "1").code == 1
+    (found,) = ligand(own.home, "status", "-o", "json").objects
     assert [each["daemon"] for each in found["daemons"]] == ["absent"]
 
 
 @pytest.mark.parametrize("arguments", [("status", "--every", "0"), ("down", "--timeout", "soon")])
 def test_wrong_usage(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """A slip is exit code 2, not a busy loop."""
-    assert run("ligand", tmp_path, *arguments).code == 2
+    assert ligand(tmp_path, *arguments).code == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from signals.paths import Paths
-from tests.support.commands import run, started
+from tests.support.commands import ligand, started
 from tests.support.constellation import ROOT, others
 from tools.ligand.up import packaged_units
 
@@ -37,8 +37,8 @@ def test_each_listed_instance_runs_in_the_foreground_too(tmp_path: Path) -> None
     with started("ligand", tmp_path, "up", "--units", str(units)) as process:
         assert process.stdout is not None
         assert any(b"ready: 3 daemons" in line for line in process.stdout)
-        told = orjson.loads(run("ligand", tmp_path, "status", "-o", "json").out)
+        told = orjson.loads(ligand(tmp_path, "status", "-o", "json").out)
         assert {one["daemon"]: one["unit"]["state"] for one in told["daemons"]} == {
             "twin@one": "ready", "twin@two_2": "ready",
         }  # fmt: skip
-        assert run("ligand", tmp_path, "down").code == 0
+        assert ligand(tmp_path, "down").code == 0

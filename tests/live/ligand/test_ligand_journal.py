@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import threading
 from pathlib import Path
 
@@ -67,7 +68,9 @@ def test_prune_keeps_what_a_consumer_needs(items: Constellation) -> None:
     assert would.text.split()[0] == str(len(rows(items.paths)))
     done = ligand(items.home, "journal", "prune", "--keep-days", "0")
     assert done.code == 0, done.err
-    assert "a consumer still needs them" in done.err
+    gone = int(would.text.split()[0]) - 2
+    assert re.match(rf"pruned {gone} signals; [\d.]+ (B|KiB) freed, [\d.]+ (KiB|MiB) in use\n", done.text)
+    assert done.err.startswith("2 from before then stay: still needed by link (2).")
     assert rows(items.paths)[0][0] == first
     link(items)
     items.wait_for("Q_ITEM_DONE", 2)
@@ -88,9 +91,9 @@ def test_prune_keeps_what_a_consumer_needs(items: Constellation) -> None:
         (("restore", "/nonexistent"), 2, "no backup"),
     ],
 )
-def test_wrong_usage(own: Constellation, arguments: tuple[str, ...], code: int, says: str) -> None:
+def test_wrong_usage(alone: Constellation, arguments: tuple[str, ...], code: int, says: str) -> None:
     """Each says what to do instead."""
-    done = ligand(own.home, "journal", *arguments)
+    done = ligand(alone.home, "journal", *arguments)
     assert done.code == code, done.err
     assert says in done.err
     assert "Traceback" not in done.err

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from signals.live import Subscription
-from tests.support.commands import command, environment, ligand, run_on_terminal
-from tests.support.constellation import ROOT, Constellation, constellation, others
+from tests.support.commands import ligand, run_on_terminal
+from tests.support.constellation import Constellation, constellation, others
 
 FAILING = Path(__file__).parents[2] / "support" / "failing.py"
 ITEM = {"n": {"type": "integer"}, "pad": {"type": "string"}}
@@ -182,12 +182,3 @@ def test_hostile_words_of_a_daemon_do_not_reach_the_terminal(home: Constellation
         while "wiped" not in (shown := ligand(home.home, "status").text):
             assert mirror.next(15), f"no heartbeat came; {shown}"
     assert "\x1b" not in shown
-
-
-def test_the_commands_are_listed() -> None:
-    """`ligand --help` names every verb."""
-    assert ROOT.is_dir()
-    assert command("ligand")[1:] == ["-m", "tools.ligand"]
-    assert "LIGAND_HOME" not in environment(None)
-    shown = ligand(None, "--help").text
-    assert all(verb in shown for verb in ("up", "intent", "status", "pause", "resume"))

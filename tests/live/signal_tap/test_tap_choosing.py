@@ -187,7 +187,7 @@ def test_a_cursor_file_outlives_a_journal_that_was_pruned_to_its_end(home: Const
     prune(home, upto=int(cursor.read_text().split()[0]))
     for verb in ("show", "-T"):
         again = tap(home.home, verb, "--cursor-file", str(cursor))
-        assert (again.code, again.err) == (1, "")
+        assert (again.code, again.err) == (1, "Nothing is kept in the journal.\n")
 
 
 def lose(home: Constellation, seq: int) -> None:

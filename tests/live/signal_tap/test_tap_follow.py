@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from signals.live import Subscription
-from tests.live.signal_tap.conftest import emit
+from signals.wire import BEACON, WOKEN
+from tests.live.signal_tap.conftest import Told, emit
 from tests.live.signal_tap.following import AMPLE_S, follow
 from tests.support.commands import run, started, tap
 from tests.support.constellation import Constellation
@@ -53,23 +54,35 @@ def test_names_and_sources_narrow_what_is_followed(home: Constellation) -> None:
         assert tap.interrupt() == 130
 
 
-def test_live_signals_are_shown_when_asked_for(home: Constellation) -> None:
+def test_live_signals_are_shown_when_asked_for(told: Told) -> None:
     """Heartbeats are never journaled; only --live shows them."""
-    with follow(home, "--live", "Q_HEARTBEAT") as tap:
+    with follow(told.constellation, "--live", "Q_HEARTBEAT") as tap:
         beat = tap.line()
         assert (beat["signal"], "seq" in beat) == ("Q_HEARTBEAT", False)
         assert tap.interrupt() == 130
 
 
-def test_missed_live_signals_are_counted_once(home: Constellation) -> None:
+def test_missed_live_signals_are_counted_once(told: Told) -> None:
     """Who watches must know what they did not see."""
-    with Tail(home.paths, Selection(), 0, is_live=lambda name: name == "Q_HEARTBEAT", live=True) as tail:
+    with Tail(told.constellation.paths, Selection(), 0, is_live=lambda name: name == "Q_HEARTBEAT", live=True) as tail:
         assert isinstance(tail._mirror, Subscription)
         tail._mirror.missed = {"Q_HEARTBEAT": 3, "Q_ITEM_START": 5}
         assert tail.missed() == {"Q_HEARTBEAT": 3}
         assert tail.missed() == {}
         tail._mirror.missed["Q_HEARTBEAT"] = 4
         assert tail.missed() == {"Q_HEARTBEAT": 1}
+
+
+def test_a_tap_without_names_is_told_of_a_commit_not_of_each_signal(home: Constellation) -> None:
+    """A tap that is open all day must not cost the bus a message for every signal."""
+    with Tail(home.paths, Selection(), 0) as tail:
+        assert tail.wait(AMPLE_S) is not None  # the first beacon: it is subscribed now
+        emit(home, *"abcdefgh")
+        heard: list[bytes] = []
+        while WOKEN not in heard:
+            assert len(heard) < AMPLE_S, "beacons came, a second apart, and nothing of the commit"
+            heard.append(tail._mirror.socket.recv_multipart()[0])
+    assert set(heard) <= {WOKEN, BEACON}
 
 
 def test_without_a_bus_it_says_so(home: Constellation) -> None:
@@ -80,9 +93,9 @@ def test_without_a_bus_it_says_so(home: Constellation) -> None:
     assert "ligand up" in found.err
 
 
-def test_a_reader_that_leaves_ends_it_though_nothing_happens(home: Constellation) -> None:
+def test_a_reader_that_leaves_ends_it_though_nothing_happens(told: Told) -> None:
     """A forgotten tap behind a closed pipe would run for ever."""
-    with started("signal_tap", home.home) as process:
+    with started("signal_tap", told.home) as process:
         assert process.stdout is not None
         assert os.read(process.stdout.fileno(), 10)
         process.stdout.close()
@@ -91,9 +104,9 @@ def test_a_reader_that_leaves_ends_it_though_nothing_happens(home: Constellation
         assert process.stderr.read() == b""
 
 
-def test_contradicting_options_are_refused(home: Constellation) -> None:
+def test_contradicting_options_are_refused(told: Told) -> None:
     """-n and --from both say where to begin."""
-    found = tap(home.home, "-n", "3", "--from", "first")
+    found = tap(told.home, "-n", "3", "--from", "first")
     assert (found.code, "-n says" in found.err) == (2, True)
 
 

@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from tests.live.signal_tap.conftest import Told
+from tests.support.both import COLOURS
 from tests.support.commands import Done, command, environment, within
 
 HUGE = "9" * 30
@@ -46,11 +48,43 @@ def test_numbers_and_words_that_cannot_be_meant(told: Told, words: str, code: in
     assert says in done.err
 
 
-@pytest.mark.parametrize("words", ["signal_tap types", "signal_tap hz -T", "signal_tap consumers", "ligand status"])
-def test_a_table_on_a_very_narrow_terminal_still_shows_who(told: Told, words: str) -> None:
-    """A split pane of a few columns breaks lines; it must not show an empty screen."""
-    shown = said(told, words, columns=5).text
-    assert "Q_ITEM" in shown or "link" in shown
+NAMED = {
+    "signal_tap show Q_ITEM_*": {"Q_ITEM_START", "Q_ITEM_DONE"},
+    "signal_tap types Q_ITEM_*": {"Q_ITEM_START", "Q_ITEM_DONE"},
+    "signal_tap hz -T Q_ITEM_*": {"Q_ITEM_START", "Q_ITEM_DONE"},
+    "signal_tap bw -T Q_ITEM_*": {"Q_ITEM_START", "Q_ITEM_DONE"},
+    "signal_tap delay Q_ITEM_*": {"Q_ITEM_START", "Q_ITEM_DONE"},
+    "signal_tap dead list": {"Q_ITEM_START"},
+    "signal_tap consumers link inv*": {"link", "investigator", "investigator.critical"},
+    "ligand status": {"link", "investigator", "capability_integrator"},
+}
+
+
+@pytest.mark.parametrize("columns", [10, 24, 40, 60])
+@pytest.mark.parametrize("words", NAMED)
+def test_on_a_narrow_terminal_names_stay_and_nothing_wraps(told: Told, words: str, columns: int) -> None:
+    """In a split pane, or on a telephone, a wrapped table is rubbish: what matters least is left out, never who."""
+    lines = COLOURS.sub("", said(told, words, columns=columns).text).splitlines()
+    assert [line for line in lines if cell_len(line) > columns] == []
+    short = columns - 3 - 2 * words.startswith("signal_tap dead")  # a number stands before the name
+    assert [name for name in NAMED[words] if name[:short] not in "\n".join(lines)] == []
+
+
+@pytest.mark.parametrize("words", NAMED)
+def test_a_terminal_of_a_few_columns_is_not_empty(told: Told, words: str) -> None:
+    """It breaks the lines; it must not show nothing at all."""
+    assert said(told, words, columns=5).text.strip()
+
+
+def test_the_columns_that_matter_least_go_first(told: Told) -> None:
+    """Who is behind is what one looks for; how often something was redelivered can wait for a wider terminal."""
+    words = "signal_tap consumers"
+    kept = {columns: COLOURS.sub("", said(told, words, columns=columns).lines[0]) for columns in (20, 40, 60, 110)}
+    assert kept[20].split() == ["CONSUMER"]
+    assert kept[40].split() == ["CONSUMER", "LAG"]
+    assert "STATE" in kept[60]
+    assert "REDELIVERED" not in kept[60]
+    assert "REDELIVERED" in kept[110]
 
 
 @pytest.mark.parametrize("words", [("status",), ("map",), ("journal", "export", "-"), ("--help",)])

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import apsw
+import orjson
+import pytest
+
+from signals.errors import ConflictError
 from tests.support.commands import ligand, tap
 from tests.support.constellation import Constellation
 
@@ -45,3 +51,31 @@ def test_a_secret_in_an_error_is_hidden_in_every_place(home: Constellation, tmp_
     for text in (*shown, log, home.paths.dead_letters.read_text().partition('"signal"')[0]):
         assert "***" in text
         assert "sesame" not in text
+
+
+def test_what_an_older_version_told_of_a_dead_letter_is_hidden_too(home: Constellation, tmp_path: Path) -> None:
+    """The journal of a month still holds errors from before daemons hid secrets; an upgrade must hide those as well."""
+    with home.emitter() as emitter:
+        bad = emitter.signal("Q_KEY_ADDED", {"token": SECRET, "who": "me"})
+        emitter.emit(bad)
+        with pytest.raises(ConflictError):
+            emitter.emit(replace(bad, facts={**bad.facts, "who": "you"}))
+    (told,) = home.wait_for("Q_DEAD_LETTER_ADDED")
+    home.running[0].stop()
+    journal = apsw.Connection(str(home.paths.journal))
+    (raw,) = next(journal.execute("SELECT envelope FROM signal WHERE seq = ?", (told.seq,)))
+    envelope = orjson.loads(raw)
+    envelope["facts"]["error"] = f"bad token {SECRET} of me"
+    journal.execute("UPDATE signal SET envelope = ? WHERE seq = ?", (orjson.dumps(envelope), told.seq))
+    recording, seq = tmp_path / "kept", str(told.seq)
+    for said in ("bad token *** of me", '"***"'):
+        shown = [tap(home.home, "get", seq, "-o", form).text for form in ("json", "cat", "json-pretty")]
+        assert tap(home.home, "record", "-T", str(recording), "Q_DEAD_LETTER_ADDED").code == 0
+        shown += [ligand(home.home, "journal", "export", "-").text, recording.read_text()]
+        recording.unlink()
+        for text in (*shown, tap(home.home, "trace", seq, "--full").text, ligand(home.home, "why", seq).text):
+            assert "sesame" not in text
+        assert [text for text in shown if said not in text] == []
+        assert tap(home.home, "show", "-g", "sesame").code == 1
+        journal.execute("DELETE FROM dead")  # past its retention: nobody knows any more what was secret
+    journal.close()

@@ -1,7 +1,8 @@
-"""A reader that takes its time: what came meanwhile is shown before anything ends."""
+"""A reader that takes its time: what came meanwhile is shown before anything ends, and what was pruned is named."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -9,6 +10,8 @@ import orjson
 import pytest
 
 from tests.live.signal_tap.conftest import emit
+from tests.live.signal_tap.following import follow
+from tests.support.commands import ligand
 from tests.support.constellation import Constellation
 from tools.cli import OK, TIMED_OUT
 from tools.signal_tap import stopping
@@ -60,3 +63,31 @@ def test_the_time_that_the_reader_takes_is_no_silence(home: Constellation) -> No
     emit(home, "while it was read")
     assert [pad for batch in batches for pad in pads(batch)] == ["while it was read"]
     assert follow.code == TIMED_OUT
+
+
+def note(home: Constellation, *pads: str) -> list[int]:
+    """Emit signals that no daemon consumes; their sequence numbers."""
+    with home.emitter() as emitter:
+        return emitter.emit(*(emitter.signal("Q_ITEM_NOTED", {"n": 1, "pad": pad}) for pad in pads))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_what_retention_takes_under_a_slow_reader_is_named(home: Constellation, strict: bool) -> None:
+    """An archive behind a slow pipe must not lack signals without a word: each is shown, or named as pruned."""
+    for _ in range(15):
+        note(home, *("x" * 500 for _ in range(200)))  # many times what a pipe and a page hold
+    with follow(home, "--from", "first", *(("--strict",) if strict else ())) as tap:
+        shown = [tap.line()["seq"]]
+        assert ligand(home.home, "journal", "prune", "--keep-days", "0").code == 0
+        (last,) = note(home, "after")
+        if strict:
+            shown += [each["seq"] for each in tap.rest()]
+            assert tap.ended() == 4
+        else:
+            shown += tap.until(last)
+            assert tap.interrupt() == 130
+        notice = re.fullmatch(r"-- (\d+) signals were past their retention .*: (\d+) to (\d+) --\n?", tap.notice())
+        assert notice
+        count, first, upto = map(int, notice.groups())
+        assert (count, count > 1000) == (upto - first + 1, True)
+        assert shown == [*range(1, first), *([] if strict else range(upto + 1, last + 1))]

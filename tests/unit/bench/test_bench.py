@@ -37,6 +37,8 @@ def test_the_cost_of_taps_is_measured(tmp_path):
     figures = {figure["name"]: figure for figure in json.loads(written.read_text())["figures"]}
     names = ("no tap", "one tap", "4 taps", "a stopped tap")
     assert all(figures[f"bus, {name}"]["median"] > 0 for name in names)
+    assert {"bus, added by a tap", "bus, added by a tap with a name"} <= figures.keys()
+    assert all(figures[f"tap, {verb} live"]["median"] > 0 for verb in ("hz", "bw"))
     assert all(figures[f"tap, {verb} rate"]["target"] == 20_000 for verb in ("follow", "hz", "bw"))
     assert [figure["values"] for figure in figures.values() if len(figure["values"]) != 1] == []
     assert list(tmp_path.iterdir()) == [written]

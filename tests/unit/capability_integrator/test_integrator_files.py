@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -214,7 +215,8 @@ def test_killed_at_any_step(hand, found, registry, where, nth):
     """Killed at any step, the file is the old or the new one, and the redelivery ends as if nothing was."""
     registry.write_text("mine: 1\n")
     arguments = [sys.executable, "-c", KILLED, str(registry.parent), json.dumps(found()), where, str(nth)]
-    subprocess.run(arguments, check=False, timeout=60)
+    done = subprocess.run(arguments, check=False, timeout=60)
+    assert done.returncode == (0 if nth == 9 else -signal.SIGKILL)
     assert registry.read_text() == "mine: 1\n" or Document(registry.read_bytes()).entry("json")
     assert hand(found()).signal == "Q_MODULE_INTEGRATED"
     hand(found("email"), signal_id="s2")

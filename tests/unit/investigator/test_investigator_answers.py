@@ -327,6 +327,7 @@ def test_what_was_read_in_part_names_what_was_not(ask, write):
     outcome = ask("part", max_file_bytes=1024)
     assert outcome.signal == "Q_INVESTIGATION_COMPLETE"
     assert said(outcome, "Broken: part/blob.py: larger than 1024 bytes")
+    assert outcome.facts["evidence"]
     assert all("sha256" in one for one in outcome.facts["evidence"])
 
 

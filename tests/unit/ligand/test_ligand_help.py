@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator
 
@@ -105,4 +104,3 @@ class TestMap:
         assert run("ligand", None, "map", "Q_MODEL_TOKEN").code == 1
         wrong = run("ligand", None, "map", "investigatr")
         assert (wrong.code, "Did you mean investigator?" in wrong.err) == (2, True)
-        assert json.dumps(told)

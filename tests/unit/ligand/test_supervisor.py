@@ -110,7 +110,7 @@ def test_a_configuration_error_is_not_tried_again(bench: Any) -> None:
     up = bench.up()
     up.wait_for("bad cannot start: ended with status 78 .*its last lines say why")
     up.wait_for(r"ligand \|     x.yaml:3: mode: must be fast")
-    assert up.end() == 1
+    assert up.end() == 2
     assert "failed: bad" in up.seen[-1]
     assert up.board()["bad"]["state"] == "failed"
     assert sum("x.yaml:3" in line for line in up.seen) == 2

@@ -6,6 +6,7 @@ from datetime import UTC
 from typing import Any
 
 import orjson
+import pytest
 
 from signals.catalogue import Catalogue
 from signals.masking import MASK, Masker, mask
@@ -57,6 +58,16 @@ def test_dead_letters_stand_below_their_signal() -> None:
     assert "dead letter 7: rejected at chain after 2 attempts (replayed)\n" in drawn
     assert "\\x1b[2Jno" in drawn
     assert "\x1b" not in drawn
+
+
+@pytest.mark.parametrize("outcome", ["suppressed", "shadow"])
+def test_what_a_policy_held_back_is_said_at_its_place(outcome: str) -> None:
+    """Nothing happened, and the tree must say that it was meant so."""
+    decided = envelope(2, 1, signal="Q_POLICY_DECIDED", facts={"policy": "quiet", "outcome": outcome})
+    drawn = draw(steps([envelope(1), decided]), Painter(Catalogue.load(), colour=True))
+    assert f"\x1b[1;33m  {outcome}" in drawn
+    acted = decided | {"facts": {"policy": "quiet", "outcome": "acted"}}
+    assert "\x1b[1;33m" not in draw(steps([envelope(1), acted]), Painter(Catalogue.load(), colour=True))
 
 
 def test_a_long_story_is_drawn() -> None:
