@@ -9,12 +9,23 @@ from typing import Any
 
 import jsonschema_rs
 
-from services.investigator.logic import MAX_CAPABILITIES, MAX_PHRASE, MAX_SUMMARY, Facts, clip, fit
+from services.investigator.logic import (
+    MAX_CAPABILITIES,
+    MAX_PHRASE,
+    MAX_SUMMARY,
+    Facts,
+    Outcome,
+    clip,
+    failed,
+    fit,
+    question_of,
+)
 
 MAX_CLAIM = 360
 MAX_CLAIMS = 32
 MAX_UNKNOWNS = 12
 MAX_FINDINGS = 20
+MAX_ANSWER = 3000
 SURER_BY = 0.2
 """How much a model may add to the confidence that reading alone gave."""
 SUREST = 0.95
@@ -51,6 +62,25 @@ def _claims(most: int) -> dict[str, Any]:
 
 ABOUT_A_MODULE = _object(purpose=_CLAIM, capabilities=_claims(12), integration_points=_claims(12), risks=_claims(8))
 """JSON Schema of an answer about a module."""
+KINDS_OF_EVIDENCE = ("search", "file", "module", "unit", "journal", "git")
+"""What a model may ask for besides what it was shown."""
+ABOUT_ANYTHING = _object(
+    answer=_claims(8),
+    more={
+        "type": "array",
+        "maxItems": 4,
+        "items": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["kind", "what"],
+            "properties": {
+                "kind": {"enum": list(KINDS_OF_EVIDENCE)},
+                "what": {"type": "string", "minLength": 1, "maxLength": 300},
+            },
+        },
+    },
+)
+"""JSON Schema of an answer to any other question."""
 KINDS = {
     "purpose": "purpose",
     "capabilities": "capability",
@@ -108,6 +138,27 @@ def about_module(asked: Mapping[str, Any], static: Facts, texts: Sequence[str], 
         "remains unknown (unknowns).",
     ]
     return conversation("\n".join(known), list(zip(static["evidence"], texts, strict=False)), room)
+
+
+def about_anything(
+    asked: Mapping[str, Any], evidence: Sequence[tuple[Mapping[str, Any], str]], is_last: bool, room: int
+) -> list[dict[str, str]]:
+    """The conversation about a question that names no module."""
+    more = (
+        "No more evidence can be had: leave more empty, and answer from what there is."
+        if is_last
+        else "If it does not show the answer, leave answer empty and ask under more for what may: search (words "
+        "to look for in files), file or git (a path, as it is written here), module (a dotted name), unit "
+        "or journal (the name of a systemd unit, such as ssh.service). Else leave more empty."
+    )
+    task = [
+        f"QUESTION {question_of(asked)['question'][:8000]}",
+        *([f"SUPPOSED {asked['hypothesis']}"] if asked.get("hypothesis") else []),
+        *(f"TOLD {line}" for line in asked["evidence"]),
+        f"Answer in one to eight sentences, each with the evidence that shows it. {more} Say how sure you are "
+        "(confidence, 0 to 1) and what remains unknown (unknowns).",
+    ]
+    return conversation("\n".join(task), evidence, room)
 
 
 def conversation(task: str, evidence: Sequence[tuple[Mapping[str, Any], str]], room: int) -> list[dict[str, str]]:
@@ -179,9 +230,48 @@ def with_model(static: Facts, answer: Answer, model: str, tokens: int, duration_
     return fit(facts, lists=("capabilities", "entry_points", "findings"))
 
 
+def general(
+    asked: Mapping[str, Any],
+    identity: str,
+    answer: Answer,
+    evidence: Sequence[Mapping[str, Any]],
+    *,
+    model: str,
+    tokens: int,
+    duration_s: float,
+) -> Facts:
+    """The answer to a question that names no module: what the model can show, and on what it rests."""
+    is_unit = any(one["kind"] == "unit_file" for one in evidence) and re.search(r"\.service\b", asked["question"])
+    facts = {
+        "investigation_id": identity,
+        **question_of(asked),
+        "subject": "unit" if is_unit else "general",
+        "method": "model",
+        "summary": clip(" ".join(claim.text for claim in answer.of("answer")), MAX_ANSWER),
+        "findings": _findings(answer, answer.of("answer"), []),
+        "capabilities": [],
+        "entry_points": [],
+        "confidence": round(min(answer.confidence * answer.kept_share, SUREST), 2),
+        "evidence": list(evidence),
+        "model": clip(model, 256) or "unnamed",
+        "tokens": tokens,
+        "duration_s": round(duration_s, 6),
+    }
+    return fit(facts, lists=("findings",))
+
+
+def unanswered(
+    asked: Mapping[str, Any], reason: str, why: str, evidence: Sequence[Mapping[str, Any]], retryable: bool
+) -> Outcome:
+    """The honest end of a question that nothing answers, with what was gathered for whoever looks further."""
+    seen = [f"{one['ref']} (sha256 {one['sha256'][:12]})" if "sha256" in one else one["ref"] for one in evidence]
+    gathered = f"Gathered: {'; '.join(seen)}." if seen else "Nothing was found in the configured folders."
+    return failed(asked, reason, f"{clip(why, MAX_CLAIM)} {gathered}", retryable)
+
+
 def _findings(answer: Answer, first: Sequence[Claim], before: Sequence[str]) -> list[str]:
     """The model's and what reading found: of each the most telling, so that neither crowds the other out."""
-    told = [claim.told for claim in first][:6]
+    told = [claim.told for claim in first][:8]
     told += [f"Integrates: {claim.told}" for claim in answer.of("integration")][:4]
     told += [f"Risk: {claim.told}" for claim in answer.of("risk")][:3]
     told += [f"Unknown: {one}" for one in answer.unknowns][:3]

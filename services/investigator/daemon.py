@@ -6,12 +6,14 @@ import time
 from typing import Any
 
 from services.investigator.gate import Gate
+from services.investigator.gathering import Gathering
 from services.investigator.inquiry import Investigator
 from services.investigator.notebook import Notebooks
 from services.investigator.presence import KEPT, Presence
 from services.investigator.readers import Readers
 from services.investigator.records import Records
 from services.investigator.research import Limits, Research
+from services.investigator.roots import Places
 from services.investigator.study import Study
 from services.runtime import Daemon
 from signals.envelope import Signal
@@ -55,7 +57,9 @@ async def reload() -> None:
     wanted = daemon.config["model"]
     limits = Limits(wanted["evidence_chars"], wanted["deadline_s"], wanted["patience_s"], wanted["rounds"])
     research = Research(limits, Gate(wanted["at_once"]), desk.presence, desk.notebooks) if wanted["use"] else None
-    desk.study = Study(investigator, desk.readers, desk.reading, research)
+    folders = Places.of([*daemon.config["roots"], *daemon.config["folders"]], False)
+    gathering = Gathering(folders, investigator.look, daemon.config["max_seconds"])
+    desk.study = Study(investigator, desk.readers, desk.reading, research, gathering)
     daemon.log.info("places", places=investigator.places.told())
 
 

@@ -6,16 +6,19 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from services.investigator import claims, logic
 from services.investigator.gate import RANKS, Gate
+from services.investigator.gathering import Gathering
 from services.investigator.inquiry import Investigator
 from services.investigator.logic import Facts, Outcome
 from services.investigator.readers import Readers
 from services.investigator.research import Ask, Heard, Notes, Research, within
+from services.investigator.rounds import Rounds, noted
 from signals.envelope import Signal
 
+T = TypeVar("T")
 COMPLETE: Literal["Q_INVESTIGATION_COMPLETE"] = "Q_INVESTIGATION_COMPLETE"
 
 
@@ -27,6 +30,7 @@ class Study:
     readers: Readers
     reading: Gate
     research: Research | None
+    gathering: Gathering
     clock: Callable[[], float] = time.monotonic
 
     async def answer(self, signal: Signal, ask: Ask) -> Outcome:
@@ -38,19 +42,41 @@ class Study:
         known = await self.readers.run(functools.partial(self.investigator.known, signal.id, signal.replayed))
         if known is not None:
             return await self._done(signal, known)
+        if not logic.candidates(signal.facts):
+            return await self._keep(signal, await self._anything(signal, ask, began))
+        return await self._keep(signal, await self._a_module(signal, ask, began))
+
+    async def _a_module(self, signal: Signal, ask: Ask, began: float) -> Outcome:
         notes = await self._notes(signal)
         if notes is None:
-            look = functools.partial(self.investigator.look, signal.id, signal.facts)
-            async with self.reading.place(RANKS[signal.facts["priority"]]):
-                outcome = await self.readers.run(look)
+            outcome = await self._read(signal, functools.partial(self.investigator.look, signal.id, signal.facts))
             if outcome.signal != COMPLETE or self.research is None:
-                return await self._keep(signal, outcome)
+                return outcome
             absent = self.research.presence.absent(self.clock())
             if absent is not None:
-                return await self._keep(signal, Outcome(COMPLETE, claims.without_model(outcome.facts, *absent)))
+                return Outcome(COMPLETE, claims.without_model(outcome.facts, *absent))
             notes = {"static": outcome.facts, "texts": list(outcome.texts), "requests": []}
-        facts = await self._asked(signal, ask, notes, began)
-        return await self._keep(signal, Outcome(COMPLETE, facts))
+        return Outcome(COMPLETE, await self._asked(signal, ask, notes, began))
+
+    async def _anything(self, signal: Signal, ask: Ask, began: float) -> Outcome:
+        """A question that names no module: gather, ask, gather what the model wants besides, conclude."""
+        gathering = self.gathering
+        if self.research is None:
+            return logic.no_model(signal.facts)
+        notes = await self._notes(signal)
+        if notes is None:
+            found = await self._read(signal, functools.partial(gathering.first, signal.facts))
+            notes = {"requests": [], **noted(found)}
+            absent = self.research.presence.absent(self.clock())
+            if absent is not None:
+                why = f"No model answers ({absent[1]}), and a general question needs one."
+                return claims.unanswered(signal.facts, "no_model", why, notes["evidence"], retryable=True)
+        rounds = Rounds(self.research, gathering, self.readers, signal, ask, notes)
+        return await rounds.conclude(began, self.clock)
+
+    async def _read(self, signal: Signal, work: Callable[[], T]) -> T:
+        async with self.reading.place(RANKS[signal.facts["priority"]]):
+            return await self.readers.run(work)
 
     async def _notes(self, signal: Signal) -> Notes | None:
         if self.research is None:

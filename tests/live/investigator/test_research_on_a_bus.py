@@ -70,7 +70,7 @@ def test_a_kill_while_the_model_thinks_costs_neither_the_question_nor_a_second_a
         server.plans.append(replace(about(claim("Watches the front door.", "E1")), ends="hold"))
         running = desk.start(server)
         asked = desk.ask("door")
-        server.until("begun")
+        server.until("asked")
         running.kill()
         desk.module("door", '"""Changed meanwhile."""\n')
         server.go.set()
