@@ -11,6 +11,7 @@ import jsonschema_rs
 
 from services.investigator.logic import (
     MAX_CAPABILITIES,
+    MAX_FINDINGS,
     MAX_PHRASE,
     MAX_SUMMARY,
     Facts,
@@ -24,7 +25,6 @@ from services.investigator.logic import (
 MAX_CLAIM = 360
 MAX_CLAIMS = 32
 MAX_UNKNOWNS = 12
-MAX_FINDINGS = 20
 MAX_ANSWER = 3000
 SURER_BY = 0.2
 """How much a model may add to the confidence that reading alone gave."""

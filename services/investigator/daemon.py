@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from services.investigator import logic, pressure, suppression
 from services.investigator.gate import Gate
 from services.investigator.gathering import Gathering
 from services.investigator.inquiry import Investigator
+from services.investigator.logic import Outcome
 from services.investigator.notebook import Notebooks
 from services.investigator.presence import KEPT, Presence
 from services.investigator.readers import Readers
@@ -64,13 +66,29 @@ async def reload() -> None:
 
 
 @daemon.on("Q_CURIOSITY_INVESTIGATE")
-async def investigate(signal: Signal, emit: Any, ask: Any) -> None:
+async def investigate(signal: Signal, emit: Any, ask: Any, put: Any) -> None:
     """Answer one question; a redelivered one gets the answer that was recorded."""
-    outcome = await desk.study.answer(signal, ask)
+    outcome = await desk.study.answer(signal, ask, lambda: _stopped(signal))
     emit(outcome.signal, outcome.facts, taint=list(outcome.taint))
+    for key, value in suppression.puts(daemon.state, signal.facts, outcome, signal.timestamp).items():
+        put(key, value)
     daemon.log.info(
         "answered", outcome=outcome.signal, question_id=signal.facts["question_id"], method=outcome.facts.get("method")
     )
+
+
+def _stopped(signal: Signal) -> Outcome | None:
+    """Raises `Unavailable` while the machine is short of memory and the model was not asked yet."""
+    if not desk.notebooks.has(logic.investigation_id(signal.id)):
+        pressure.admit(signal.facts["priority"], daemon.config["memory_pressure"])
+    return suppression.suppressed(daemon.state, signal.facts, daemon.config["suppress_after"])
+
+
+@daemon.on("Q_SUPPRESSION_LIFTED")
+async def lift(signal: Signal, put: Any) -> None:
+    """A person wants subjects tried again."""
+    for key, value in suppression.cleared(daemon.state, signal.facts.get("subject")).items():
+        put(key, value)
 
 
 @daemon.on("Q_MODEL_AVAILABLE")

@@ -58,6 +58,17 @@ class Investigator:
         """What reading alone tells; records nothing."""
         return self._look_into(asked, logic.investigation_id(signal_id))
 
+    def unchanged(self, signal_id: str, asked: Mapping[str, Any], read: Outcome) -> Outcome | None:
+        """The last answer about a module, told again, if what was read is just what that rested on.
+
+        None where there is none, where anything changed, or where a model should have helped and did not.
+        """
+        facts = self.records.latest(read.facts["module_name"])
+        digest = read.facts.get("evidence_sha256")
+        if facts is None or digest is None or facts.get("evidence_sha256") != digest or "without_model" in facts:
+            return None
+        return logic.again(facts, asked, logic.investigation_id(signal_id))
+
     def _look_into(self, asked: Mapping[str, Any], identity: str) -> Outcome:
         began = self.clock()
         named = logic.candidates(asked)

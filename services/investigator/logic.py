@@ -21,6 +21,8 @@ MAX_REF = 512
 MAX_DEPENDENCIES = 48
 MAX_DEPENDENCY = 64
 MAX_FINDING = 400
+MAX_FINDINGS = 20
+UNCHANGED = "Unchanged and not investigated again"
 MAX_BROKEN = 6
 MAX_NAMED = 5
 MAX_SUMMARY = 700
@@ -193,6 +195,17 @@ def complete(asked: Mapping[str, Any], report: Report, identity: str, duration_s
     fitted = fit(facts)
     texts = tuple(one.text for one in report.evidence[: len(fitted["evidence"])])
     return Outcome("Q_INVESTIGATION_COMPLETE", fitted, ("file",), texts)
+
+
+def again(facts: Mapping[str, Any], asked: Mapping[str, Any], identity: str) -> Outcome:
+    """An answer that still holds, for another question."""
+    said = [line for line in facts["findings"] if not line.startswith(UNCHANGED)]
+    fresh = {
+        "investigation_id": identity,
+        **question_of(asked),
+        "findings": [*said[: MAX_FINDINGS - 1], f"{UNCHANGED} since investigation {facts['investigation_id']}."],
+    }
+    return Outcome("Q_INVESTIGATION_COMPLETE", fit({**facts, **fresh}))
 
 
 def failed(asked: Mapping[str, Any], reason: str, detail: str, retryable: bool = False) -> Outcome:

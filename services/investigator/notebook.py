@@ -30,6 +30,10 @@ class Notebooks:
             return None
         return found if isinstance(found, dict) else None
 
+    def has(self, identity: str) -> bool:
+        """Whether a model was asked already."""
+        return self._path(identity).exists()
+
     def write(self, identity: str, notes: dict[str, Any]) -> None:
         """Note it, on disk when this returns. Raises OSError."""
         path = self._path(identity)

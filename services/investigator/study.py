@@ -19,6 +19,8 @@ from services.investigator.rounds import Rounds, noted
 from signals.envelope import Signal
 
 T = TypeVar("T")
+NOT_ASKING = frozenset({"policy_engine"})
+"""Whose questions are no reason to look again at what did not change."""
 COMPLETE: Literal["Q_INVESTIGATION_COMPLETE"] = "Q_INVESTIGATION_COMPLETE"
 
 
@@ -33,15 +35,17 @@ class Study:
     gathering: Gathering
     clock: Callable[[], float] = time.monotonic
 
-    async def answer(self, signal: Signal, ask: Ask) -> Outcome:
+    async def answer(self, signal: Signal, ask: Ask, stopped: Callable[[], Outcome | None]) -> Outcome:
         """The outcome of a question; recorded before it is told, and the same again after a crash.
 
-        Raises OSError when something cannot be written.
+        `stopped` ends or puts off a question that is not answered yet. Raises OSError when something cannot be written.
         """
         began = self.clock()
         known = await self.readers.run(functools.partial(self.investigator.known, signal.id, signal.replayed))
         if known is not None:
             return await self._done(signal, known)
+        if (end := stopped()) is not None:
+            return await self._done(signal, end)
         if not logic.candidates(signal.facts):
             return await self._keep(signal, await self._anything(signal, ask, began))
         return await self._keep(signal, await self._a_module(signal, ask, began))
@@ -50,7 +54,13 @@ class Study:
         notes = await self._notes(signal)
         if notes is None:
             outcome = await self._read(signal, functools.partial(self.investigator.look, signal.id, signal.facts))
-            if outcome.signal != COMPLETE or self.research is None:
+            if outcome.signal != COMPLETE:
+                return outcome
+            if signal.source in NOT_ASKING:
+                work = functools.partial(self.investigator.unchanged, signal.id, signal.facts, outcome)
+                if (same := await self.readers.run(work)) is not None:
+                    return same
+            if self.research is None:
                 return outcome
             absent = self.research.presence.absent(self.clock())
             if absent is not None:

@@ -14,7 +14,7 @@ from signals.envelope import Signal
 from signals.live import Subscription
 from tests.support.constellation import Constellation, Running, constellation, others
 from tests.support.model_server import ModelServer, Plan, says
-from tests.support.raw import Raw
+from tests.support.raw import Raw, attached
 
 ENDS = ("Q_INVESTIGATION_COMPLETE", "Q_INVESTIGATION_FAILED", "Q_INVESTIGATION_TIMEOUT")
 
@@ -27,7 +27,11 @@ class Desk:
         self.code = code
         self.asked = 0
         home.config(
-            "bus", {"disable": others("investigator", "model_worker"), "instances": {"model_worker": ["research"]}}
+            "bus",
+            {
+                "disable": others("investigator", "model_worker", "policy_engine"),
+                "instances": {"model_worker": ["research"]},
+            },
         )
         home.manifest("asker", emits=["Q_CURIOSITY_INVESTIGATE"])
 
@@ -48,12 +52,15 @@ class Desk:
     def investigator(self) -> Running:
         return self.home.daemon("investigator").ready()
 
-    def ask(self, module: str | None = None, question: str = "What is it for?", **facts: Any) -> Signal:
+    def ask(
+        self, module: str | None = None, question: str = "What is it for?", by: str | None = None, **facts: Any
+    ) -> Signal:
+        """Ask as a person, or as the daemon that `by` names."""
         self.asked += 1
         whole = {"question": question, "question_id": f"q{self.asked}", "priority": "normal", "evidence": [], **facts}
         if module:
             whole["module_path"] = module
-        with Raw(self.home.paths) as asker:
+        with Raw(self.home.paths) if by is None else attached(self.home.paths, by) as asker:
             signal = asker.make("Q_CURIOSITY_INVESTIGATE", whole)
             asker.emit(signal)
         return signal

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 from tests.live.investigator.conftest import about, claim
+from tests.support.commands import run
 from tests.support.model_server import model_server
 
 
@@ -81,6 +82,54 @@ def test_a_kill_while_the_model_thinks_costs_neither_the_question_nor_a_second_a
     assert found.facts["summary"] == "door: Watches the front door."
     assert not list((desk.home.paths.state_of("investigator") / "open").iterdir())
     assert not desk.home.dead()
+
+
+def test_a_policy_asks_the_model_again_only_when_something_changed_a_person_always(desk):
+    """Rules that ask about a module every day cost no tokens until it changes; a person who asks is answered afresh."""
+    desk.module("door")
+    with model_server() as server:
+        server.usual = about(claim("Watches the front door.", "E1"))
+        desk.start(server)
+        first = desk.end(desk.ask("door", by="policy_engine"))
+        same = desk.end(desk.ask("door", by="policy_engine"))
+        assert len(server.questions) == 1
+        assert same.facts["summary"] == first.facts["summary"]
+        said = f"Unchanged and not investigated again since investigation {first.facts['investigation_id']}."
+        assert same.facts["findings"][-1] == said
+        assert same.facts["question_id"] == "q2"
+        desk.end(desk.ask("door"))
+        assert len(server.questions) == 2
+        desk.module("door", '"""Changed."""\n')
+        desk.end(desk.ask("door", by="policy_engine"))
+        assert len(server.questions) == 3
+
+
+def test_a_subject_that_failed_five_times_is_left_alone_until_a_person_says_otherwise(desk):
+    """A rule that keeps asking about what cannot be found does no work; the person sees it, and can clear it."""
+    home = desk.home.home
+    running = desk.start()
+    for _ in range(5):
+        assert desk.end(desk.ask("nonesuch")).facts["reason"] == "phantom"
+    running.kill()
+    desk.investigator()
+    facts = desk.end(desk.ask("nonesuch")).facts
+    assert (facts["reason"], facts["retryable"]) == ("suppressed", False)
+    assert "ligand suppress clear 'nonesuch'" in facts["detail"]
+    assert "nonesuch  phantom: " in run("ligand", None, "suppress", "list", "--home", str(home)).out.decode()
+    (listed,) = _listed(home)
+    assert (listed["subject"], listed["count"], listed["suppressed"]) == ("nonesuch", 5, True)
+    assert run("ligand", None, "suppress", "clear", "nonesuch", "--home", str(home)).code == 0
+    desk.module("nonesuch")
+    while _listed(home):
+        pass
+    assert run("ligand", home, "suppress", "clear", "--all").code == 0
+    assert desk.end(desk.ask("nonesuch")).signal == "Q_INVESTIGATION_COMPLETE"
+    assert run("ligand", home, "suppress", "clear", "nonesuch").code == 1
+
+
+def _listed(home) -> list[dict]:
+    found: list[dict] = json.loads(run("ligand", home, "suppress", "list", "-o", "json").out)
+    return found
 
 
 def test_an_answer_that_comes_too_late_is_heard_by_nobody(desk):
