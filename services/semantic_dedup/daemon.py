@@ -45,8 +45,8 @@ async def reload() -> None:
     """Take the configuration as it now is. Raises `ConfigError` for a credential that is not there."""
     wanted = daemon.config["embeddings"]
     desk.server = None
-    if wanted.get("base_url"):
-        key = daemon.credential(wanted["credential"]) if "credential" in wanted else None
+    if wanted["base_url"]:
+        key = daemon.credential(wanted["credential"]) if wanted["credential"] else None
         desk.server = Server(wanted["base_url"], wanted["model"], wanted["near"], wanted["timeout_s"], key)
     _say()
 
