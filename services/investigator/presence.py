@@ -19,6 +19,8 @@ class Presence:
     started: float
     told: dict[str, bool] = field(default_factory=dict)
     beat_at: float | None = None
+    any_at: float | None = None
+    """When any daemon was last heard: who hears none cannot tell a silent worker from a bus that was away."""
     state: str = ""
     message: str = ""
 
@@ -30,6 +32,9 @@ class Presence:
 
     def heard(self, facts: Mapping[str, Any], now: float) -> None:
         """A heartbeat of any daemon."""
+        if self.any_at is not None and now - self.any_at > SILENT_S:
+            self.started, self.beat_at = now, None  # the bus was away: all have time to be heard again
+        self.any_at = now
         if facts["daemon"] == WORKER:
             self.beat_at, self.state, self.message = now, facts["state"], facts["message"]
 
@@ -38,11 +43,12 @@ class Presence:
 
         A worker that was not heard yet is believed what it told.
         """
+        is_deaf = self.any_at is not None and now - self.any_at > SILENT_S
         last = self.started if self.beat_at is None else self.beat_at
-        if now - last > SILENT_S:
+        if now - last > SILENT_S and not is_deaf:
             return "not_running", f"{WORKER} does not run"
-        if self.beat_at is None and not any(self.told.values()):
+        if (self.beat_at is None or is_deaf) and not any(self.told.values()):
             return "unavailable", f"{WORKER} has told of no server that answers"
-        if self.state == "degraded":
+        if self.beat_at is not None and not is_deaf and self.state == "degraded":
             return "unavailable", self.message or f"{WORKER} has no server that answers"
         return None

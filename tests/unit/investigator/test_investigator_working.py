@@ -115,6 +115,18 @@ def test_a_worker_is_believed_by_its_heartbeat_and_before_that_by_its_word():
     assert told.absent(34) == ("unavailable", "no model server answers")
 
 
+def test_a_bus_that_was_away_does_not_make_the_worker_absent():
+    """After an update of the bus the first questions would be answered without the model that is there."""
+    found = Presence.of({"model|http://near": True}, 0.0)
+    found.heard(BEAT, 1)
+    assert found.absent(100) is None  # nobody was heard for long: the bus was away
+    found.heard(BEAT | {"daemon": "bus"}, 101)
+    assert found.absent(102) is None  # the worker has not had its turn yet
+    found.heard(BEAT | {"daemon": "bus"}, 115)
+    found.heard(BEAT | {"daemon": "bus"}, 125)
+    assert found.absent(125) == ("not_running", f"{WORKER} does not run")
+
+
 def test_only_failures_of_the_subject_count_and_made_up_ones_do_not_fill_the_state():
     """A model that was away suppresses nothing; a flood of made-up names is forgotten, the oldest first."""
     asked = {"question": "What?", "question_id": "q", "evidence": []}

@@ -16,12 +16,13 @@ from tests.support.model_server import model_server
 DOOR = Finding("a", "q", "door", "What is it for?", "Watches the front door with a camera.", "model")
 
 
-def test_precision_and_recall_on_the_labelled_pairs():
+@pytest.mark.parametrize(("kept", "precision", "recall"), [("chosen_on", 0.95, 0.9), ("held_out", 0.75, 0.75)])
+def test_precision_and_recall_on_the_labelled_pairs(kept, precision, recall):
     """Findings that say the same are found; different ones that only sound alike are not made one."""
-    found = measure.quality(measure.labelled())
-    print(found)
-    assert found["duplicates"]["precision"] >= 0.95
-    assert found["duplicates"]["recall"] >= 0.9
+    found = measure.quality(measure.labelled(kept))
+    print(kept, found)
+    assert found["duplicates"]["precision"] >= precision
+    assert found["duplicates"]["recall"] >= recall
     assert found["contradictions"]["recall"] >= 0.9
     assert found["embedding_alone"]["precision"] < 0.8  # else subject and key terms would be asked for nothing
 
