@@ -54,7 +54,7 @@ def test_what_says_the_same_is_linked_to_the_first_also_after_a_kill(desk):
     desk.found("two", "door", "With a camera it watches the front door.", dependencies=["camera"])
     (two,) = desk.linked(1)
     running.kill()
-    desk.found("three", "door", "A camera watches the front door.", dependencies=["camera"])
+    desk.found("three", "door", "With a camera, it watches the front door.", dependencies=["camera"])
     desk.found("eye", "camera", "Takes pictures.")
     desk.home.daemon("semantic_dedup").ready()
     _, three, eye = desk.linked(3)

@@ -84,6 +84,9 @@ def test_findings_are_there_after_a_crash_in_the_middle_of_a_line(tmp_path):
     index.add(replace(DOOR, id="b", text="another text"))
     assert [one.id for one in Index(path).candidates(replace(DOOR, id="c"))] == ["a", "b"]
     assert [one.id for one in index.candidates(replace(DOOR, id="b"))] == ["a"]  # delivered again: only what was before
+    for identity in ("c", "d"):
+        index.add(replace(DOOR, id=identity, subject=""))
+    assert [one.id for one in index.candidates(replace(DOOR, id="c", subject=""))] == []
 
 
 def test_the_oldest_findings_make_room(tmp_path):
