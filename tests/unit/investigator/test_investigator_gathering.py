@@ -47,6 +47,12 @@ def test_hidden_secret_binary_and_linked_files_are_nobodys_evidence(gathering, w
     assert gathering.more(wanted, []) == []
 
 
+def test_a_folder_in_the_place_of_a_file_is_no_evidence_and_is_let_go(gathering, write):
+    """A model that asks for folders must not use up the descriptors of a daemon that runs for months."""
+    write("notes/a.md", "boiler\n")
+    assert gathering.more([{"kind": "file", "what": name} for name in (".", "notes", "nothing")], []) == []
+
+
 def test_a_large_file_is_read_in_part_and_the_words_are_shown(gathering, write):
     """A long log neither fills memory nor hides what was asked about behind its beginning."""
     path = write("long.log", "filler line\n" * 3000 + "the boiler failed\n" + "filler line\n" * 40_000)
