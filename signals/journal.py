@@ -318,6 +318,11 @@ class Journal:
                  FROM consumer c ORDER BY consumer"""
         return [ConsumerRow(*row) for row in self._all(sql)]
 
+    def state_of(self, daemon: str) -> dict[str, Any]:
+        """What a daemon keeps with its acknowledgements."""
+        rows = self._all("SELECT key, value FROM state WHERE daemon = ? ORDER BY key", [daemon])
+        return {key: orjson.loads(value) for key, value in rows}
+
     def asides(self, consumer: str) -> list[tuple[int, int, str | None]]:
         """What stands aside for a consumer: (seq, attempts, last error)."""
         return self._all("SELECT seq, attempts, error FROM aside WHERE consumer = ? ORDER BY seq", [consumer])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.investigator.logic import Evidence, first_paragraph
+from services.investigator.logic import MAX_EXCERPT, Evidence, first_paragraph
 from services.investigator.roots import Found, open_beneath, read_beneath
 from services.investigator.survey import digest
 
@@ -169,8 +169,9 @@ def _text(found: Found, parts: Parts, kind: str, beside: Beside) -> str | None:
         beside.broken["/".join(parts)] = f"cannot be read: {error.strerror or error}"
         return None
     ref = str(found.place.path.joinpath(*parts))
-    beside.evidence.append(Evidence(kind, printable(ref), digest(data)))
-    return data.decode("utf-8", "replace")
+    text = data.decode("utf-8", "replace")
+    beside.evidence.append(Evidence(kind, printable(ref), digest(data), text[:MAX_EXCERPT]))
+    return text
 
 
 def printable(path: str | Path) -> str:

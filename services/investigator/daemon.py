@@ -1,49 +1,117 @@
-"""Hears questions about modules and answers each with exactly one signal."""
+"""Hears questions and answers each with exactly one signal."""
 
 from __future__ import annotations
 
-import functools
+import time
 from typing import Any
 
+from services.investigator import logic, pressure, suppression
+from services.investigator.gate import Gate
+from services.investigator.gathering import Gathering
 from services.investigator.inquiry import Investigator
+from services.investigator.logic import Outcome
+from services.investigator.notebook import Notebooks
+from services.investigator.presence import KEPT, Presence
+from services.investigator.readers import Readers
 from services.investigator.records import Records
+from services.investigator.research import Limits, Research
+from services.investigator.roots import Places
+from services.investigator.study import Study
 from services.runtime import Daemon
 from signals.envelope import Signal
 
+READERS = 2
+STUCK_S = 560.0
 daemon = Daemon("investigator")
 
 
-@functools.cache
-def _records() -> Records:
-    records = Records(daemon.state_dir / "curiosity_investigations.jsonl")
-    if records.dropped:
-        daemon.log.warning("record_repaired", file=str(records.path), torn_bytes=records.dropped)
-    return records
+class _Desk:
+    """What holds while the daemon runs."""
+
+    records: Records
+    readers: Readers
+    reading: Gate
+    presence: Presence
+    notebooks: Notebooks
+    study: Study
 
 
-@functools.cache
-def _investigator() -> Investigator:
-    return Investigator.of(daemon.config, _records())
+desk = _Desk()
 
 
 @daemon.on_start
 async def prepare() -> None:
     """Repair the records before the first question, so that a broken file is noticed at the start."""
-    investigator = _investigator()
-    daemon.log.info("places", places=investigator.places.told())
+    desk.records = Records(daemon.state_dir / "curiosity_investigations.jsonl")
+    if desk.records.dropped:
+        daemon.log.warning("record_repaired", file=str(desk.records.path), torn_bytes=desk.records.dropped)
+    desk.readers, desk.reading = Readers(READERS), Gate(READERS)
+    desk.presence = Presence.of(daemon.state, time.monotonic())
+    desk.notebooks = Notebooks(daemon.state_dir / "open")
+    desk.notebooks.sweep()
+    await reload()
 
 
 @daemon.on_reload
 async def reload() -> None:
     """Take new roots and limits for the next question."""
-    _investigator.cache_clear()
-    _investigator()
+    investigator = Investigator.of(daemon.config, desk.records)
+    wanted = daemon.config["model"]
+    limits = Limits(wanted["evidence_chars"], wanted["deadline_s"], wanted["patience_s"], wanted["rounds"])
+    research = Research(limits, Gate(wanted["at_once"]), desk.presence, desk.notebooks) if wanted["use"] else None
+    folders = Places.of([*daemon.config["roots"], *daemon.config["folders"]], False)
+    gathering = Gathering(folders, investigator.look, daemon.config["max_seconds"])
+    desk.study = Study(investigator, desk.readers, desk.reading, research, gathering)
+    daemon.log.info("places", places=investigator.places.told())
 
 
-# A plain function: the frame runs it in a thread, so heartbeats go on while it reads.
 @daemon.on("Q_CURIOSITY_INVESTIGATE")
-def investigate(signal: Signal, emit: Any) -> None:
+async def investigate(signal: Signal, emit: Any, ask: Any, put: Any) -> None:
     """Answer one question; a redelivered one gets the answer that was recorded."""
-    outcome = _investigator().answer(signal.id, signal.timestamp, signal.facts, signal.replayed)
+    outcome = await desk.study.answer(signal, ask, lambda: _stopped(signal))
     emit(outcome.signal, outcome.facts, taint=list(outcome.taint))
-    daemon.log.info("answered", outcome=outcome.signal, question_id=signal.facts["question_id"])
+    for key, value in suppression.puts(daemon.state, signal.facts, outcome, signal.timestamp).items():
+        put(key, value)
+    daemon.log.info(
+        "answered", outcome=outcome.signal, question_id=signal.facts["question_id"], method=outcome.facts.get("method")
+    )
+
+
+def _stopped(signal: Signal) -> Outcome | None:
+    """Raises `Unavailable` while the machine is short of memory and the model was not asked yet."""
+    if not desk.notebooks.has(logic.investigation_id(signal.id)):
+        pressure.admit(signal.facts["priority"], daemon.config["memory_pressure"])
+    return suppression.suppressed(daemon.state, signal.facts, daemon.config["suppress_after"])
+
+
+@daemon.on("Q_SUPPRESSION_LIFTED")
+async def lift(signal: Signal, put: Any) -> None:
+    """A person wants subjects tried again."""
+    for key, value in suppression.cleared(daemon.state, signal.facts.get("subject")).items():
+        put(key, value)
+
+
+@daemon.on("Q_MODEL_AVAILABLE")
+async def model_came(signal: Signal, put: Any) -> None:
+    """From now on the research model is asked."""
+    desk.presence.told[signal.facts["server"]] = True
+    put(KEPT + signal.facts["server"], True)
+
+
+@daemon.on("Q_MODEL_UNAVAILABLE")
+async def model_went(signal: Signal, put: Any) -> None:
+    """From now on reading has to do."""
+    desk.presence.told.pop(signal.facts["server"], None)
+    put(KEPT + signal.facts["server"], None)
+
+
+@daemon.on_live("Q_HEARTBEAT")
+def beat(signal: Signal) -> None:
+    """Whether the worker is there at all."""
+    desk.presence.heard(signal.facts, time.monotonic())
+
+
+@daemon.every(30)
+async def look_after_readers() -> None:
+    """A reader that hangs takes the process with it: only a new one reads again."""
+    desk.readers.check(STUCK_S)

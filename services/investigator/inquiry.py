@@ -14,7 +14,7 @@ from services.investigator.logic import Evidence, Outcome, Report
 from services.investigator.records import Records
 from services.investigator.roots import Found, Missing, Places, locate
 from services.investigator.source import Tree, read_tree
-from services.investigator.survey import Limits, SourceFile, Survey, survey
+from services.investigator.survey import Limits, SourceFile, Survey, digest, survey
 
 EXISTS = ("too_large", "unreadable", "no_source")  # reasons that tell more than that another name is a phantom
 
@@ -35,19 +35,39 @@ class Investigator:
         return cls(Places.of(config["roots"], config["interpreter_library"]), limits, records)
 
     def answer(self, signal_id: str, timestamp: str, asked: Mapping[str, Any], replayed: bool = False) -> Outcome:
-        """The outcome of a signal; one that was answered before gets the recorded answer again.
+        """The outcome of a signal by reading alone; one that was answered before gets the recorded answer again.
 
         Raises OSError when the record cannot be written.
         """
-        identity = logic.investigation_id(signal_id)
-        known = self.records.find(identity, thorough=replayed)
-        if known is not None:
-            return Outcome("Q_INVESTIGATION_COMPLETE", known, ("file",))
-        outcome = self._look_into(asked, identity)
-        if outcome.signal == "Q_INVESTIGATION_COMPLETE":
-            facts = self.records.add(identity, signal_id, timestamp, outcome.facts)
-            return Outcome(outcome.signal, facts, outcome.taint)
-        return outcome
+        known = self.known(signal_id, replayed)
+        return known or self.keep(self.look(signal_id, asked), signal_id, timestamp)
+
+    def known(self, signal_id: str, replayed: bool = False) -> Outcome | None:
+        """The answer that is recorded for a signal, if there is one."""
+        facts = self.records.find(logic.investigation_id(signal_id), thorough=replayed)
+        return None if facts is None else Outcome("Q_INVESTIGATION_COMPLETE", facts, taint_of(facts))
+
+    def keep(self, outcome: Outcome, signal_id: str, timestamp: str) -> Outcome:
+        """Record an answer before it is told; what was recorded under its id before is what counts."""
+        if outcome.signal != "Q_INVESTIGATION_COMPLETE":
+            return outcome
+        facts = self.records.add(logic.investigation_id(signal_id), signal_id, timestamp, outcome.facts)
+        return Outcome(outcome.signal, facts, taint_of(facts))
+
+    def look(self, signal_id: str, asked: Mapping[str, Any]) -> Outcome:
+        """What reading alone tells; records nothing."""
+        return self._look_into(asked, logic.investigation_id(signal_id))
+
+    def unchanged(self, signal_id: str, asked: Mapping[str, Any], read: Outcome) -> Outcome | None:
+        """The last answer about a module, told again, if what was read is just what that rested on.
+
+        None where there is none, where anything changed, or where a model should have helped and did not.
+        """
+        facts = self.records.latest(read.facts["module_name"])
+        digest = read.facts.get("evidence_sha256")
+        if facts is None or digest is None or facts.get("evidence_sha256") != digest or "without_model" in facts:
+            return None
+        return logic.again(facts, asked, logic.investigation_id(signal_id))
 
     def _look_into(self, asked: Mapping[str, Any], identity: str) -> Outcome:
         began = self.clock()
@@ -74,6 +94,11 @@ class Investigator:
             return _nothing(found, seen)
         tree = read_tree(found, seen.files, deadline, self.clock)
         return _report(found, seen, tree, look_beside(found))
+
+
+def taint_of(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Where an answer's words come from."""
+    return ("file", "model") if facts["method"] == "model" else ("file",)
 
 
 def _nothing(found: Found, seen: Survey) -> Missing:
@@ -125,7 +150,8 @@ def _report(found: Found, seen: Survey, tree: Tree, beside: Beside) -> Report:
         links=tuple(seen.links),
         unread=tuple(seen.unread),
         cut=_cut(seen, tree),
-        evidence=(*_evidence(found, code, tree), *beside.evidence),
+        evidence=(*beside.evidence, *_evidence(found, code, tree)),
+        digest=_digest(seen, beside),
     )
 
 
@@ -151,4 +177,18 @@ def _evidence(found: Found, files: list[SourceFile], tree: Tree) -> list[Evidenc
     cited = set(tree.modules.values()) | set(tree.broken)
     read = [file for file in files if file.data is not None]
     read = [file for file in read if "/".join(file.parts) in cited] or read
-    return [Evidence("source", printable(found.place.path.joinpath(*file.parts)), file.sha256) for file in read]
+    return [
+        Evidence("source", printable(found.place.path.joinpath(*file.parts)), file.sha256, _excerpt(file))
+        for file in read
+    ]
+
+
+def _excerpt(file: SourceFile) -> str:
+    return (file.data or b"")[: logic.MAX_EXCERPT].decode("utf-8", "replace")
+
+
+def _digest(seen: Survey, beside: Beside) -> str:
+    """Over all that was read and how far, so that it changes when any of it does."""
+    read = [f"{'/'.join(file.parts)} {file.sha256 or file.problem}" for file in seen.files]
+    read += [f"{one.ref} {one.sha256}" for one in beside.evidence]
+    return digest("\n".join([*read, seen.cut or ""]).encode("utf-8", "replace"))

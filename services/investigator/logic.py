@@ -21,12 +21,15 @@ MAX_REF = 512
 MAX_DEPENDENCIES = 48
 MAX_DEPENDENCY = 64
 MAX_FINDING = 400
+MAX_FINDINGS = 20
+UNCHANGED = "Unchanged and not investigated again"
 MAX_BROKEN = 6
 MAX_NAMED = 5
 MAX_SUMMARY = 700
 MAX_DETAIL = 2_000
 MAX_QUESTION_BYTES = 17_000
 MAX_FACTS_BYTES = 48_000
+MAX_EXCERPT = 8_000
 LISTS = ("evidence", "capabilities", "entry_points", "findings")
 _NAMESPACE = uuid.UUID("5d0a3f5e-6c1b-5c7e-9a44-0b9d6b1f2c11")
 _BADGE = re.compile(r"^(\[?!\[|<|\.\. |[-=~#*]{3,}\s*$)")
@@ -56,11 +59,12 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A file that an answer rests on."""
+    """Something that an answer rests on; `text` is what a model may be shown of it."""
 
     kind: str
     ref: str
     sha256: str | None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +90,17 @@ class Report:
     unread: tuple[str, ...] = ()
     cut: str | None = None
     evidence: tuple[Evidence, ...] = ()
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The one signal that a question ends in."""
+    """The one signal that a question ends in; `texts` are of its evidence, one each, for a model to read."""
 
     signal: Literal["Q_INVESTIGATION_COMPLETE", "Q_INVESTIGATION_FAILED"]
     facts: Facts
     taint: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 def investigation_id(signal_id: str) -> str:
@@ -166,7 +172,7 @@ def complete(asked: Mapping[str, Any], report: Report, identity: str, duration_s
     sure, why = confidence(report)
     facts: Facts = {
         "investigation_id": identity,
-        **_asked(asked),
+        **question_of(asked),
         "subject": "module",
         "module_name": report.name,
         "module_path": report.path,
@@ -181,16 +187,31 @@ def complete(asked: Mapping[str, Any], report: Report, identity: str, duration_s
         "capabilities": capabilities(report.interface.items),
         "entry_points": [clip(one, MAX_ENTRY_POINT) for one in report.entry_points[:MAX_ENTRY_POINTS]],
         "confidence": sure,
-        "evidence": [_cited(one) for one in report.evidence[:MAX_EVIDENCE]],
+        "evidence": [cited(one) for one in report.evidence[:MAX_EVIDENCE]],
         "duration_s": round(duration_s, 6),
     }
-    return Outcome("Q_INVESTIGATION_COMPLETE", fit(facts), ("file",))
+    if report.digest:
+        facts["evidence_sha256"] = report.digest
+    fitted = fit(facts)
+    texts = tuple(one.text for one in report.evidence[: len(fitted["evidence"])])
+    return Outcome("Q_INVESTIGATION_COMPLETE", fitted, ("file",), texts)
+
+
+def again(facts: Mapping[str, Any], asked: Mapping[str, Any], identity: str) -> Outcome:
+    """An answer that still holds, for another question."""
+    said = [line for line in facts["findings"] if not line.startswith(UNCHANGED)]
+    fresh = {
+        "investigation_id": identity,
+        **question_of(asked),
+        "findings": [*said[: MAX_FINDINGS - 1], f"{UNCHANGED} since investigation {facts['investigation_id']}."],
+    }
+    return Outcome("Q_INVESTIGATION_COMPLETE", fit({**facts, **fresh}))
 
 
 def failed(asked: Mapping[str, Any], reason: str, detail: str, retryable: bool = False) -> Outcome:
     """The honest end of a question that found no answer."""
     told = {"reason": reason, "detail": clip(detail, MAX_DETAIL), "retryable": retryable}
-    facts = {**_asked(asked), **told}
+    facts = {**question_of(asked), **told}
     if asked.get("module_path"):
         facts["module_path"] = asked["module_path"]
     return Outcome("Q_INVESTIGATION_FAILED", facts)
@@ -295,25 +316,27 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun if number == 1 else plural}"
 
 
-def _asked(asked: Mapping[str, Any]) -> Facts:
+def question_of(asked: Mapping[str, Any]) -> Facts:
+    """What every answer repeats of its question; a question too long for that is cut."""
     question = str(asked["question"])
     while len(json.dumps(question, ensure_ascii=False).encode("utf-8", "replace")) > MAX_QUESTION_BYTES:
         question = question[: len(question) * 3 // 4] + "…"
     return {"question_id": asked["question_id"], "question": question}
 
 
-def _cited(evidence: Evidence) -> Facts:
+def cited(evidence: Evidence) -> Facts:
+    """Evidence as facts name it."""
     ref = evidence.ref if len(evidence.ref) <= MAX_REF else "…" + evidence.ref[1 - MAX_REF :]
-    cited: Facts = {"kind": evidence.kind, "ref": ref}
-    return cited | {"sha256": evidence.sha256} if evidence.sha256 else cited
+    named: Facts = {"kind": evidence.kind, "ref": ref}
+    return named | {"sha256": evidence.sha256} if evidence.sha256 else named
 
 
-def fit(facts: Facts, limit: int = MAX_FACTS_BYTES) -> Facts:
-    """Shorten the longest list until the facts fit; the last finding says that something was left out."""
+def fit(facts: Facts, limit: int = MAX_FACTS_BYTES, lists: Sequence[str] = LISTS) -> Facts:
+    """Shorten the longest of `lists` until the facts fit; the last finding says that something was left out."""
     fitted = dict(facts)
     shortened = False
     while len(json.dumps(fitted, ensure_ascii=False).encode("utf-8", "replace")) > limit:
-        longest = max(LISTS, key=lambda key: len(str(fitted[key])))
+        longest = max(lists, key=lambda key: len(str(fitted[key])))
         if not fitted[longest]:
             break
         fitted[longest] = fitted[longest][: len(fitted[longest]) * 3 // 4]

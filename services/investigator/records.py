@@ -28,6 +28,7 @@ class Records:
         """Bytes of a torn last line that were taken off when the file was opened."""
         self._tail_bytes = tail_bytes
         self._places: dict[str, tuple[int, int]] = {}
+        self._latest: dict[str, str] = {}
         self._end = 0
         self._inode = 0
         self._thread = threading.Lock()
@@ -41,6 +42,13 @@ class Records:
             self._catch_up(handle)
             known = self._known(handle, identity)
             return self._searched(handle, identity) if known is None and thorough else known
+
+    def latest(self, module: str) -> dict[str, Any] | None:
+        """The facts of the last answer about a module, if it is among those kept in memory."""
+        with self._locked() as handle:
+            self._catch_up(handle)
+            identity = self._latest.get(module)
+            return None if identity is None else self._known(handle, identity)
 
     def add(self, identity: str, signal_id: str, asked_at: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write one record to disk; returns the facts that stand there: older ones if there were any."""
@@ -97,6 +105,7 @@ class Records:
         size = found.st_size
         if size < self._end or found.st_ino != self._inode:
             self._places.clear()
+            self._latest.clear()
             self._inode = found.st_ino
             self._end = max(0, size - self._tail_bytes)
             self._skip_partial(handle)
@@ -112,6 +121,8 @@ class Records:
         record = _parsed(line)
         if record is not None:
             self._places.setdefault(record[_ID], (self._end, len(line)))
+            if name := record["facts"].get("module_name"):
+                self._latest[str(name)] = record[_ID]
         self._end += len(line)
 
     def _forget(self) -> None:
@@ -119,6 +130,7 @@ class Records:
         if oldest > 0:
             kept = {key: place for key, place in self._places.items() if place[0] >= oldest}
             self._places = kept
+            self._latest = {name: key for name, key in self._latest.items() if key in kept}
 
 
 def _open(path: Path) -> int:

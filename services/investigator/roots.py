@@ -306,7 +306,8 @@ def open_beneath(place: Path, parts: Sequence[str]) -> int:
 def read_beneath(place: Path, parts: Sequence[str], limit: int) -> bytes:
     """A regular file's bytes, at most `limit` + 1 of them, so that the caller sees that there are more."""
     handle = open_beneath(place, parts)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)  # of a folder no stream can be made that would close it
+        raise OSError(f"{'/'.join(parts) or place} is not a regular file")
     with os.fdopen(handle, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(f"{parts[-1]} is not a regular file")
         return stream.read(limit + 1)

@@ -13,7 +13,7 @@ from tests.support.systemd import PATH, ROOT, Machine, environment
 from tests.support.wheels import offline
 
 WORKERS = ("model_worker@primary", "model_worker@research")
-DAEMONS = ("bus", "intent_router", "investigator", "capability_integrator", "policy_engine", *WORKERS)
+DAEMONS = ("bus", "intent_router", "investigator", "capability_integrator", "policy_engine", "semantic_dedup", *WORKERS)
 PYTHON = "/opt/ligand/venv/bin/python"
 INTENTS = "/var/lib/ligand/intents"
 INSTALL_S = 600.0

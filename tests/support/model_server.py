@@ -11,7 +11,7 @@ import contextlib
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -56,6 +56,8 @@ class ModelServer:
         self.models_status = 200
         self.shapes: set[str] = {"json_schema", "json_object_schema", "json_object"}
         self.key: str | None = None
+        self.embed: Callable[[str], list[float]] | None = None
+        """What its `/embeddings` answers for a text; it has none where this is None."""
         self.asked: list[dict[str, Any]] = []
         self.events: list[str] = []
         self.go = threading.Event()
@@ -146,6 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.endswith("/embeddings"):
+            self._embed(body["input"])
+            return
         self.it.asked.append(body)
         if self._refused():
             return
@@ -164,6 +169,14 @@ class _Handler(BaseHTTPRequestHandler):
             return False
         self._say(401, {"error": {"message": f"Incorrect key: {self.headers.get('Authorization')}"}})
         return True
+
+    def _embed(self, texts: list[str]) -> None:
+        self.it.note("embedded")
+        if self.it.embed is None:
+            self._say(503, {"error": {"message": "no embeddings"}})
+            return
+        rows = [{"index": nth, "embedding": self.it.embed(text)} for nth, text in enumerate(texts)]
+        self._say(200, {"object": "list", "data": rows[::-1]})
 
     def _say(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
         raw = json.dumps(body).encode()

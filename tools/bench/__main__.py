@@ -11,7 +11,21 @@ import click
 from rich.console import Console
 
 from signals.errors import LigandError
-from tools.bench import backlog, chain, consume, emits, fanout, latency, policy, ready, rivals, sizes, tapcost, tapping
+from tools.bench import (
+    backlog,
+    chain,
+    consume,
+    dedup,
+    emits,
+    fanout,
+    latency,
+    policy,
+    ready,
+    rivals,
+    sizes,
+    tapcost,
+    tapping,
+)
 from tools.bench.disk import file_system
 from tools.bench.plot import svg
 from tools.bench.report import Figure, Measured, Skipped, gather, table
@@ -24,6 +38,7 @@ BENCHES: dict[str, Callable[[Path, bool], list[Measured] | Skipped]] = {
     "backlog": backlog.measure,
     "fanout": fanout.measure,
     "policy": policy.measure,
+    "dedup": dedup.measure,
     "tap": tapping.measure,
     "sizes": sizes.measure,
     "ready": ready.measure,

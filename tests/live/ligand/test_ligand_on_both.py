@@ -74,8 +74,11 @@ GRANTS = "tests/system/test_systemd_grants.py"
 PURGE = "tests/system/test_systemd_uninstall.py"
 DAMAGE = "tests/live/bus/test_damage.py"
 DOWN = "tests/live/ligand/test_ligand_down.py"
+RESEARCH = "tests/live/investigator/test_research_on_a_bus.py"
 ELSEWHERE: dict[str, dict[str, str]] = {
     "completion": {},
+    "suppress list": dict.fromkeys(("-o", "--home"), RESEARCH),
+    "suppress clear": dict.fromkeys(("--all", "--home"), RESEARCH),
     "journal salvage": dict.fromkeys(("--dry-run", "-o", "--home"), DAMAGE),
     "up": {"--only": DOWN, "--units": DOWN, "--home": DOWN},
     "down": {"--timeout": DOWN, "--now": DOWN, "--home": DOWN},

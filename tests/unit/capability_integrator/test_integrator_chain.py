@@ -23,7 +23,7 @@ def manifest(daemon):
 
 def defaults(daemon):
     properties = manifest(daemon)["config"]["properties"]
-    return {name: schema["default"] for name, schema in properties.items()}
+    return {name: schema["default"] for name, schema in properties.items() if "default" in schema}
 
 
 @pytest.fixture

@@ -1,0 +1,100 @@
+"""What is gathered for a question that names no module, and what never is."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from services.investigator import claims, machine
+from services.investigator.gathering import MAX_FILE, Gathering, terms
+from services.investigator.logic import MAX_EXCERPT, Outcome
+from services.investigator.roots import Place, Places
+
+
+@pytest.fixture
+def gathering(root):
+    def look(_, asked):
+        return Outcome("Q_INVESTIGATION_FAILED", dict(asked))
+
+    return Gathering(Places.of([str(root)], False), look, 60.0)
+
+
+def found(gathering: Gathering, question: str) -> list[str]:
+    return [Path(one.ref).name for one in gathering.first({"question": question, "evidence": []})]
+
+
+def test_files_that_hold_the_rarer_words_come_first(gathering, write):
+    """A person's question leads to the file that is about it, not to whatever says a common word often."""
+    write("a.md", "boiler " * 50)
+    write("b.md", "the boiler and its chimney")
+    write("c.md", "nothing of that")
+    assert found(gathering, "What of the boiler's chimney?") == ["b.md", "a.md"]
+
+
+def test_hidden_secret_binary_and_linked_files_are_nobodys_evidence(gathering, write, root, tmp_path):
+    """What is hidden, named like a secret, or outside the folder must not be shown to a model."""
+    for name in (".env", ".git/config", "id_rsa", "api_token.txt", "server.pem", "my/passwords/x.md"):
+        write(name, "boiler\n")
+    write("data.csv", b"boiler\0\1")
+    (tmp_path / "out.md").write_text("boiler\n")
+    (root / "link.md").symlink_to(tmp_path / "out.md")
+    assert found(gathering, "boiler") == []
+    wanted = [
+        {"kind": "file", "what": name} for name in (".env", "id_rsa", "link.md", "../out.md", str(tmp_path / "out.md"))
+    ]
+    assert gathering.more(wanted, []) == []
+
+
+def test_a_folder_in_the_place_of_a_file_is_no_evidence_and_is_let_go(gathering, write):
+    """A model that asks for folders must not use up the descriptors of a daemon that runs for months."""
+    write("notes/a.md", "boiler\n")
+    assert gathering.more([{"kind": "file", "what": name} for name in (".", "notes", "nothing")], []) == []
+
+
+def test_a_large_file_is_read_in_part_and_the_words_are_shown(gathering, write):
+    """A long log neither fills memory nor hides what was asked about behind its beginning."""
+    path = write("long.log", "filler line\n" * 3000 + "the boiler failed\n" + "filler line\n" * 40_000)
+    (one,) = gathering.first({"question": "boiler", "evidence": []})
+    assert "the boiler failed" in one.text
+    assert len(one.text) <= MAX_EXCERPT
+    assert one.sha256 == hashlib.sha256(path.read_bytes()[:MAX_FILE]).hexdigest()
+
+
+def test_the_history_of_a_repository_is_read_without_running_git(gathering, write):
+    """A repository's own configuration could make git run anything; its log is a plain file."""
+    log = f"{'0' * 40} {'1' * 40} Ada <ada@example.org> 1700000000 +0000\tcommit: Mend the boiler\n"
+    write(".git/HEAD", "ref: refs/heads/main\n")
+    write(".git/logs/HEAD", log)
+    (one,) = gathering.first({"question": "Which commit was it?", "evidence": []})
+    assert (one.kind, one.sha256) == ("git", hashlib.sha256(log.encode()).hexdigest())
+    assert "commit: Mend the boiler" in one.text
+    assert "ada@example.org" not in one.text
+
+
+def test_a_unit_is_read_by_its_name_alone_and_without_its_secrets(tmp_path):
+    """The model learns how a service is started, not its passwords, and no name leads elsewhere."""
+    (tmp_path / "door.service").write_text("[Service]\nExecStart=/bin/door\nEnvironment=KEY=hunter2\n")
+    (one,) = machine.unit_files("door.service", (tmp_path,))
+    assert "ExecStart=/bin/door" in one.text
+    assert "hunter2" not in one.text
+    for odd in ("../door.service", "door", "a/door.service", "door.service\n", "-x.service"):
+        assert list(machine.unit_files(odd, (tmp_path,))) == []
+        assert list(machine.journal(odd)) == []
+
+
+def test_a_history_that_is_not_there_is_no_evidence(root):
+    """A folder without a repository is not an error."""
+    assert list(machine.history(Place(root, "root"), ())) == []
+
+
+def test_only_telling_words_are_looked_for():
+    """Words that stand in every file would drown the ones that matter."""
+    assert terms("What does the camera do, and which of my modules use the Camera?") == ("camera",)
+
+
+def test_room_is_shared_so_that_small_evidence_is_whole():
+    """One long file must not push the others out of what the model is shown."""
+    assert claims.shared([10, 1000, 1000], 210) == [10, 100, 100]
+    assert sum(claims.shared([5, 7, 9], 0)) == 0

@@ -1,0 +1,145 @@
+"""When findings are linked, and when not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from services.semantic_dedup import logic, measure, ngrams
+from services.semantic_dedup.embeddings import AGAIN_S, Server
+from services.semantic_dedup.index import Index
+from services.semantic_dedup.logic import Finding
+from signals.catalogue import Catalogue
+from tests.support.model_server import model_server
+
+DOOR = Finding("a", "q", "door", "What is it for?", "Watches the front door with a camera.", "model")
+
+
+@pytest.mark.parametrize(("kept", "precision", "recall"), [("chosen_on", 0.95, 0.9), ("held_out", 0.75, 0.75)])
+def test_precision_and_recall_on_the_labelled_pairs(kept, precision, recall):
+    """Findings that say the same are found; different ones that only sound alike are not made one."""
+    found = measure.quality(measure.labelled(kept))
+    print(kept, found)
+    assert found["duplicates"]["precision"] >= precision
+    assert found["duplicates"]["recall"] >= recall
+    assert found["contradictions"]["recall"] >= 0.9
+    assert found["embedding_alone"]["precision"] < 0.8  # else subject and key terms would be asked for nothing
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({}, "duplicate"),
+        ({"subject": "gate"}, "other"),
+        ({"text": "With a camera it does not watch the front door."}, "contradiction"),
+        ({"text": "Computes taxes for the year.", "evidence": "e"}, "contradiction"),
+        ({"text": "Computes taxes for the year.", "evidence": "f"}, "other"),
+        ({"text": "Computes taxes for the year.", "evidence": "e", "method": "static"}, "other"),
+        ({"verdict": "refuted"}, "contradiction"),
+    ],
+)
+def test_the_subject_and_what_is_said_decide(change, kind):
+    """Another module is never the same; a denial, another reading of the same files, a refutation contradict."""
+    old = replace(DOOR, evidence="e", verdict="confirmed")
+    new = replace(old, id="b", **{"verdict": "confirmed", **change})
+    assert logic.compare(new, old, 0.9, 0.5).kind == kind
+
+
+def test_no_nearness_alone_links():
+    """An embedding that finds everything alike must not make one finding of two."""
+    one = replace(DOOR, subject="", text="Call mother on Sunday.")
+    assert logic.compare(replace(one, id="b", text="Call the bank on Monday."), one, 1.0, 0.5).kind == "other"
+    assert logic.compare(replace(DOOR, id="b"), DOOR, 0.2, 0.5).kind == "other"
+
+
+def test_a_contradiction_is_looked_into_seldom_and_never_because_of_its_own_answer():
+    """Two models that disagree must not keep the machine busy for ever."""
+    day = 86_400.0
+    assert logic.may_ask(DOOR, {}, 0.0, 7 * day, 10)
+    assert not logic.may_ask(DOOR, {"door": 0.0}, 6 * day, 7 * day, 10)
+    assert logic.may_ask(DOOR, {"door": 0.0}, 7 * day, 7 * day, 10)
+    assert not logic.may_ask(DOOR, {f"m{nth}": 1.0 for nth in range(10)}, 2.0, 7 * day, 10)
+    assert not logic.may_ask(replace(DOOR, question_id=f"{logic.AGAIN}a.b"), {}, 0.0, 7 * day, 10)
+
+
+def test_what_is_told_fits_its_contract_however_large_the_findings():
+    """A finding with long texts would be refused by the bus, and never be linked."""
+    catalogue = Catalogue.load()
+    old, new = replace(DOOR, text="not 1 " + "word " * 900), replace(DOOR, id="b" * 128, text="2 " + "word " * 900)
+    pair = (old, logic.Compared("contradiction", 1.0000001, ("word",), "x" * 5000))
+    found = logic.links(new, [pair] * 20, [f"m{nth}" for nth in range(100)], ["n"])
+    catalogue["Q_FINDING_LINKED"].check(logic.facts_of(new, found, "ngrams"))
+    catalogue["Q_CURIOSITY_INVESTIGATE"].check(logic.question(new, found))
+
+
+def test_findings_are_there_after_a_crash_in_the_middle_of_a_line(tmp_path):
+    """The power went while a finding was written: the others are kept, and the next is written whole."""
+    path = tmp_path / "findings.jsonl"
+    Index(path).add(DOOR)
+    with path.open("ab") as out:
+        out.write(b'{"id": "torn')
+    index = Index(path)
+    index.add(replace(DOOR, id="b"))
+    index.add(replace(DOOR, id="b", text="another text"))
+    assert [one.id for one in Index(path).candidates(replace(DOOR, id="c"))] == ["a", "b"]
+    assert [one.id for one in index.candidates(replace(DOOR, id="b"))] == ["a"]  # delivered again: only what was before
+    for identity in ("c", "d"):
+        index.add(replace(DOOR, id=identity, subject=""))
+    assert [one.id for one in index.candidates(replace(DOOR, id="c", subject=""))] == []
+
+
+def test_the_oldest_findings_make_room(tmp_path):
+    """A daemon that is always on must not grow for ever, in memory or on the disk."""
+    path = tmp_path / "findings.jsonl"
+    index = Index(path, most=8)
+    for nth in range(20):
+        index.add(replace(DOOR, id=f"f{nth}", subject="" if nth % 2 else "door", dependencies=("camera",)))
+    assert len(index) == 8
+    assert [one.id for one in index.candidates(DOOR)] == ["f12", "f14", "f16", "f18"]
+    again = Index(path, most=8)
+    assert len(again) == 8
+    assert len(path.read_text().splitlines()) == 8
+
+
+def test_what_imports_what_is_known_both_ways(tmp_path):
+    """A person sees what a module goes with, whichever of the two was found first."""
+    index = Index(tmp_path / "findings.jsonl")
+    camera = replace(DOOR, id="b", subject="camera")
+    door = replace(DOOR, dependencies=("camera", "door", "numpy"))
+    index.add(door)
+    assert (index.integrates_with(door), index.used_by(camera)) == ([], ["door"])
+    index.add(camera)
+    assert index.integrates_with(door) == ["camera"]
+
+
+def test_equal_texts_are_nearest_and_empty_ones_near_nothing():
+    """Punctuation or silence is no similarity."""
+    one = ngrams.vector("Watches the door")
+    assert ngrams.cosine(one, one) == pytest.approx(1)
+    assert ngrams.cosine(one, ngrams.vector("?!")) == 0
+
+
+def test_a_server_that_goes_and_comes_is_used_when_it_answers():
+    """Embeddings of a model server are used while it answers, given up honestly, and used again without a restart."""
+    now = [0.0]
+    with model_server() as server:
+        found = Server(server.url, "m", 0.8, 5.0, clock=lambda: now[0])
+        assert found.similarities("a", ["b"]) is None
+        assert found.trouble == "HTTP 503"
+        server.embed = lambda text: [3.0, 4.0] if text == "a" else [4.0, 3.0]
+        assert found.similarities("a", ["b"]) is None  # not asked before its time
+        assert server.events.count("embedded") == 1
+        now[0] = AGAIN_S
+        assert found.similarities("a", ["b", "a"]) == pytest.approx([0.96, 1.0])
+        assert found.trouble == ""
+        assert found.similarities("a", ["b"]) == pytest.approx([0.96])
+        assert server.events.count("embedded") == 2  # a text is embedded once
+        server.embed = lambda text: [float("nan")]
+        assert found.similarities("a", ["c"]) is None
+        server.embed = lambda text: [1.0, 0.0, 0.0]
+        now[0] += AGAIN_S
+        assert found.similarities("a", ["d"]) is None  # another model than before: its numbers mean something else
+    found._again_at = 0.0
+    assert found.similarities("a", ["e"]) is None
+    assert "refused" in found.trouble
