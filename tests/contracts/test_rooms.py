@@ -22,8 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 IMPLIED = {"Q_DAEMON_READY", "Q_DAEMON_STOPPING", "Q_HEARTBEAT", "Q_CONFIGURATION_RELOADED"}
 # What the bus's manifest must list; the time-outs it emits stand in the contracts.
 FROM_THE_BUS = {"Q_DEAD_LETTER_ADDED", "Q_CONSUMER_LAGGING", "Q_CONSUMER_RECOVERED", "Q_JOURNAL_PRESSURE"}
-# What is answered for any daemon that asks, a person's own too, though none of ours may ask yet.
-FOR_OTHERS = {"Q_MODEL_REQUEST"}
+# What is answered for any daemon that asks, a person's own too, though none of ours may ask yet; and what such a
+# daemon may say of promotions before Ligand has one that does.
+FOR_OTHERS = {"Q_MODEL_REQUEST", "Q_PROMOTION_ACKNOWLEDGED", "Q_DREAM_COMPLETE"}
 
 
 @dataclass(frozen=True)
