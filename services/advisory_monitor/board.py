@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from services.advisory_monitor.conditions import LEAD, Conditions, standing
+from services.advisory_monitor.conditions import LEAD, Conditions, severities, standing
 from services.advisory_monitor.logic import Moment, Pace
 from services.advisory_monitor.running import Run, start
 from services.advisory_monitor.seen import Check, CheckFailed, Look, Reading, Said, Seen
@@ -41,6 +41,7 @@ class Entry:
     seen: Seen = field(default_factory=Seen)
     trouble: str = ""
     told_at: float = 0.0
+    owed: tuple[list[Said], Mapping[str, Any]] | None = None
 
 
 class Board:
@@ -82,7 +83,7 @@ class Board:
         self._wake.clear()
         now = time.monotonic()
         for entry in self._entries:
-            if entry.run is None and entry.due <= now:
+            if entry.run is None and entry.due <= now and await self._is_paid(entry):
                 self._begin(entry)
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.01, self._next() - now)):
@@ -99,7 +100,7 @@ class Board:
     def _begin(self, entry: Entry) -> None:
         state = self._daemon.state
         heard, kept = (_beneath(state, f"{kind}|{entry.name}|") for kind in (HEARD, SEEN))
-        look = Look(heard, kept, time.monotonic(), time.time())
+        look = Look(heard, kept, time.monotonic(), time.time(), dict(severities(state, entry.name)))
         entry.run = start(entry.name, lambda: entry.check.look(look), self._wake.set)
 
     async def _finish(self, entry: Entry) -> None:
@@ -144,17 +145,31 @@ class Board:
         await self._tell(entry, said, puts)
 
     async def _tell(self, entry: Entry, says: Iterable[Said], puts: Mapping[str, Any]) -> None:
-        says = list(says)
-        if says or puts:
-            try:
+        before, kept = entry.owed or ([], {})
+        entry.owed = ([*before, *says], {**kept, **puts})
+        await self._is_paid(entry)
+        self._say()
+
+    async def _is_paid(self, entry: Entry) -> bool:
+        """Tell what is still to be told of a check; while the journal takes nothing in, it does not look again."""
+        if entry.owed is None:
+            return True
+        says, puts = entry.owed
+        try:
+            if says or puts:
                 await self._emit(says, puts)
-            except PressureError as error:  # found again at the next look: nothing of it was kept
-                self._daemon.log.warning("put_off", check=entry.name, error=error.message)
-                entry.due = time.monotonic() + max(PUT_OFF_S, entry.interval_s)
-                return
+        except PressureError as error:
+            self._daemon.log.warning("put_off", check=entry.name, error=error.message)
+            entry.due = time.monotonic() + max(PUT_OFF_S, entry.interval_s)
+            return False
+        except LigandError as error:  # not even what it says of itself fits: the others must not suffer
+            self._daemon.log.error("cannot_be_told", check=entry.name, error=error.message)
+            entry.owed, entry.trouble = None, f"What the check {entry.name} found cannot be told: {error.message}"
+            return True
+        entry.owed = None
         for said in says:
             self._daemon.log.info("told", check=entry.name, signal_name=said.signal, **_brief(said.facts))
-        self._say()
+        return True
 
     async def _emit(self, says: list[Said], puts: Mapping[str, Any]) -> None:
         """In one step; what a cause that is no longer in the journal would forbid is said without it."""
@@ -166,12 +181,12 @@ class Board:
             if not any(said.because for said in says):
                 raise
             self._daemon.log.warning("told_without_cause", error=error.message)
-            await self._batch([Said(said.signal, said.facts) for said in says], puts)
+            await self._batch([replace(said, because=()) for said in says], puts)
 
     async def _batch(self, says: list[Said], puts: Mapping[str, Any]) -> None:
         async with self._daemon.batch(puts) as emit:
             for said in says:
-                emit(said.signal, said.facts, because=[_cause(one) for one in said.because])
+                emit(said.signal, said.facts, because=[_cause(one) for one in said.because], taint=said.taint)
 
     def _say(self) -> None:
         """Say in one line how it stands; lacking something is degraded, a bad disk is not."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from services.advisory_monitor.logic import Edge, Moment, Pace, Pending, Step, Told, step
-from services.advisory_monitor.seen import Reading, Said
+from services.advisory_monitor.logic import Edge, Moment, Pace, Pending, Severity, Step, Told, step
+from services.advisory_monitor.seen import Reading, Said, clean
 from signals.envelope import rfc3339
 
 LEAD = "edge"
@@ -31,7 +31,7 @@ class Conditions:
         puts: dict[str, Any] = {}
         lead = f"{LEAD}|{self.name}|"
         kept = {key: value for key, value in state.items() if key.startswith(lead)}
-        now_there = {f"{lead}{_key(reading)}": reading for reading in readings}
+        now_there = {f"{lead}{_key(reading)}": reading for reading in map(_tidy, readings)}
         for key, reading in _bounded({**{key: _gone(value) for key, value in kept.items()}, **now_there}, kept):
             before = Told.of_json(kept[key]) if key in kept else None
             found = step(before, self._pending.get(key), reading.severity, now, pace)
@@ -57,6 +57,13 @@ def standing(state: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield value
 
 
+def severities(state: Mapping[str, Any], name: str) -> Iterator[tuple[tuple[str, str | None], Severity]]:
+    """How bad each condition of one check is that was told and has not ended, by check and subject."""
+    for key, value in state.items():
+        if key.startswith(f"{LEAD}|{name}|") and not value["cleared"]:
+            yield (value["check"], value["subject"]), value["severity"]
+
+
 def _bounded(found: Mapping[str, Reading], kept: Mapping[str, Any]) -> Iterator[tuple[str, Reading]]:
     """All that were told already, and of the others the worst, so that the memory stays small."""
     room = MAX_STANDING - len(kept)
@@ -66,6 +73,11 @@ def _bounded(found: Mapping[str, Reading], kept: Mapping[str, Any]) -> Iterator[
         elif reading.severity is not None and room > 0:
             room -= 1
             yield key, reading
+
+
+def _tidy(reading: Reading) -> Reading:
+    subject = clean(reading.subject)[: _TEXTS["subject"]] if reading.subject else None
+    return replace(reading, subject=subject, message=clean(reading.message), hint=clean(reading.hint))
 
 
 def _key(reading: Reading) -> str:

@@ -33,11 +33,12 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A signal to emit, once."""
+    """A signal to emit, once; `taint` where its facts hold words that somebody else wrote."""
 
     signal: str
     facts: Mapping[str, Any]
     because: tuple[str, ...] = ()
+    taint: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,21 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a check is given: `heard` by the daemon's handlers, `kept` by its own puts, the time."""
+    """What a check is given: `heard` by the daemon's handlers, `kept` by its own puts, the time.
+
+    `told` is how bad each of its conditions is that was told and has not ended, by check and subject.
+    """
 
     heard: Mapping[str, Any]
     kept: Mapping[str, Any]
     mono: float
     wall: float
+    told: Mapping[tuple[str, str | None], Severity] = field(default_factory=dict)
+
+
+def clean(text: str) -> str:
+    """A text that JSON can carry; what no encoding explains (in a file's name) becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class Check(Protocol):

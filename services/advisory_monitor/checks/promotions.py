@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from services.advisory_monitor.hearing import short
 from services.advisory_monitor.logic import Pace, Settled
 from services.advisory_monitor.reaching import grant_hint, reason
 from services.advisory_monitor.seen import Look, Said, Seen, Unseen
@@ -62,9 +62,9 @@ class Promotions:
 
     def _judge(self, folder: Path, files: Mapping[str, Path], now: Look) -> tuple[list[Said], dict[str, Any]]:
         waiting = {name: path for name, path in files.items() if f"acknowledged|{name}" not in now.heard}
-        place = sha256(os.fsencode(folder)).hexdigest()[:16]
+        place = short(str(folder))
         kept = now.kept.get(place) or {"told": [], "at": now.wall}
-        names = {_short(name): name for name in waiting}
+        names = {short(name): name for name in waiting}
         state = self._waiting[folder] = Settled.of(self._waiting.get(folder), frozenset(names), now.mono)
         if not state.is_at_rest(now.mono, self._settle_s, SETTLE_AT_MOST * self._settle_s):
             return [], {}
@@ -109,11 +109,7 @@ def identifier(stem: str) -> str:
     clean = stem.encode("utf-8", "replace").decode()
     if clean == stem and len(stem) <= MAX_ID:
         return stem
-    return f"{clean[: MAX_ID - 17]}~{_short(stem)}"
-
-
-def _short(name: str) -> str:
-    return sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return f"{clean[: MAX_ID - 17]}~{short(stem)}"
 
 
 def _dropped_at(path: Path) -> float | None:
@@ -127,7 +123,7 @@ def _dropped_at(path: Path) -> float | None:
 def _acknowledgements(heard: Mapping[str, Any], told: set[str]) -> tuple[str, ...]:
     lead = "acknowledged|"
     known = ((name.removeprefix(lead), kept) for name, kept in heard.items() if name.startswith(lead))
-    return tuple(kept["signal"] for name, kept in known if _short(name) in told)[:16]
+    return tuple(kept["signal"] for name, kept in known if short(name) in told)[:16]
 
 
 def _unseen(folder: Path, error: OSError) -> Unseen:
