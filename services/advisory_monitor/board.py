@@ -50,6 +50,7 @@ class Board:
     def __init__(self, daemon: Daemon, checks: Mapping[str, Check], config: Mapping[str, Any]) -> None:
         self._daemon = daemon
         self._wake = asyncio.Event()
+        self._faults: list[str] = []
         self._entries = [
             Entry(
                 name,
@@ -193,6 +194,10 @@ class Board:
         faults = [entry.trouble for entry in self._entries if entry.trouble]
         for entry in self._entries:
             faults += [one.message for one in entry.seen.unseen] + [entry.seen.lacking] * bool(entry.seen.lacking)
+        if faults != self._faults:
+            self._faults = faults
+            say = self._daemon.log.warning if faults else self._daemon.log.info
+            say("degraded" if faults else "sees_everything", faults=faults[:5])
         stand = [f"{one['subject'] or one['check']}: {one['severity']}" for one in standing(self._daemon.state)]
         notes = [entry.seen.note for entry in self._entries if entry.seen.note]
         counts = f"{len(self._entries)} checks, {len(stand)} conditions stand"

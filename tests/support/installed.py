@@ -12,7 +12,15 @@ from typing import Any
 from tests.support.systemd import PATH, ROOT, Machine, environment
 
 WORKERS = ("model_worker@primary", "model_worker@research")
-DAEMONS = ("bus", "intent_router", "investigator", "capability_integrator", "policy_engine", *WORKERS)
+DAEMONS = (
+    "bus",
+    "intent_router",
+    "investigator",
+    "capability_integrator",
+    "policy_engine",
+    "advisory_monitor",
+    *WORKERS,
+)
 PYTHON = "/opt/ligand/venv/bin/python"
 INTENTS = "/var/lib/ligand/intents"
 INSTALL_S = 600.0

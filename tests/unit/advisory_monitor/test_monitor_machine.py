@@ -24,6 +24,10 @@ MOUNTINFO = rb"""22 28 0:20 / /sys rw,nosuid - sysfs sysfs rw
 34 28 0:40 / /tank rw - zfs tank rw,xattr
 35 28 0:41 / /tmp rw - tmpfs tmpfs rw
 """
+TRAPS = (
+    *("core.fsmonitor", "core.pager", "core.sshCommand", "core.editor", "gpg.program", "diff.external"),
+    *("filter.trap.clean", "filter.trap.smudge", "filter.trap.process", "diff.trap.textconv"),
+)
 
 
 def reading(seen: Seen, check: str, subject: str | None = None) -> Reading:
@@ -161,12 +165,11 @@ class TestRepositories:
     def test_nothing_that_a_repository_holds_is_run(self, tmp_path: Path, place: Path) -> None:
         """Looking at a repository from elsewhere would run its author's programs."""
         trap, sprung = tmp_path / "trap.sh", tmp_path / "sprung"
-        trap.write_text(f"#!/bin/sh\necho \"$0\" >>{sprung}\ncat\n")
+        trap.write_text(f'#!/bin/sh\necho "$0" >>{sprung}\ncat\n')
         trap.chmod(0o755)
         (place / ".gitattributes").write_text("* filter=trap diff=trap\n")
         self.commit(place, "Set the trap")
-        for name in ("core.fsmonitor", "filter.trap.clean", "filter.trap.smudge", "filter.trap.process", "core.pager",
-                     "diff.trap.textconv", "diff.external", "gpg.program", "core.sshCommand", "core.editor"):  # fmt: skip
+        for name in TRAPS:
             self.git(place, "config", name, str(trap))
         self.git(place, "config", "filter.trap.required", "true")
         self.git(place, "config", "log.showSignature", "true")
