@@ -51,6 +51,7 @@ class Board:
         self._daemon = daemon
         self._wake = asyncio.Event()
         self._faults: list[str] = []
+        self._words = ""
         self._entries = [
             Entry(
                 name,
@@ -70,14 +71,19 @@ class Board:
                 entry.check.close()
         self._wake.set()
 
-    async def end_others(self) -> None:
-        """Tell the end of what was told by checks that are configured no more."""
+    async def has_ended_others(self) -> bool:
+        """Tell the end of what was told by checks that look no more; False: not now, the journal takes nothing in."""
         ours = {name for entry in self._entries for name in (entry.name, f"{OWN}.{entry.name}")}
         names = {key.split("|")[1] for key in self._daemon.state if key.startswith(f"{LEAD}|")}
-        for name in sorted(names - ours):
-            said, puts = Conditions(name).judge((), self._daemon.state, _moment(), OWN_PACE)
-            if said or puts:
-                await self._emit(said, puts)
+        try:
+            for name in sorted(names - ours):
+                said, puts = Conditions(name).judge((), self._daemon.state, _moment(), OWN_PACE)
+                if said or puts:
+                    await self._emit(said, puts)
+        except PressureError as error:
+            self._daemon.log.warning("put_off", error=error.message)
+            return False
+        return True
 
     async def turn(self) -> None:
         """Begin what is due, wait until something happens, and tell what was found."""
@@ -123,7 +129,8 @@ class Board:
             return await self._trouble(entry, "failed", f"The check {entry.name} failed: {words}")
         entry.seen, entry.trouble = run.result or Seen(), ""
         seen, now = entry.seen, _moment()
-        said, puts = entry.conditions.judge(seen.readings, self._daemon.state, now, entry.check.pace)
+        whole = not (seen.unseen or seen.lacking)  # else what is not there may only not have been seen
+        said, puts = entry.conditions.judge(seen.readings, self._daemon.state, now, entry.check.pace, whole=whole)
         own = [_not_seen(entry.name, one.subject, one.message, one.hint) for one in seen.unseen]
         more, more_puts = entry.own.judge(own, self._daemon.state, now, OWN_PACE)
         puts |= more_puts | {f"{SEEN}|{entry.name}|{key}": value for key, value in seen.puts.items()}
@@ -202,7 +209,10 @@ class Board:
         notes = [entry.seen.note for entry in self._entries if entry.seen.note]
         counts = f"{len(self._entries)} checks, {len(stand)} conditions stand"
         counts += f" ({', '.join(stand[:5])})" if stand else ""
-        self._daemon.status("; ".join([*faults[:5], counts, *notes]), degraded=bool(faults))
+        words = "; ".join([*faults[:5], counts, *notes])
+        if words != self._words:
+            self._words = words
+            self._daemon.status(words, degraded=bool(faults))
 
 
 def _beneath(state: Mapping[str, Any], lead: str) -> dict[str, Any]:

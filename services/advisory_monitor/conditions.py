@@ -24,15 +24,19 @@ class Conditions:
     _pending: dict[str, Pending] = field(default_factory=dict)
 
     def judge(
-        self, readings: Iterable[Reading], state: Mapping[str, Any], now: Moment, pace: Pace
+        self, readings: Iterable[Reading], state: Mapping[str, Any], now: Moment, pace: Pace, *, whole: bool = True
     ) -> tuple[list[Said], dict[str, Any]]:
-        """What is to be said, and what is to be put. Does not change what it is given."""
+        """What is to be said, and what is to be put. Does not change what it is given.
+
+        `whole`: all conditions were looked at, so that one without a reading has ended.
+        """
         says: list[Said] = []
         puts: dict[str, Any] = {}
         lead = f"{LEAD}|{self.name}|"
         kept = {key: value for key, value in state.items() if key.startswith(lead)}
         now_there = {f"{lead}{_key(reading)}": reading for reading in map(_tidy, readings)}
-        for key, reading in _bounded({**{key: _gone(value) for key, value in kept.items()}, **now_there}, kept):
+        gone = {key: _gone(value) for key, value in kept.items() if whole or value["cleared"]}
+        for key, reading in _bounded(gone | now_there, kept):
             before = Told.of_json(kept[key]) if key in kept else None
             found = step(before, self._pending.get(key), reading.severity, now, pace)
             self._note(key, found)

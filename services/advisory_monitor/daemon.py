@@ -25,14 +25,12 @@ desk = _Desk()
 
 
 def build() -> dict[str, Check]:
-    """Every check that the configuration enables, made anew. Raises `ConfigError`."""
+    """Every check that the configuration enables and gives something to look at, made anew."""
     names = [found.name for found in pkgutil.iter_modules(checks.__path__)]
     modules = {name: importlib.import_module(f"{checks.__name__}.{name}") for name in sorted(names)}
-    return {
-        name: module.make(daemon.config[name], daemon.paths)
-        for name, module in modules.items()
-        if hasattr(module, "make") and daemon.config[name]["enabled"]
-    }
+    wanted = {name: module for name, module in modules.items() if daemon.config[name]["enabled"]}
+    made = {name: module.make(daemon.config[name], daemon.paths) for name, module in wanted.items()}
+    return {name: check for name, check in made.items() if check is not None}
 
 
 @daemon.on_start
@@ -62,8 +60,7 @@ async def stop() -> None:
 async def watch() -> None:
     """One turn of the board that holds now."""
     board = desk.board
-    if board is not None and board is not desk.begun:
-        await board.end_others()
+    if board is not None and board is not desk.begun and await board.has_ended_others():
         desk.begun = board
     if board is not None:
         await board.turn()

@@ -22,7 +22,7 @@ class Bus:
     """Judges what was heard of the bus."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.pace = Pace(hold_s=0, clear_s=config["clear_s"], repeat_s=config["repeat_s"])
+        self.pace = Pace(hold_s=config["hold_s"], clear_s=config["clear_s"], repeat_s=config["repeat_s"])
         self._window_s = config["window_s"]
         self._dead: Bounds = bounds(config["dead_letters"])
         self._gauge = Gauge()

@@ -24,10 +24,10 @@ SETTLE_AT_MOST = 15
 LOST_S = 60.0
 
 
-def make(config: Mapping[str, Any], paths: Paths) -> Files:
-    """The check. Where Ligand keeps its own files nothing is watched."""
+def make(config: Mapping[str, Any], paths: Paths) -> Files | None:
+    """The check; None without anything in `watch`. Where Ligand keeps its own files nothing is watched."""
     own = tuple(os.path.realpath(folder) for folder in (paths.state, paths.run, paths.intents))
-    return Files(config, own)
+    return Files(config, own) if config["watch"] else None
 
 
 class Files:
@@ -49,8 +49,6 @@ class Files:
 
     def look(self, now: Look) -> Seen:
         """Look once."""
-        if not self._trees:
-            return Seen()
         own = OwnWrites(now.heard)
         self._appearing(now.mono)
         self._hear(now.mono)

@@ -8,14 +8,12 @@ from typing import Any
 
 import psutil
 
-from services.advisory_monitor.filesystems import MOUNTS, Room, mounts
+from services.advisory_monitor.filesystems import MOUNTS, mounts
 from services.advisory_monitor.logic import Bounds, Pace
-from services.advisory_monitor.measuring import Gauge, bounds
-from services.advisory_monitor.reaching import grant_hint, reason
-from services.advisory_monitor.seen import Look, Reading, Seen, Unseen
+from services.advisory_monitor.measuring import GIB, Gauge, bounds
+from services.advisory_monitor.seen import Look, Reading, Seen
 from signals.paths import Paths
 
-GIB = 1 << 30
 RAISE = "Or change health.{} in advisory_monitor.yaml."
 
 
@@ -35,12 +33,10 @@ class Health:
 
     def look(self, now: Look) -> Seen:
         """Look once."""
-        unseen: list[Unseen] = []
         hidden: list[str] = []
-        disks = [*self._disks(now, hidden), *self._wanted(now, unseen)]
-        readings = (*disks, *self._memory(now), *self._load(now), *self._temperatures(now))
+        readings = (*self._disks(now, hidden), *self._memory(now), *self._load(now), *self._temperatures(now))
         note = f"hidden from it: the file systems at {', '.join(hidden[:5])}" if hidden else ""
-        return Seen(readings=readings, unseen=tuple(unseen), note=note)
+        return Seen(readings=readings, note=note)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -49,30 +45,11 @@ class Health:
         for mount in mounts(MOUNTS.read_bytes()):
             try:
                 if mount.is_seen():
-                    yield from self._disk(now, mount.place, Room.of(mount.place))
+                    yield from self._gauge.room(now, mount.place, self._bounds["disk"], RAISE.format("disk"))
                     continue
             except OSError:  # as good as hidden: said below
                 pass
             hidden.append(mount.place)
-
-    def _wanted(self, now: Look, unseen: list[Unseen]) -> Iterator[Reading]:
-        for path in self._config["paths"]:
-            try:
-                yield from self._disk(now, path, Room.of(path))
-            except OSError as error:
-                words = f"How full {path} is cannot be seen: {reason(error)}."
-                unseen.append(Unseen(path, words, grant_hint(path)))
-
-    def _disk(self, now: Look, place: str, room: Room) -> Iterator[Reading]:
-        limits, hint = self._bounds["disk"], f"Remove what is not needed there. {RAISE.format('disk')}"
-        words = f"The file system at {place} is {room.used:.0f} % full, {room.free / GIB:.1f} GiB are free."
-        yield self._gauge.read(now, "disk", room.used, limits, unit="percent", message=words, hint=hint, subject=place)
-        words = (
-            f"The file system at {place} has used {room.inodes_used:.0f} % of its inodes: it is full of small files."
-        )
-        yield self._gauge.read(
-            now, "inodes", room.inodes_used, limits, unit="percent", message=words, hint=hint, subject=place
-        )
 
     def _memory(self, now: Look) -> Iterator[Reading]:
         memory, swap = psutil.virtual_memory(), psutil.swap_memory()

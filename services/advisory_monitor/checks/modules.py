@@ -24,9 +24,9 @@ _NO_MODULES = frozenset({"__pycache__", "node_modules", "site-packages", "tests"
 _TOLD = "told"
 
 
-def make(config: Mapping[str, Any], paths: Paths) -> Modules:
-    """The check."""
-    return Modules(config)
+def make(config: Mapping[str, Any], paths: Paths) -> Modules | None:
+    """The check; None without anything in `roots`."""
+    return Modules(config) if config["roots"] else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import psutil
 
 from services.advisory_monitor.logic import Bounds, Pace, Severity
 from services.advisory_monitor.measuring import Gauge, bounds
-from services.advisory_monitor.seen import CheckFailed, Look, Reading, Said, Seen
+from services.advisory_monitor.seen import CheckFailed, Look, Reading, Said, Seen, Unseen
 from signals.envelope import rfc3339
 from signals.paths import Paths
 
@@ -19,11 +20,16 @@ MAX_SAID = 50
 LOOK_AGAIN = 12
 """A process may take another name after it began: all are looked at anew every so many looks."""
 YOUNG_S = 30.0
+_HIDDEN = Unseen(
+    "/proc",
+    "Processes of other users are hidden from the monitor.",
+    "See whether /proc is mounted with hidepid, or the unit has ProtectProc=; see proc(5).",
+)
 
 
-def make(config: Mapping[str, Any], paths: Paths) -> Processes:
-    """The check."""
-    return Processes(config)
+def make(config: Mapping[str, Any], paths: Paths) -> Processes | None:
+    """The check; None without anything in `watch`."""
+    return Processes(config) if config["watch"] else None
 
 
 class Processes:
@@ -41,8 +47,6 @@ class Processes:
 
     def look(self, now: Look) -> Seen:
         """Look once."""
-        if not self._watched:
-            return Seen()
         there = self._there(now.wall)
         says: list[Said] = []
         readings: list[Reading] = []
@@ -59,7 +63,8 @@ class Processes:
             if kept != current:
                 puts[label] = current
             readings += self._readings(one, len(current), now)
-        return Seen(readings=tuple(readings), says=tuple(says[:MAX_SAID]), puts=puts)
+        unseen = () if os.path.exists("/proc/1") else (_HIDDEN,)
+        return Seen(readings=tuple(readings), says=tuple(says[:MAX_SAID]), puts=puts, unseen=unseen)
 
     def close(self) -> None:
         """Nothing is held."""

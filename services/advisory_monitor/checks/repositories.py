@@ -18,9 +18,9 @@ MAX_SAID = 20
 Refs = Mapping[str, tuple[str, str, str]]
 
 
-def make(config: Mapping[str, Any], paths: Paths) -> Repositories:
-    """The check."""
-    return Repositories(config)
+def make(config: Mapping[str, Any], paths: Paths) -> Repositories | None:
+    """The check; None without anything in `paths`."""
+    return Repositories(config) if config["paths"] else None
 
 
 class Repositories:

@@ -127,7 +127,10 @@ def test_dead_letters_and_model_servers_are_told_with_their_cause(watched: Watch
     """A person would see an alert about the bus and not what led to it."""
     home = watched.home
     dead = {"warning": 1, "critical": None, "margin": 0}
-    watched.config(bus={"interval_s": 0.1, "dead_letters": dead}, models={"interval_s": 0.1, "hold_s": 0, "clear_s": 0})
+    watched.config(
+        bus={"interval_s": 0.1, "hold_s": 0, "dead_letters": dead},
+        models={"interval_s": 0.1, "hold_s": 0, "clear_s": 0},
+    )
     watched.start()
     with home.emitter() as sensor:
         good = sensor.signal("Q_SPEAK", {"text": "hello", "urgency": "now"})

@@ -60,6 +60,14 @@ def test_what_is_there_no_more_has_ended() -> None:
     assert (cleared.signal, cleared.facts["subject"]) == ("Q_HEALTH_CLEARED", "/home")
 
 
+def test_what_was_not_looked_at_has_not_ended() -> None:
+    """While D-Bus is away every failed unit would be mended, and fail again when it is back."""
+    told = Told()
+    told.look(100.0, FULL)
+    says, puts = told.conditions.judge((), told.state, Moment(110.0, 110.0), PACE, whole=False)
+    assert (says, puts) == ([], {})
+
+
 def test_names_of_any_bytes_can_be_told() -> None:
     """A folder with a name in no encoding would end the monitor again and again."""
     told = Told()

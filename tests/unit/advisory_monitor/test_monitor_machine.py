@@ -23,6 +23,9 @@ MOUNTINFO = rb"""22 28 0:20 / /sys rw,nosuid - sysfs sysfs rw
 33 28 11:0 / /media/cd ro - iso9660 /dev/sr0 ro
 34 28 0:40 / /tank rw - zfs tank rw,xattr
 35 28 0:41 / /tmp rw - tmpfs tmpfs rw
+36 28 0:42 /@data /data rw - btrfs /dev/vdc1 rw,subvol=/@data
+37 28 8:16 / /private rw - ext4 /dev/vdd1 rw
+38 37 0:24 /systemd/inaccessible/dir /private ro - tmpfs tmpfs rw
 """
 TRAPS = (
     *("core.fsmonitor", "core.pager", "core.sshCommand", "core.editor", "gpg.program", "diff.external"),
@@ -42,7 +45,9 @@ class TestHealth:
         """A CD is always full, a bind mount is the same disk twice, and a disk with a blank in its name is a disk."""
         assert mounts(MOUNTINFO) == [
             Mount("/", "/dev/vda1", (254, 1)),
+            Mount("/data", "/dev/vdc1", (0, 42)),
             Mount("/home/My Files", "/dev/vdb1", (254, 3)),
+            Mount("/private", "/dev/vdd1", (8, 16), is_covered=True),
             Mount("/tank", "tank", (0, 40)),
         ]
 
@@ -54,20 +59,23 @@ class TestHealth:
         seen = calm.look()
         assert {one.check for one in seen.readings} >= {"disk", "inodes", "memory", "load"}
         assert {one.severity for one in seen.readings} == {None}
-        loud = Looking("health", tmp_path, disk=always, memory=always, load=always, paths=[str(tmp_path)])
-        seen = loud.look()
-        assert reading(seen, "disk", str(tmp_path)).severity == "warning"
+        share = Looking("places", tmp_path, disk=always, paths=[str(tmp_path)]).look()
+        assert reading(share, "disk", str(tmp_path)).severity == "warning"
+        seen = Looking("health", tmp_path, disk=always, memory=always, load=always).look()
+        assert {one.severity for one in seen.readings if one.check == "disk"} <= {"warning"}
         assert reading(seen, "memory").severity == "warning"
         assert 0 < float(reading(seen, "memory").value) <= 100
 
     def test_a_place_that_cannot_be_seen_is_said(self, tmp_path: Path) -> None:
         """Under systemd a home is hidden; its disk would fill up unseen."""
-        (unseen,) = Looking("health", tmp_path, paths=["/no/such/place"]).look().unseen
+        (unseen,) = Looking("places", tmp_path, paths=["/no/such/place"]).look().unseen
         assert "/no/such/place" in unseen.message
 
     def test_a_file_system_under_another_is_said_to_be_hidden(self, tmp_path: Path) -> None:
         """What lies over it would be measured in its place."""
-        assert Mount("/", "/dev/x", (0, 0)).is_seen() is False
+        assert Mount("/", "/dev/x", (255, 1)).is_seen() is False
+        assert Mount("/", "/dev/x", (0, 42), is_covered=True).is_seen() is False
+        assert Mount("/", "/dev/x", (0, 42)).is_seen()
         assert Mount("/", "/dev/x", (os.major(os.stat("/").st_dev), os.minor(os.stat("/").st_dev))).is_seen()
 
 
