@@ -125,8 +125,10 @@ class Board:
     async def _take(self, entry: Entry, run: Run[Seen]) -> None:
         if run.error is not None:
             words = str(run.error) if isinstance(run.error, CheckFailed) else repr(run.error)
-            self._daemon.log.warning("check_failed", check=entry.name, error=words, exc_info=_unknown(run.error))
-            return await self._trouble(entry, "failed", f"The check {entry.name} failed: {words}")
+            told = f"The check {entry.name} failed: {words}"
+            if told != entry.trouble:
+                self._daemon.log.warning("check_failed", check=entry.name, error=words, exc_info=_unknown(run.error))
+            return await self._trouble(entry, "failed", told)
         entry.seen, entry.trouble = run.result or Seen(), ""
         seen, now = entry.seen, _moment()
         whole = not (seen.unseen or seen.lacking)  # else what is not there may only not have been seen
