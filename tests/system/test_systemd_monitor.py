@@ -12,11 +12,14 @@ from tests.support.installed import Installed, unit
 
 pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 CONFIG = "/etc/ligand/advisory_monitor.yaml"
-PROJECT = "/home/alice/watched"
+PROJECT, REPOSITORY = "/home/alice/watched", "/srv/alices-repository"
+GIT = ("git", "-C", REPOSITORY, "-c", "user.name=Alice", "-c", "user.email=alice@example.org")
 QUICK = {
     "units": {"interval_s": 0.2, "hold_s": 0, "clear_s": 0, "critical": ["broken*"]},
     "promotions": {"settle_s": 0.2},
     "files": {"watch": [{"path": PROJECT}], "settle_s": 0.2},
+    "processes": {"watch": [{"label": "sleeper", "command": "sleep 98765"}], "interval_s": 0.2},
+    "repositories": {"paths": [REPOSITORY], "interval_s": 0.2},
 }
 
 
@@ -39,6 +42,8 @@ def monitor(ligand: Installed) -> Iterator[Installed]:
     ligand.ready()
     machine.run("chmod", "0700", "/home/alice")
     machine.run("mkdir", "-p", PROJECT, user="alice")
+    machine.run("install", "-d", "-o", "alice", REPOSITORY)
+    machine.run("git", "init", "-q", "-b", "main", REPOSITORY, user="alice")
     machine.write(CONFIG, json.dumps(QUICK))
     machine.systemctl("restart", unit("advisory_monitor"))
     yield ligand
@@ -86,3 +91,26 @@ def test_what_is_hidden_from_it_is_said_until_it_is_granted(monitor: Installed) 
     (changed,) = told(monitor, "Q_FILE_CHANGED", path=f"{PROJECT}/new.txt")
     assert changed["facts"]["change"] == "created"
     monitor.ligand("revoke", "advisory_monitor", PROJECT)
+
+
+def test_processes_of_others_are_seen(monitor: Installed) -> None:
+    """Closed in as it is, the monitor would see no process but its own, and nobody would know."""
+    monitor.machine.run("systemd-run", "--unit=sleeper", "sleep", "98765")
+    (started,) = told(monitor, "Q_PROCESS_CHANGED", change="started")
+    monitor.machine.systemctl("stop", "sleeper")
+    (ended,) = told(monitor, "Q_PROCESS_CHANGED", change="exited")
+    assert started["facts"]["pid"] == ended["facts"]["pid"]
+
+
+def test_anothers_repository_is_read_once_that_is_allowed(monitor: Installed) -> None:
+    """git refuses what belongs to another user; without a word a person would wait for news for ever."""
+    machine = monitor.machine
+    (alert,) = told(monitor, "Q_HEALTH_ALERT", check="monitor.repositories", subject=REPOSITORY)
+    allow = ("git", "config", "--system", "--add", "safe.directory", REPOSITORY)
+    assert " ".join(allow) in alert["facts"]["hint"]
+    machine.run(*allow)
+    told(monitor, "Q_HEALTH_CLEARED", check="monitor.repositories", subject=REPOSITORY)
+    machine.run(*GIT, "commit", "-q", "--allow-empty", "-m", "Begin", user="alice")
+    (changed,) = told(monitor, "Q_REPOSITORY_CHANGED", change="created")
+    assert (changed["facts"]["ref"], changed["facts"]["subject"]) == ("refs/heads/main", "Begin")
+    assert changed["taint"] == ["file"]
