@@ -12,9 +12,9 @@ from services.advisory_monitor.seen import Look, Reading
 GIB = 1 << 30
 
 
-def bounds(config: Mapping[str, Any]) -> Bounds:
-    """The bounds of a section of the configuration."""
-    return Bounds(config["warning"], config["critical"], config["margin"])
+def bounds(config: Mapping[str, Any], name: str) -> Bounds:
+    """The bounds of one value in a section of the configuration."""
+    return Bounds(config[f"{name}_warning"], config[f"{name}_critical"], config[f"{name}_margin"])
 
 
 class Gauge:

@@ -24,7 +24,7 @@ class Bus:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.pace = Pace(hold_s=config["hold_s"], clear_s=config["clear_s"], repeat_s=config["repeat_s"])
         self._window_s = config["window_s"]
-        self._dead: Bounds = bounds(config["dead_letters"])
+        self._dead: Bounds = bounds(config, "dead_letters")
         self._gauge = Gauge()
 
     def look(self, now: Look) -> Seen:

@@ -14,7 +14,7 @@ from services.advisory_monitor.measuring import GIB, Gauge, bounds
 from services.advisory_monitor.seen import Look, Reading, Seen
 from signals.paths import Paths
 
-RAISE = "Or change health.{} in advisory_monitor.yaml."
+RAISE = "Or change health.{}_warning in advisory_monitor.yaml."
 
 
 def make(config: Mapping[str, Any], paths: Paths) -> Health:
@@ -28,7 +28,7 @@ class Health:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.pace = Pace(config["hold_s"], config["clear_s"], config["repeat_s"])
         self._config = config
-        self._bounds = {name: bounds(config[name]) for name in ("disk", "memory", "swap", "load", "temperature")}
+        self._bounds = {name: bounds(config, name) for name in ("disk", "memory", "swap", "load", "temperature")}
         self._gauge = Gauge()
 
     def look(self, now: Look) -> Seen:

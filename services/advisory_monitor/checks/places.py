@@ -12,7 +12,7 @@ from services.advisory_monitor.reaching import grant_hint, reason
 from services.advisory_monitor.seen import Look, Reading, Seen, Unseen
 from signals.paths import Paths
 
-MORE = "Or change places.disk in advisory_monitor.yaml."
+MORE = "Or change places.disk_warning in advisory_monitor.yaml."
 
 
 def make(config: Mapping[str, Any], paths: Paths) -> Places | None:
@@ -26,7 +26,7 @@ class Places:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.pace = Pace(config["hold_s"], config["clear_s"], config["repeat_s"])
         self._paths: list[str] = config["paths"]
-        self._bounds = bounds(config["disk"])
+        self._bounds = bounds(config, "disk")
         self._gauge = Gauge()
 
     def look(self, now: Look) -> Seen:

@@ -39,7 +39,7 @@ class Processes:
         self.pace = Pace(config["hold_s"], config["clear_s"], config["repeat_s"])
         self._watched: Sequence[Mapping[str, Any]] = config["watch"]
         self._window_s = config["window_s"]
-        self._bounds: Bounds = bounds(config["restarts"])
+        self._bounds: Bounds = bounds(config, "restarts")
         self._ended: dict[str, deque[float]] = {}
         self._others: set[int] = set()
         self._looks = 0

@@ -28,7 +28,7 @@ class Units:
         self._critical: Sequence[str] = config["critical"]
         self._watched: Sequence[str] = config["restarts_of"]
         self._window_s = config["window_s"]
-        self._bounds: Bounds = bounds(config["restarts"])
+        self._bounds: Bounds = bounds(config, "restarts")
         self._restarts: dict[str, deque[tuple[float, int]]] = {}
         self._gauge = Gauge()
 

@@ -12,17 +12,11 @@ from signals.errors import SchemaError
 from tests.live.advisory_monitor.conftest import Watched
 
 PROMOTIONS = {"interval_s": 0.1, "settle_s": 0.2}
-NEVER = {"warning": None, "critical": None}
-QUIET = {
-    "interval_s": 0.1,
-    "hold_s": 0,
-    "clear_s": 0,
-    "disk": NEVER,
-    "swap": NEVER,
-    "load": NEVER,
-    "temperature": NEVER,
-}
-FULL = {"warning": 0, "critical": 200, "margin": 0}
+BOUNDS = [
+    f"{one}_{how}" for one in ("disk", "memory", "swap", "load", "temperature") for how in ("warning", "critical")
+]
+QUIET = {"interval_s": 0.1, "hold_s": 0, "clear_s": 0, **dict.fromkeys(BOUNDS)}
+FULL = QUIET | {"memory_warning": 0}
 
 
 def fake_git(folder: Path) -> Path:
@@ -37,7 +31,7 @@ def fake_git(folder: Path) -> Path:
 def test_a_condition_is_told_once_over_kills_and_its_end_once(watched: Watched) -> None:
     """Each restart would tell of the same full disk again, and a mended one would never be mended."""
     home = watched.home
-    watched.config(health=QUIET | {"memory": FULL}, promotions=PROMOTIONS)
+    watched.config(health=FULL, promotions=PROMOTIONS)
     for name in ("p-1", "p-2", "p-3"):
         watched.start()
         home.wait_for("Q_HEALTH_ALERT", check="memory")
@@ -47,7 +41,7 @@ def test_a_condition_is_told_once_over_kills_and_its_end_once(watched: Watched) 
     (alert,) = home.signals("Q_HEALTH_ALERT")
     assert (alert.facts["severity"], alert.facts["edge"]) == ("warning", "raised")
     running = watched.start()
-    watched.config(health=QUIET | {"memory": NEVER}, promotions=PROMOTIONS)
+    watched.config(health=QUIET, promotions=PROMOTIONS)
     running.signal(signal.SIGHUP)
     (cleared,) = home.wait_for("Q_HEALTH_CLEARED")
     assert (cleared.facts["check"], cleared.facts["since"]) == ("memory", alert.facts["since"])
@@ -56,7 +50,7 @@ def test_a_condition_is_told_once_over_kills_and_its_end_once(watched: Watched) 
 
 def test_what_was_told_by_a_check_that_is_off_now_ends(watched: Watched) -> None:
     """A check that a person switched off would leave its alert standing for ever."""
-    watched.config(health=QUIET | {"memory": FULL})
+    watched.config(health=FULL)
     running = watched.start()
     watched.home.wait_for("Q_HEALTH_ALERT")
     running.stop()
@@ -126,9 +120,9 @@ def test_a_new_module_is_investigated_registered_and_told_no_more(watched: Watch
 def test_dead_letters_and_model_servers_are_told_with_their_cause(watched: Watched) -> None:
     """A person would see an alert about the bus and not what led to it."""
     home = watched.home
-    dead = {"warning": 1, "critical": None, "margin": 0}
+    quick = {"interval_s": 0.1, "hold_s": 0}
     watched.config(
-        bus={"interval_s": 0.1, "hold_s": 0, "dead_letters": dead},
+        bus=quick | {"dead_letters_warning": 1, "dead_letters_margin": 0},
         models={"interval_s": 0.1, "hold_s": 0, "clear_s": 0},
     )
     watched.start()

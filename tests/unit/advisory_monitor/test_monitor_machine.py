@@ -53,15 +53,16 @@ class TestHealth:
 
     def test_all_is_measured_and_told_when_it_is_beyond_its_bound(self, tmp_path: Path) -> None:
         """A full disk or memory would be noticed when it is too late."""
-        never = {"warning": None, "critical": None}
-        always = {"warning": 0, "critical": 200}
-        calm = Looking("health", tmp_path, disk=never, memory=never, swap=never, load=never, temperature=never)
+        names = ("disk", "memory", "swap", "load", "temperature")
+        calm = Looking("health", tmp_path, **{f"{one}_{how}": None for one in names for how in ("warning", "critical")})
         seen = calm.look()
         assert {one.check for one in seen.readings} >= {"disk", "inodes", "memory", "load"}
         assert {one.severity for one in seen.readings} == {None}
-        share = Looking("places", tmp_path, disk=always, paths=[str(tmp_path)]).look()
+        share = Looking("places", tmp_path, disk_warning=0, disk_critical=200, paths=[str(tmp_path)]).look()
         assert reading(share, "disk", str(tmp_path)).severity == "warning"
-        seen = Looking("health", tmp_path, disk=always, memory=always, load=always).look()
+        seen = Looking(
+            "health", tmp_path, disk_warning=0, disk_critical=200, memory_warning=0, memory_critical=200
+        ).look()
         assert {one.severity for one in seen.readings if one.check == "disk"} <= {"warning"}
         assert reading(seen, "memory").severity == "warning"
         assert 0 < float(reading(seen, "memory").value) <= 100
@@ -95,7 +96,7 @@ class TestProcesses:
     def test_who_comes_goes_and_is_replaced(self, tmp_path: Path) -> None:
         """A person would not hear that the program they rely on has died or is started over and over."""
         watch = [{"label": "helper", "command": "watched-by-a-test", "expected": True}]
-        looking = Looking("processes", tmp_path, watch=watch, restarts={"warning": 2, "critical": None, "margin": 1})
+        looking = Looking("processes", tmp_path, watch=watch, restarts_warning=2, restarts_margin=1)
         seen = looking.look()
         assert (seen.says, reading(seen, "process").severity) == ((), "warning")
         first = self.run()
