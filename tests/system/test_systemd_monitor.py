@@ -106,9 +106,15 @@ def test_anothers_repository_is_read_once_that_is_allowed(monitor: Installed) ->
     """git refuses what belongs to another user; without a word a person would wait for news for ever."""
     machine = monitor.machine
     (alert,) = told(monitor, "Q_HEALTH_ALERT", check="monitor.repositories", subject=REPOSITORY)
+
+    def said() -> str:
+        return str(machine.show(unit("advisory_monitor"), "StatusText"))
+
+    machine.until("it is refused", lambda: REPOSITORY in said())
     allow = ("git", "config", "--system", "--add", "safe.directory", REPOSITORY)
     assert " ".join(allow) in alert["facts"]["hint"]
     machine.run(*allow)
+    machine.until("it is read", lambda: REPOSITORY not in said())
     told(monitor, "Q_HEALTH_CLEARED", check="monitor.repositories", subject=REPOSITORY)
     machine.run(*GIT, "commit", "-q", "--allow-empty", "-m", "Begin", user="alice")
     (changed,) = told(monitor, "Q_REPOSITORY_CHANGED", change="created")
