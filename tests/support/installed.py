@@ -13,7 +13,16 @@ from tests.support.systemd import PATH, ROOT, Machine, environment
 from tests.support.wheels import offline
 
 WORKERS = ("model_worker@primary", "model_worker@research")
-DAEMONS = ("bus", "intent_router", "investigator", "capability_integrator", "policy_engine", "semantic_dedup", *WORKERS)
+DAEMONS = (
+    "bus",
+    "intent_router",
+    "investigator",
+    "capability_integrator",
+    "policy_engine",
+    "semantic_dedup",
+    "advisory_monitor",
+    *WORKERS,
+)
 PYTHON = "/opt/ligand/venv/bin/python"
 INTENTS = "/var/lib/ligand/intents"
 INSTALL_S = 600.0

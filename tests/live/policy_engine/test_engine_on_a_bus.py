@@ -93,7 +93,8 @@ def test_a_kill_neither_loses_nor_doubles_a_firing(policies: Policies, victim: s
 def test_nobody_answered(policies: Policies) -> None:
     """Silence would go unnoticed, or an answer would be called silence."""
     waits = {"signal": "Q_SPOKEN", "within": "1s", "where": "other.facts.text == event.facts.promotions_path"}
-    policies.rules({"id": "silence", "signals": ["Q_PROMOTIONS_DETECTED"], "absent": waits, "do": [DREAM]})
+    rule = {"id": "silence", "signals": ["Q_PROMOTIONS_DETECTED"], "absent": waits, "do": [DREAM]}
+    policies.rules(rule | {"limit": {"max": 9, "per": "1h"}})  # a dream may lead back to promotions
     policies.start()
     sensed(policies, promotions_path="heard")
     sensed(policies, "Q_SPOKEN", text="heard", duration_s=1, engine="x", interrupted=False)
@@ -104,7 +105,7 @@ def test_nobody_answered(policies: Policies) -> None:
 
 def test_new_rules_are_taken_whole_or_not_at_all(policies: Policies) -> None:
     """A slip in the file would stop every rule, or leave half of the old ones."""
-    policies.rules(ON_PROMOTIONS | {"cooldown": "0s"})
+    policies.rules(ON_PROMOTIONS | {"cooldown": "0s", "limit": {"max": 9, "per": "1h"}})
     engine = policies.start()
     policies.rules(ON_PROMOTIONS | {"when": [{"fresh": "event.facts.unacknowledgd >= 1"}]})
     engine.signal(signal.SIGHUP)

@@ -75,7 +75,7 @@ def build(found: Constellation) -> None:
         example={"token": "t", "who": "w"},
         optional=["n"],
     )
-    found.config("bus", {"disable": ["policy_engine"]})  # it hears everything, and would be far behind
+    found.config("bus", {"disable": ["advisory_monitor", "policy_engine"]})  # they would be far behind
     found.manifest("link", consumes=["Q_ITEM_START"], emits=["Q_ITEM_DONE"])
 
 

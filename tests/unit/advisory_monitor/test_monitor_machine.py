@@ -1,0 +1,244 @@
+"""Health, processes, repositories, and what is heard of bus and models, on the machine that runs the test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.advisory_monitor.filesystems import Mount, mounts
+from services.advisory_monitor.git import _environment
+from services.advisory_monitor.seen import Reading, Seen
+from tests.unit.advisory_monitor.looking import Looking
+
+MOUNTINFO = rb"""22 28 0:20 / /sys rw,nosuid - sysfs sysfs rw
+28 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw,discard
+30 28 254:1 /srv /mnt/bind ro,relatime - ext4 /dev/vda1 rw,discard
+31 28 254:3 / /home/My\040Files ro,relatime shared:2 - ext4 /dev/vdb1 rw
+32 28 7:0 / /snap/core/1 ro - squashfs /dev/loop0 ro
+33 28 11:0 / /media/cd ro - iso9660 /dev/sr0 ro
+34 28 0:40 / /tank rw - zfs tank rw,xattr
+35 28 0:41 / /tmp rw - tmpfs tmpfs rw
+36 28 0:42 /@data /data rw - btrfs /dev/vdc1 rw,subvol=/@data
+37 28 8:16 / /private rw - ext4 /dev/vdd1 rw
+38 37 0:24 /systemd/inaccessible/dir /private ro - tmpfs tmpfs rw
+"""
+TRAPS = (
+    *("core.fsmonitor", "core.pager", "core.sshCommand", "core.editor", "gpg.program", "diff.external"),
+    *("filter.trap.clean", "filter.trap.smudge", "filter.trap.process", "diff.trap.textconv"),
+)
+
+
+def reading(seen: Seen, check: str, subject: str | None = None) -> Reading:
+    (found,) = (one for one in seen.readings if one.check == check and subject in (None, one.subject))
+    return found
+
+
+class TestHealth:
+    """Values of the machine, held against bounds."""
+
+    def test_every_file_system_that_can_fill_up_is_found_once(self) -> None:
+        """A CD is always full, a bind mount is the same disk twice, and a disk with a blank in its name is a disk."""
+        assert mounts(MOUNTINFO) == [
+            Mount("/", "/dev/vda1", (254, 1)),
+            Mount("/data", "/dev/vdc1", (0, 42)),
+            Mount("/home/My Files", "/dev/vdb1", (254, 3)),
+            Mount("/private", "/dev/vdd1", (8, 16), is_covered=True),
+            Mount("/tank", "tank", (0, 40)),
+        ]
+
+    def test_all_is_measured_and_told_when_it_is_beyond_its_bound(self, tmp_path: Path) -> None:
+        """A full disk or memory would be noticed when it is too late."""
+        names = ("disk", "memory", "swap", "load", "temperature")
+        calm = Looking("health", tmp_path, **{f"{one}_{how}": None for one in names for how in ("warning", "critical")})
+        seen = calm.look()
+        assert {one.check for one in seen.readings} >= {"disk", "inodes", "memory", "load"}
+        assert {one.severity for one in seen.readings} == {None}
+        share = Looking("places", tmp_path, disk_warning=0, disk_critical=200, paths=[str(tmp_path)]).look()
+        assert reading(share, "disk", str(tmp_path)).severity == "warning"
+        seen = Looking(
+            "health", tmp_path, disk_warning=0, disk_critical=200, memory_warning=0, memory_critical=200
+        ).look()
+        assert {one.severity for one in seen.readings if one.check == "disk"} <= {"warning"}
+        assert reading(seen, "memory").severity == "warning"
+        assert 0 < float(reading(seen, "memory").value) <= 100
+
+    def test_a_place_that_cannot_be_seen_is_said(self, tmp_path: Path) -> None:
+        """Under systemd a home is hidden; its disk would fill up unseen."""
+        (unseen,) = Looking("places", tmp_path, paths=["/no/such/place"]).look().unseen
+        assert "/no/such/place" in unseen.message
+
+    def test_a_file_system_under_another_is_said_to_be_hidden(self, tmp_path: Path) -> None:
+        """What lies over it would be measured in its place."""
+        assert Mount("/", "/dev/x", (255, 1)).is_seen() is False
+        assert Mount("/", "/dev/x", (0, 42), is_covered=True).is_seen() is False
+        assert Mount("/", "/dev/x", (0, 42)).is_seen()
+        assert Mount("/", "/dev/x", (os.major(os.stat("/").st_dev), os.minor(os.stat("/").st_dev))).is_seen()
+
+
+class TestProcesses:
+    """Processes of a configured name."""
+
+    def run(self) -> subprocess.Popen[bytes]:
+        code = "import sys; print('up', flush=True); sys.stdin.read() # watched-by-a-test"
+        found = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert found.stdout is not None
+        assert found.stdout.readline() == b"up\n"
+        return found
+
+    def end(self, process: subprocess.Popen[bytes]) -> None:
+        process.communicate(timeout=30)
+
+    def test_who_comes_goes_and_is_replaced(self, tmp_path: Path) -> None:
+        """A person would not hear that the program they rely on has died or is started over and over."""
+        watch = [{"label": "helper", "command": "watched-by-a-test", "expected": True}]
+        looking = Looking("processes", tmp_path, watch=watch, restarts_warning=2, restarts_margin=1)
+        seen = looking.look()
+        assert (seen.says, reading(seen, "process").severity) == ((), "warning")
+        first = self.run()
+        (told,) = looking.says(5)
+        assert (told["change"], told["pid"], told["name"]) == ("started", first.pid, "helper")
+        looking.restart()
+        assert reading(looking.look(5), "process").severity is None
+        second = self.run()
+        self.end(first)
+        (told,) = looking.says(5)
+        assert (told["change"], told["pid"], told["previous_pid"]) == ("replaced", second.pid, first.pid)
+        self.end(second)
+        seen = looking.look(5)
+        assert [one.facts["change"] for one in seen.says] == ["exited"]
+        assert reading(seen, "process_restarts").severity == "warning"
+        assert reading(looking.look(700), "process_restarts").severity is None
+
+
+class TestRepositories:
+    """git, with and without malice."""
+
+    def git(self, place: Path, *arguments: str) -> str:
+        who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+        done = subprocess.run(
+            ["git", "-C", str(place), *who, *arguments], capture_output=True, check=True, env=_environment(), text=True
+        )
+        return done.stdout.strip()
+
+    def commit(self, place: Path, subject: str) -> str:
+        (place / "file.txt").write_text(subject)
+        self.git(place, "add", "-A")
+        self.git(place, "commit", "-q", "-m", subject)
+        return self.git(place, "rev-parse", "HEAD")
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Path:
+        place = tmp_path / "project"
+        place.mkdir()
+        self.git(place, "init", "-q", "-b", "main")
+        self.commit(place, "Begin")
+        return place
+
+    def test_commits_branches_and_switches_are_told(self, tmp_path: Path, place: Path) -> None:
+        """What happened in a project while a person was away would be seen too late."""
+        looking = Looking("repositories", tmp_path, paths=[str(place)])
+        assert looking.says() == []
+        first = self.git(place, "rev-parse", "HEAD")
+        self.commit(place, "Mend one")
+        second = self.commit(place, "Mend two")
+        looking.restart()
+        (told,) = looking.says(60)
+        assert (told["change"], told["ref"], told["commits"]) == ("commits_added", "refs/heads/main", 2)
+        assert (told["commit"], told["previous_commit"], told["subject"]) == (second, first, "Mend two")
+        self.git(place, "checkout", "-q", "-b", "trial")
+        assert [one["change"] for one in looking.says(60)] == ["created", "switched"]
+        self.git(place, "reset", "-q", "--hard", first)
+        self.commit(place, "Another way")
+        assert [one["change"] for one in looking.says(60)] == ["rewritten"]
+        self.git(place, "checkout", "-q", "main")
+        self.git(place, "branch", "-q", "-D", "trial")
+        gone, switched = looking.says(60)
+        assert (gone["change"], gone["commit"]) == ("deleted", None)
+        assert (switched["ref"], switched["previous_ref"]) == ("refs/heads/main", "refs/heads/trial")
+
+    def test_what_lies_uncommitted_for_long_is_told(self, tmp_path: Path, place: Path) -> None:
+        """A week of work would be on one disk only."""
+        looking = Looking("repositories", tmp_path, paths=[str(place)], dirty_s=3600)
+        (place / "file.txt").write_text("more")
+        assert reading(looking.look(), "repository_dirty").severity is None
+        looking.restart()
+        assert reading(looking.look(3601), "repository_dirty").severity == "warning"
+        self.commit(place, "Keep it")
+        assert reading(looking.look(60), "repository_dirty").severity is None
+
+    def test_nothing_that_a_repository_holds_is_run(self, tmp_path: Path, place: Path) -> None:
+        """Looking at a repository from elsewhere would run its author's programs."""
+        trap, sprung = tmp_path / "trap.sh", tmp_path / "sprung"
+        trap.write_text(f'#!/bin/sh\necho "$0" >>{sprung}\ncat\n')
+        trap.chmod(0o755)
+        (place / ".gitattributes").write_text("* filter=trap diff=trap\n")
+        self.commit(place, "Set the trap")
+        for name in TRAPS:
+            self.git(place, "config", name, str(trap))
+        self.git(place, "config", "filter.trap.required", "true")
+        self.git(place, "config", "log.showSignature", "true")
+        hook = place / ".git" / "hooks" / "post-index-change"
+        hook.write_text(trap.read_text())
+        hook.chmod(0o755)
+        looking = Looking("repositories", tmp_path, paths=[str(place)], dirty_s=60)
+        sprung.unlink(missing_ok=True)
+        looking.look()
+        (place / "file.txt").write_text("differs")
+        assert looking.look(100).unseen == ()
+        assert reading(looking.look(100), "repository_dirty").severity == "warning"
+        assert not sprung.exists(), sprung.read_text()
+
+    def test_what_git_will_not_read_is_said(self, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A repository of another user, or none at all, would be watched in appearance only."""
+        (tmp_path / "empty").mkdir()
+        (unseen,) = Looking("repositories", tmp_path, paths=[str(tmp_path / "empty")]).look().unseen
+        assert "not a git repository" in unseen.message
+        os.chown(place, 12345, 12345)
+        (unseen,) = Looking("repositories", tmp_path, paths=[str(place)]).look().unseen
+        assert "safe.directory" in unseen.hint
+        monkeypatch.setenv("PATH", str(tmp_path))
+        (unseen,) = Looking("repositories", tmp_path, paths=[str(place)]).look().unseen
+        assert "there is no git" in unseen.message
+
+
+class TestHeard:
+    """What signals told, as conditions."""
+
+    def test_dead_letters_are_told_by_their_rate(self, tmp_path: Path) -> None:
+        """Each dead letter of a storm would be a signal more; or none would be said at all."""
+        looking = Looking("bus", tmp_path)
+        assert looking.look().readings == ()
+        bucket = int((1_700_000_000 + looking.now) // 10)
+        looking.heard["dead"] = {"counts": [[bucket, 2]], "last": "Q_X of y (poison)", "signal": "id"}
+        assert reading(looking.look(), "dead_letters").severity is None
+        looking.heard["dead"]["counts"] = [[bucket, 4]]
+        found = reading(looking.look(), "dead_letters")
+        assert (found.severity, found.value, found.because) == ("warning", 4, ("id",))
+        assert reading(looking.look(700), "dead_letters").severity is None
+
+    @pytest.mark.parametrize(
+        ("action", "severity"), [("dead_lettering", "warning"), ("refusing_roots", "critical"), ("relieved", None)]
+    )
+    def test_a_full_journal_is_told(self, tmp_path: Path, action: str, severity: str | None) -> None:
+        """The bus would refuse work, and nobody know why."""
+        looking = Looking("bus", tmp_path)
+        looking.heard["journal"] = {"used_bytes": 95, "budget_bytes": 100, "action": action, "signal": "id"}
+        assert reading(looking.look(), "journal").severity == severity
+
+    @pytest.mark.parametrize("well", [True, False])
+    def test_a_consumer_behind_and_a_model_server_away_are_told(self, tmp_path: Path, well: bool) -> None:
+        """Something starves, and nobody knows what."""
+        bus, models = Looking("bus", tmp_path), Looking("models", tmp_path)
+        lag: dict[str, Any] = {"lag": 9, "oldest_age_s": 4, "bound": 5, "well": well, "signal": "id"}
+        bus.heard["lag|investigator"] = lag
+        expected = (None if well else "warning", "investigator")
+        found = reading(bus.look(), "consumer_lag")
+        assert (found.severity, found.subject) == expected
+        server = {"role": "primary", "server": "http://x", "up": well, "reason": "refused", "hint": "", "signal": "id"}
+        models.heard["primary|1"] = server
+        assert reading(models.look(), "model_server").severity == expected[0]
