@@ -41,9 +41,9 @@ desk = _Desk()
 @daemon.on_start
 async def prepare() -> None:
     """Read the rules, before anything is heard."""
-    desk.book, desk.told = _rules(), set()
     config = daemon.config
     desk.history = History(daemon.state_dir, config["history_bytes"], config["history_files"])
+    desk.book, desk.told = _rules(), set()
     _say()
 
 

@@ -159,3 +159,12 @@ async def again(signal, emit):
 
 daemon.run()
 """
+
+
+def test_rules_that_cannot_be_used_keep_the_engine_from_starting_and_that_is_all_it_says(policies: Policies) -> None:
+    """A person reads one line that says where the slip is, not a traceback beneath it."""
+    policies.rules(ON_PROMOTIONS | {"when": [{"fresh": "event.facts.unacknowledgd >= 1"}]})
+    engine = policies.home.daemon("policy_engine")
+    assert engine.process.wait(30) == 78
+    assert "there is no 'unacknowledgd'" in engine.tail()
+    assert "Traceback" not in engine.tail()
