@@ -134,8 +134,11 @@ class Installed:
 
     def kill(self, daemon: str, signal: str = "KILL") -> None:
         """Send a signal to the main process of a daemon, which is running."""
-        self.machine.until(f"{daemon} has a process", lambda: self.machine.pid(unit(daemon)) > 0)
-        self.machine.run("kill", f"-{signal}", str(self.machine.pid(unit(daemon))))
+        self.machine.until(f"{daemon} has a process", lambda: self._tell(daemon, signal))
+
+    def _tell(self, daemon: str, signal: str) -> bool:
+        pid = self.machine.pid(unit(daemon))
+        return pid > 0 and not self.machine.run("kill", f"-{signal}", str(pid), check=False).returncode
 
     def restarts(self, daemon: str) -> int:
         return int(self.machine.show(unit(daemon), "NRestarts"))

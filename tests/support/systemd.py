@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.tied import tied
+
 ROOT = Path(__file__).resolve().parents[2]
 BOOT = Path(__file__).with_name("boot_systemd.sh")
 SYSTEMD = Path("/lib/systemd/systemd")
 PYTHON = Path("/usr/bin/python3")
 TARGET = "machine.target"
 GROUP = "ligand-tests-"
-TIED = (sys.executable, "-I", "-S", str(ROOT / "tools/ligand/trampoline.py"))
-"""Begins a command that ends with the process whose number comes next, also when that one is killed."""
 TOOLS = (
     "unshare", "nsenter", "setpriv", "mount", "pivot_root", "systemctl", "journalctl", "dbus-daemon",
     "setfacl", "useradd",
@@ -122,6 +122,7 @@ class Machine:
         return int(self.show(unit, "MainPID"))
 
     def journal(self, *arguments: str) -> str:
+        self.run("journalctl", "--sync")
         return self.run("journalctl", "--no-pager", *arguments).stdout
 
     def drop_in(self, unit: str, content: str, name: str) -> None:
@@ -177,7 +178,7 @@ def machine(folder: Path, *, limits_memory: bool = False) -> Iterator[Machine]:
     boot = ["unshare", *spaces, "bash", str(BOOT), TARGET, *map(str, visible())]
     # the namespace of cgroups begins where its first process is
     join = "".join(f"echo $$ > {group}/cgroup.procs && " for group in groups)
-    joined = [*TIED, str(os.getpid()), "/bin/bash", "-c", f'{join}exec "$@"', "bash", *boot]
+    joined = tied(["/bin/bash", "-c", f'{join}exec "$@"', "bash", *boot])
     environ = {**os.environ, "LIGAND_TEST_CGROUPS": "memory-v1" if v1 else ""}
     with log.open("wb") as console:
         outer = subprocess.Popen(joined, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=environ)

@@ -61,6 +61,25 @@ def test_a_daemon_sees_what_it_was_granted_and_nothing_else(ligand, home):
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
 
 
+def test_what_is_mounted_beneath_a_grant_stays_mounted_and_is_seen(ligand, home):
+    """A disk in a granted folder is the person's; granting, restarting and revoking must not unmount it."""
+    disk = "/home/alice/work/disk"
+    home.run("mkdir", "-p", disk, user="alice")
+    home.run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", disk)
+    home.run("sh", "-c", f"echo theirs > {disk}/file")
+    ligand.ligand("grant", "investigator", "/home/alice/work", "--read")
+    ligand.ready("investigator")
+    assert home.read(f"{disk}/file").strip() == "theirs"
+    assert sees(home, "investigator", "-r", f"{disk}/file")
+    home.systemctl("restart", unit("investigator"))
+    ligand.ready("investigator")
+    assert home.read(f"{disk}/file").strip() == "theirs"
+    ligand.ligand("revoke", "investigator", "/home/alice/work")
+    ligand.ready("investigator")
+    assert home.read(f"{disk}/file").strip() == "theirs"
+    home.run("umount", disk)
+
+
 def test_what_cannot_be_meant_is_not_granted(ligand, home):
     """A slip of the hand does not open the machine, a whole home or its keys to a daemon; who means it says so."""
     for path in (

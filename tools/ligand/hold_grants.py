@@ -36,6 +36,7 @@ def release(daemon: str) -> None:
     folder = HELD / daemon
     for place in sorted(folder.iterdir()) if folder.is_dir() else ():
         while _mounted(place):
+            run(["mount", "--no-canonicalize", "--make-rslave", str(place)])
             run(["umount", "--no-canonicalize", "--lazy", str(place)])
         if place.is_dir():
             place.rmdir()
@@ -54,8 +55,9 @@ def _mount(grant: Grant, found: int) -> None:
         grant.held.mkdir(mode=0o700)
     else:
         grant.held.touch(mode=0o600)
-    # not canonicalized: mount(8) would go by the name again, the kernel goes by the descriptor
-    command = ["mount", "--no-canonicalize", "--rbind", f"/proc/self/fd/{found}", str(grant.held)]
+    # not canonicalized: mount(8) would go by the name again, the kernel goes by the descriptor. A slave: what is
+    # unmounted there must not be unmounted where the person has it, and what they mount later is seen
+    command = ["mount", "--no-canonicalize", "--rbind", "--make-rslave", f"/proc/self/fd/{found}", str(grant.held)]
     run(command, pass_fds=[found])
 
 
