@@ -27,6 +27,7 @@ STARTED = (
     ".config/autostart", ".config/systemd", ".config/environment.d", ".config/fish", ".local/bin", "bin",
 )  # fmt: skip
 SYSTEMS = tuple(map(Path, ("/var/log", "/var/spool", "/var/cache", "/var/lib", "/opt")))
+SYSTEMS_SECRET = tuple(map(Path, ("/var/backups", "/var/lib", "/var/mail", "/var/spool")))
 TEMPORARY = tuple(map(Path, ("/tmp", "/var/tmp")))
 LEAST_PERSON = 1000
 _ESCAPED = re.compile(r"\\([0-7]{3})")
@@ -42,8 +43,9 @@ def doubts(real: Path, *, write: bool) -> list[str]:
         found += [f"{place} holds {what}" for place in _touched(real, homes, names)]
     found += [f"{place} holds keys and passwords" for place in _touched(real, [real, *real.parents], KEYS_ANYWHERE)]
     if write:
-        found += [f"{place} is run when its person logs in" for place in _touched(real, homes, STARTED)]
-        found += [f"{place} is the system's own" for place in SYSTEMS if real.is_relative_to(place)]
+        found += [f"{place} is run when its person logs in" for place in _touched(real, homes, STARTED, there=False)]
+    systems = SYSTEMS if write else SYSTEMS_SECRET
+    found += [f"{place} is the system's own" for place in systems if real.is_relative_to(place)]
     if os.fspath(real) in _mounts():
         found.append("a whole file system is mounted there")
     return list(dict.fromkeys(found))
@@ -67,10 +69,13 @@ def _mounts() -> set[str]:
     return {_ESCAPED.sub(lambda found: chr(int(found[1], 8)), line.split(" ")[4]) for line in lines}
 
 
-def _touched(real: Path, folders: Iterable[Path], names: Iterable[str]) -> Iterator[Path]:
-    """Which of these in these folders would be given away: the thing itself, a part of it, or what it lies in."""
+def _touched(real: Path, folders: Iterable[Path], names: Iterable[str], *, there: bool = True) -> Iterator[Path]:
+    """Which of these in these folders would be given away: the thing itself, a part of it, or what it lies in.
+
+    `there`: only what exists. Who may write can also make what does not.
+    """
     for place in (folder / name for folder in folders for name in names):
-        if real.is_relative_to(place) or (place.is_relative_to(real) and place.exists()):
+        if real.is_relative_to(place) or (place.is_relative_to(real) and (place.exists() or not there)):
             yield place
 
 

@@ -33,7 +33,7 @@ DROP_IN = "50-grants.conf"
 NEVER = tuple(
     map(Path, ("/proc", "/sys", "/dev", "/run", "/boot", "/etc", "/usr", "/bin", "/sbin", "/lib", "/var/lib/ligand"))
 )
-_PLAIN = re.compile(r"[^\x00-\x1f\x7f\"'\\:$]+")
+_PLAIN = re.compile(r"[^\x00-\x1f\x7f\"'\\:$\ud800-\udfff]+")
 
 
 class Grants:
@@ -59,6 +59,7 @@ class Grants:
         _require_way(real, daemon, user)
         others = tuple(one for one in self.all if (one.daemon, one.path) != (daemon, str(real)))
         with acl.held(real) as top:
+            self._require_same(daemon, real, identity(top))
             grant = Grant(daemon, str(real), access, identity(top), user, _number(user), "pending")
             self._record((*others, grant))
             self.steps.do(f"let {user} {access} {real} (setfacl)", lambda: acl.give(top, grant.uid, grant.rights))
@@ -67,20 +68,33 @@ class Grants:
         self._save((*others, grant), daemon)
         return grant
 
-    def remove(self, daemon: str, path: Path, *, forget: bool = False) -> None:
+    def _require_same(self, daemon: str, path: Path, found: str) -> None:
+        """Raise `InstallError` when something else was granted by this name: it may still be open, elsewhere."""
+        before = [one for one in self.all if (one.daemon, one.path) == (daemon, str(path))]
+        if any(one.object not in ("", found) for one in before):
+            raise InstallError(
+                f"{path} was granted to {daemon} before, and is another now. What was granted then may still be open "
+                f"to it, wherever it is. Take that back first: ligand revoke {daemon} {path}"
+            )
+
+    def remove(self, daemon: str, path: Path, *, forget: bool = False) -> bool:
         """Take a grant back; `forget`: also from the list when its access could not be taken.
 
-        Raises `InstallError` when there is none.
+        Whether it is listed no more. Raises `InstallError` when there is none.
         """
         wanted = {str(path.absolute()), str(path.resolve())}
         found = [one for one in self.all if one.daemon == daemon and one.path in wanted]
         if not found:
             raise InstallError(f"{daemon} has no grant for {path}. `ligand grants` lists what there is.")
+        gone = True
         for one in found:
             closing = replace(one, state="closing")
             self._save((*(other for other in self.all if other != one), closing), daemon)
             if self._close(closing) or forget:
                 self._record(tuple(other for other in self.all if other != closing))
+            else:
+                gone = False
+        return gone
 
     def _close(self, grant: Grant) -> bool:
         """Take the access lists back; whether that was done."""
@@ -185,7 +199,7 @@ def _granted(path: Path, layout: Layout) -> Path:
         raise InstallError(f"{real} is too much to give to a daemon. Grant one folder or file of yours.")
     if not _PLAIN.fullmatch(str(real)):
         raise InstallError(
-            f"{real!s} has a character that a unit cannot name (quote, colon, backslash, dollar, control)."
+            f"{real!s} has a character that a unit cannot name (quote, colon, backslash, dollar, control, not UTF-8)."
         )
     return real
 
@@ -246,9 +260,11 @@ def revoke(daemon: str, path: Path, forget: bool, dry_run: bool) -> None:
     """Take back what DAEMON was granted of PATH; it is restarted."""
     try:
         with _grants(dry_run) as grants:
-            grants.remove(daemon, path, forget=forget)
+            gone = grants.remove(daemon, path, forget=forget)
     except LigandError as error:
         raise click.ClickException(error.message) from error
+    if not gone:
+        raise SystemExit(1)
 
 
 @click.command("grants")

@@ -48,7 +48,7 @@ def release(daemon: str) -> None:
 
 def _mount(grant: Grant, found: int) -> None:
     if identity(found) != grant.object:
-        raise InstallError("it is not what was granted, something else was put there. Revoke it, or grant it again.")
+        raise InstallError("it is not what was granted, something else was put there. Revoke it, then grant it again.")
     HELD.mkdir(mode=0o700, exist_ok=True)
     grant.held.parent.mkdir(mode=0o700, exist_ok=True)
     if stat.S_ISDIR(os.fstat(found).st_mode):

@@ -159,7 +159,7 @@ class Installer:
         left = [unit for unit in self.record.services if unit not in enabled]
         self._disable(left)
         self._remove_files(gone)
-        if any(changed) or gone or left:
+        if any(changed) or gone or left or self.manager.needs_reload():
             self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
         would = {*self.manager.enabled(), *enabled} - {*left, *self._switched_off(enabled)}
         self._would_enable = sorted(unit for unit in would if unit.endswith(".service"))

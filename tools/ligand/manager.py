@@ -62,6 +62,10 @@ class Manager:
         wanted = self.systemctl("show", "--value", "--property=Wants", "ligand.target").split()
         return sorted(unit for unit in wanted if unit.startswith("ligand-") and unit.endswith(".service"))
 
+    def needs_reload(self) -> bool:
+        """Whether it goes by unit files that are others by now, as a killed installation leaves it."""
+        return "yes" in self.systemctl("show", "--value", "--property=NeedDaemonReload", "ligand*").split()
+
     def running(self) -> list[str]:
         """Ligand's services that run or are about to, instances and a person's own daemons among them."""
         return self._in_state("active", "activating", "reloading")

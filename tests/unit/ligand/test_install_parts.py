@@ -254,12 +254,14 @@ def test_what_is_much_to_give_is_named(tmp_path: Path, monkeypatch) -> None:
         (".local", True, "/.local/bin is run when"),
         (".bashrc", True, "/.bashrc is run when"),
         ("bin", True, "/bin is run when"),
+        (".config", True, "/.config/autostart is run when"),
     ):
         assert why in "; ".join(doubts((home / place).resolve(), write=write)), place
     for place, write in (("notes", True), (".config/editor", True), (".local", False), ("project/src", True)):
         assert doubts(home / place, write=write) == [], place
     assert "system's own" in "; ".join(doubts(Path("/var/log/app"), write=True))
     assert doubts(Path("/var/log/app"), write=False) == []
+    assert "system's own" in "; ".join(doubts(Path("/var/backups"), write=False))
     assert "whole file system" in "; ".join(doubts(Path("/proc"), write=False))
 
 
