@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,15 @@ class ConsumerRow:
     aside: int
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None in the instant in which a restore has taken one file away and not yet put the other."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Journal:
     """A read-only view of the journal; works with the bus up or down."""
 
@@ -116,6 +126,7 @@ class Journal:
             self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
             self._db.set_busy_timeout(5000)
             self._check_version()
+            self._file = _identity(path)
         except apsw.Error as error:
             raise ConfigError(f"Cannot read the journal {path}: {error}.") from error
         self._words: dict[int, str] = {}
@@ -124,6 +135,10 @@ class Journal:
         found = self._all("SELECT value FROM meta WHERE key = 'schema_version'")
         if not found or found[0][0] != SCHEMA_VERSION:
             raise ConfigError(f"The journal {self.path} was written by another version of Ligand.")
+
+    def is_replaced(self) -> bool:
+        """Whether another file has its name now, as a restore or salvage leaves it: this one gets nothing more."""
+        return _identity(self.path) not in (None, self._file)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -13,6 +13,7 @@ import inotify_simple
 import orjson
 
 from signals.catalogue import Catalogue
+from signals.errors import LigandError
 from signals.ids import uuid7
 from signals.journal import Journal, letters_in
 from signals.masking import Masker
@@ -111,6 +112,8 @@ def _follow(paths: Paths, tail: Tail, story: Story, deadline: float, show: Calla
         if story.id and not story.is_over:
             with Journal(paths.journal) as journal:
                 story.take_dead(journal.dead_of(story.id))
+        if tail.is_replaced():
+            raise LigandError(f"The journal was replaced meanwhile. What became of {story.file}: `ligand why`.")
         left = deadline - time.monotonic()
         if story.is_over or left <= 0:
             return

@@ -100,7 +100,7 @@ def write(files: Files) -> None:
 def _tidy(files: list[Path]) -> None:
     """Into the project's format, where its formatter is installed."""
     if find_spec("ruff") is not None:
-        command = [sys.executable, "-m", "ruff", "format", "--quiet", *map(str, files)]
+        command = [sys.executable, "-m", "ruff", "format", "--quiet", "--no-cache", *map(str, files)]
         subprocess.run(command, check=False)
 
 

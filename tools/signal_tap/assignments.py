@@ -18,7 +18,9 @@ def facts_of(assignments: Iterable[str]) -> Facts:
     facts: Facts = {}
     for text in assignments:
         found = _ASSIGNMENT.fullmatch(text)
-        if found is None or not _is_unicode(text):
+        if not _is_unicode(text):
+            raise UsageError(f"{text[:80]!r} is not UTF-8; a signal's texts are.")
+        if found is None:
             raise UsageError(
                 f"{text[:80]!r} sets nothing. Write key=text, or key:=json for numbers, lists and the like."
             )

@@ -85,7 +85,7 @@ class CursorFile:
         if len(said) != 2 or not said[0].isdecimal() or len(said[0]) > 18:
             raise UsageError(f"{self._path} is no cursor file of signal-tap. Choose another file, or remove it.")
         seq = int(said[0])
-        if seq > journal.head() or (said[1] not in (_id_at(journal, seq), "-") and _id_at(journal, seq) != "-"):
+        if not is_of(journal, seq, said[1]):
             raise UsageError(f"{self._path} belongs to another journal than {journal.path}. Remove it to begin anew.")
         return seq
 
@@ -97,6 +97,11 @@ class CursorFile:
             fresh.replace(self._path)
         except OSError as error:
             raise UsageError(f"Cannot write the cursor file {self._path}: {error.strerror}.") from error
+
+
+def is_of(journal: Journal, seq: int, signal_id: str) -> bool:
+    """Whether the signal of this number and id ("-": not known) may be of this journal; a pruned one may."""
+    return seq <= journal.head() and (signal_id in (_id_at(journal, seq), "-") or _id_at(journal, seq) == "-")
 
 
 def _id_at(journal: Journal, seq: int) -> str:

@@ -154,6 +154,10 @@ class Feed:
                 yield from self._round(journal, tail)
                 if self.code == MISSED:
                     return
+                if journal.is_replaced():
+                    self.view.notice("-- the journal was replaced (restore or salvage): begin anew --")
+                    self.code = MISSED
+                    return
                 if (code := self.stop.ends(due, self.shown - before)) is not None:
                     self.code = code
                     return

@@ -92,6 +92,10 @@ class Tail:
             yield seq, raw
         self.after = max(self.after, head)
 
+    def is_replaced(self) -> bool:
+        """Whether the journal was replaced, by a restore or salvage, and this reads one that gets nothing more."""
+        return self._journal.is_replaced()
+
     def pruned(self) -> int:
         """How many signals retention took away before they were read."""
         return max(0, self._journal.first() - self.after - 1)

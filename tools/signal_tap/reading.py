@@ -108,7 +108,7 @@ def resolve(journal: Journal, key: str) -> tuple[str, bytes]:
     A beginning may fit several signals of one story; the first stands for them. Raises `NotFoundError`, and
     `UsageError` when it fits several stories.
     """
-    key = key.strip().lower()
+    given, key = key, key.strip().lower()
     if key.isdecimal() and len(key) < 19 and (found := journal.get(int(key))):
         return _story(found[0]), found[0]
     if is_id(key):
@@ -118,7 +118,7 @@ def resolve(journal: Journal, key: str) -> tuple[str, bytes]:
         if key.isdecimal():
             raise NotFoundError(f"The journal has no signal {key}. It holds {journal.first()} to {journal.head()}.")
         raise UsageError(
-            f"{key[:80]!r} is no id: give a sequence number, an id, or its first {SHORTEST} digits or more."
+            f"{given[:80]!r} is no id: give a sequence number, an id, or its first {SHORTEST} digits or more."
         )
     ids = journal.with_prefix(digits, CANDIDATES)
     return _one(key, [raw for each in ids for raw in journal.get(each)])

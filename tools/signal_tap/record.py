@@ -8,12 +8,14 @@ from pathlib import Path
 import click
 
 from signals.errors import UsageError
+from signals.journal import Journal
 from tools.cli import home_option, told
 from tools.signal_tap import options
+from tools.signal_tap.choosing import is_of
 from tools.signal_tap.feed import Feed
 from tools.signal_tap.options import Choice, Ending, Look
 from tools.signal_tap.output import View
-from tools.signal_tap.recordings import Recording, last_seq
+from tools.signal_tap.recordings import Recording, last_of
 
 
 @click.command()
@@ -38,7 +40,7 @@ def record(
         raise click.UsageError("--live records what is not in the journal, and -T only what is.")
     view = View.of(home, Look(form="json", quiet=quiet))
     if append and file.is_file():
-        choice = _going_on(choice, ending, file)
+        choice = _going_on(view, choice, ending, file)
     feed = Feed.of(view, choice, ending, live=live, back=None if ending.at_end else 0)
     with Recording(file, append=append) as recording:
         try:
@@ -50,8 +52,13 @@ def record(
     return feed.code
 
 
-def _going_on(choice: Choice, ending: Ending, file: Path) -> Choice:
+def _going_on(view: View, choice: Choice, ending: Ending, file: Path) -> Choice:
     if choice.start or ending.cursor_file:
         raise UsageError("--append goes on where the recording ends; leave --from and --cursor-file out.")
-    last = last_seq(file)
-    return choice if last is None else replace(choice, start=str(last + 1))
+    last = last_of(file)
+    if last is None:
+        return choice
+    with Journal(view.paths.journal) as journal:
+        if not is_of(journal, *last):
+            raise UsageError(f"{file} was recorded from another journal than {journal.path}. Begin a new recording.")
+    return replace(choice, start=str(last[0] + 1))

@@ -140,18 +140,19 @@ def _sync(descriptor: int) -> None:
             raise
 
 
-def last_seq(path: Path) -> int | None:
-    """The highest `seq` of a recording, from its last lines; cuts a torn last line off. Raises `UsageError`."""
-    found: int | None = None
+def last_of(path: Path) -> tuple[int, str] | None:
+    """`seq` and id of the last journaled signal of a recording; cuts a torn last line off. Raises `UsageError`."""
+    found: tuple[int, str] | None = None
     whole = 0
     with opened(str(path)) as stream:
         while (line := stream.readline(LONGEST)).endswith(b"\n"):
             whole += len(line)
             try:
-                seq = orjson.loads(line).get("seq")
+                envelope = orjson.loads(line)
+                seq = envelope.get("seq")
             except (ValueError, AttributeError) as error:
                 raise UsageError(f"{path} is no recording: {error}.") from error
-            found = seq if isinstance(seq, int) else found
+            found = (seq, str(envelope.get("id", "-"))) if isinstance(seq, int) else found
     if whole != path.stat().st_size:
         os.truncate(path, whole)
     return found

@@ -124,6 +124,9 @@ class _Screen:
     def _board(self, mirror: Subscription) -> Board:
         while mirror.wait(0):
             pass
+        if self._journal.is_replaced():
+            self._journal.close()
+            self._journal = Journal(self._view.paths.journal)
         now = time.monotonic()
         if mirror.counts:
             self._counts.note(now, mirror.counts)

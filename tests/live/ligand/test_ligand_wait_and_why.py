@@ -39,7 +39,7 @@ def test_waiting_tells_failure_from_success(whole: Constellation) -> None:
 def test_waiting_ends_when_the_time_is_over(whole: Constellation) -> None:
     """Exit code 27 while the work waits for a paused daemon; the work itself goes on afterwards."""
     ligand(whole.home, "pause", "investigator")
-    late = ligand(whole.home, "intent", "Late?", "--module", "csv", "--wait", "--timeout", "1", "-o", "json")
+    late = ligand(whole.home, "intent", "Late?", "--module", "csv", "--wait", "--timeout", "5", "-o", "json")
     (told,) = late.objects
     assert (late.code, told["over"], told["exit_code"]) == (27, False, 27)
     why = ligand(whole.home, "why", told["story"])

@@ -11,7 +11,7 @@ from signals.live import Subscription
 from signals.wire import BEACON, WOKEN
 from tests.live.signal_tap.conftest import Told, emit
 from tests.live.signal_tap.following import AMPLE_S, follow
-from tests.support.commands import run, started, tap
+from tests.support.commands import ligand, run, started, tap
 from tests.support.constellation import Constellation
 from tools.signal_tap.__main__ import VERBS
 from tools.signal_tap.following import Tail
@@ -44,6 +44,27 @@ def test_nothing_is_passed_over_while_signals_pour_and_the_bus_is_killed(home: C
         assert seen == list(range(1, last + 1))
         assert "is back" in tap.notice()
         assert tap.interrupt() == 130
+
+
+def test_a_journal_that_is_replaced_ends_a_tap_and_no_recording_goes_on_in_it(home: Constellation) -> None:
+    """After a restore the same numbers are other signals: a tap that stayed would be silent for ever."""
+    folder, file = home.home / "copy", home.home / "recording"
+    assert ligand(home.home, "journal", "backup", str(folder)).code == 0
+    emit(home, "not in the backup")
+    assert run("signal_tap", home.home, "record", str(file), "--from", "first", "-T").code == 0
+    with follow(home, "follow", "--from", "first") as tap:
+        while tap.line()["facts"].get("pad") != "not in the backup":
+            pass
+        home.running[0].stop()
+        assert ligand(home.home, "journal", "restore", str(folder), "--yes").code == 0
+        home.bus()
+        emit(home, "after the restore", "and more", "and more")
+        while "the journal was replaced" not in tap.notice():
+            pass  # it may say that the bus went and came
+        assert tap.ended() == 4
+    again = run("signal_tap", home.home, "record", str(file), "--append", "-T")
+    assert again.code == 2
+    assert "was recorded from another journal" in again.err
 
 
 def test_names_and_sources_narrow_what_is_followed(home: Constellation) -> None:

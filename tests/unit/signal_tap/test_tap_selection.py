@@ -63,7 +63,7 @@ def test_facts_as_they_are_typed() -> None:
         (["a=1", "a.b=2"], "already has a value"),
         (["a..b=2"], "empty"),
         (["=2"], "sets nothing"),
-        (["text=\udcff"], "sets nothing"),
+        (["text=\udcff"], "is not UTF-8"),
     ],
 )
 def test_facts_that_are_mistyped(typed: list[str], says: str) -> None:
