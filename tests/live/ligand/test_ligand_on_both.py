@@ -85,7 +85,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "install": dict.fromkeys(("--system", "--prefix", "--dry-run", "--from", "--python", "--ready-within"), SYSTEMD),
     "uninstall": {"--system": PURGE, "--prefix": SYSTEMD, "--dry-run": SYSTEMD, "--purge": PURGE},
     "rollback": dict.fromkeys(("--system", "--prefix", "--dry-run"), SYSTEMD),
-    "grant": dict.fromkeys(("--read", "--write", "--dry-run"), GRANTS),
+    "grant": dict.fromkeys(("--read", "--write", "--anyway", "--dry-run"), GRANTS),
     "grants": {"-o": GRANTS},
     "revoke": dict.fromkeys(("--dry-run", "--forget"), GRANTS),
 }
