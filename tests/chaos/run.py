@@ -14,7 +14,7 @@ from signals.errors import BusUnreachableError
 from signals.journal import Journal
 from tests.chaos.decisions import Decision
 from tests.chaos.work import Work
-from tests.support.constellation import Constellation, Running
+from tests.support.constellation import Constellation, Running, others
 from tests.support.load import STEPS, Commands
 
 STILL_S = 0.5
@@ -37,7 +37,8 @@ class Chaos:
     rest: str = ""
 
     def begin(self) -> None:
-        """Start everything, and the work."""
+        """Start everything, and the work. Nobody waits for daemons that are not part of it."""
+        self.home.config("bus", {"disable": others(*self.commands)})
         self.alive = {"bus": self.home.bus()}
         for name, command in self.commands.items():
             self.alive[name] = self.home.start(name, *command)

@@ -15,7 +15,7 @@ from tests.soak.loading import Intents, Stories
 from tests.soak.plan import Plan
 from tests.soak.samples import Sample, Whole
 from tests.soak.watching import Ends
-from tests.support.constellation import ROOT, Constellation, Running
+from tests.support.constellation import ROOT, Constellation, Running, others
 from tests.support.load import STEPS, chain, packaged, sink, start_all
 from tests.support.processes import Use
 
@@ -57,10 +57,11 @@ class Soak:
     def _furnish(self) -> dict[str, tuple[str, ...]]:
         kept = {"days": self.plan.kept_s / DAY_S}
         self.home.paths.ensure()
-        self.home.config("bus", {"retention": kept})
-        self.home.config("intent_router", {"keep_days": kept["days"], "sweep_s": min(30.0, self.plan.kept_s)})
         links = chain(self.home, in_flight=16, at_us={"type": "integer"})
-        return {**packaged(), **links, **sink(self.home, STOPPED, STEPS[0], in_flight=16)}
+        commands = {**packaged(), **links, **sink(self.home, STOPPED, STEPS[0], in_flight=16)}
+        self.home.config("bus", {"retention": kept, "disable": others(*commands)})
+        self.home.config("intent_router", {"keep_days": kept["days"], "sweep_s": min(30.0, self.plan.kept_s)})
+        return commands
 
     def _emitter(self) -> Emitter:
         return Emitter(self.home.paths.bus_socket, timeout_s=60.0)

@@ -115,6 +115,7 @@ class Supervisor:
         if not self._was_ready and all(one.state is State.READY for one in self._services):
             self._was_ready = True
             count, spent = len(self._services), time.monotonic() - self._begun
+            self._board.write()  # who reads "ready" may ask for the status at once
             self._console.say(f"ready: {count} daemon{'s' * (count != 1)} in {spent:.1f} s")
 
     def _tell_failure(self, service: Service) -> None:

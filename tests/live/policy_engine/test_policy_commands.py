@@ -97,7 +97,7 @@ def test_config_check_judges_the_rules(tmp_path: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "policies.yaml").write_text(json.dumps({"version": 1, "rules": [rule]}))
     wrong = run("ligand", tmp_path, "config", "check")
-    assert wrong.code == 1
+    assert wrong.code == 2
     assert "policies.yaml:1: rule mine, key: 'event.nothing'" in wrong.text
     assert "there is no 'nothing' in Q_USER_VOICE" in wrong.text
 
