@@ -100,6 +100,9 @@ class Chaos:
     def finish(self) -> None:
         """No more work: until every story has its end. What five kills in a row made `poison` is replayed once."""
         self.work.end()
+        for running in self.alive.values():
+            if not any("READY=1" in said.split("\n") for said in running.notify.said):
+                running.ready()  # a process that has only begun cannot heed SIGTERM yet
         rest, deadline = "", time.monotonic() + GIVE_UP_S
         with self.home.emitter(timeout_s=30.0) as person, Journal(self.home.paths.journal) as journal:
             while not self._at_rest(person.query("consumers"), journal):
