@@ -24,7 +24,8 @@ class Plan:
     """How one request is answered. `pieces` are streamed; then comes what `ends` says.
 
     `ends`: stop, length, content_filter (a finish_reason), cut (the connection), silent (a stream without an end),
-    stall (nothing more until the other side goes), hold (until `release`, or the other side goes).
+    stall (nothing more until the other side goes), hold (until `go`, or the other side goes), dies (the connection, and
+    the server with it).
     """
 
     pieces: tuple[str, ...] = ("Hello", " there", ".")
@@ -95,6 +96,12 @@ class ModelServer:
     @property
     def stopping(self) -> bool:
         return self._stopping.is_set()
+
+    def die(self) -> None:
+        """Answer nobody any more, as after a SIGKILL."""
+        self._http.shutdown()
+        self._http.socket.close()
+        self.note("died")
 
     def close(self) -> None:
         self._stopping.set()
@@ -215,7 +222,9 @@ class _Handler(BaseHTTPRequestHandler):
             while not self.it.go.is_set():
                 self._chunk(b": still here\n\n")  # a comment, which only shows that the other side is there
                 self.it.go.wait(0.01)
-        if plan.ends == "cut":
+        if plan.ends == "dies":
+            self.it.die()
+        if plan.ends in ("cut", "dies"):
             return
         if plan.ends != "silent":
             reason = "stop" if plan.ends in ("stall", "hold") else plan.ends

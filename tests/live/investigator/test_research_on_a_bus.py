@@ -40,17 +40,6 @@ def test_a_module_is_understood_with_the_model_and_only_what_it_can_show_is_kept
     assert "def watch(camera)" in asked["messages"][-1]["content"]
 
 
-def test_without_a_model_that_answers_the_static_result_says_so(desk):
-    """The server is dead: the answer comes all the same, at once, and says that no model helped, and why."""
-    desk.module("door")
-    desk.start("http://127.0.0.1:9/v1")
-    found = desk.end(desk.ask("door"))
-    assert (found.facts["method"], found.facts["without_model"]) == ("static", "unavailable")
-    assert found.facts["summary"] == "door: Watches the door."
-    assert [line for line in found.facts["findings"] if line.startswith("No model helped: ")]
-    assert not desk.home.signals("Q_MODEL_REQUEST")
-
-
 def test_a_model_that_fails_or_cites_nothing_leaves_the_static_result(desk):
     """A stream that is cut, or words without evidence, are never taken for findings."""
     desk.module("door")

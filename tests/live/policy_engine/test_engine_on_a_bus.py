@@ -134,33 +134,6 @@ def test_a_runaway_condition_is_ended_and_said(policies: Policies) -> None:
     assert "10,000 steps" in said.facts["because"][-1]
 
 
-def test_a_loop_that_every_key_hides_is_stopped_by_the_bus(policies: Policies) -> None:
-    """A circle whose cooldown never bites would go round for ever."""
-    policies.home.manifest("dreamer", consumes=["Q_DREAM_TRIGGER"], emits=["Q_PROMOTIONS_DETECTED"])
-    policies.rules(ON_PROMOTIONS | {"cooldown": "1h", "key": "event.id"})
-    bus = policies.home.running[0]
-    bus.signal(signal.SIGHUP)
-    bus.heard("RELOADING=1").heard("READY=1")
-    policies.start()
-    policies.home.script("dreamer", ECHO).ready()
-    sensed(policies)
-    policies.home.wait_for("Q_DEAD_LETTER_ADDED")
-    assert {dead["reason"] for dead in policies.home.dead()} == {"loop"}
-    assert len(policies.home.signals("Q_DREAM_TRIGGER")) < 20
-
-
-ECHO = f"""
-from services.runtime import Daemon
-daemon = Daemon("dreamer")
-
-@daemon.on("Q_DREAM_TRIGGER")
-async def again(signal, emit):
-    emit("Q_PROMOTIONS_DETECTED", {PROMOTIONS!r})
-
-daemon.run()
-"""
-
-
 def test_rules_that_cannot_be_used_keep_the_engine_from_starting_and_that_is_all_it_says(policies: Policies) -> None:
     """A person reads one line that says where the slip is, not a traceback beneath it."""
     policies.rules(ON_PROMOTIONS | {"when": [{"fresh": "event.facts.unacknowledgd >= 1"}]})
