@@ -21,11 +21,12 @@ WAIT_S = 30.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How one request is answered. `pieces` are streamed; then comes what `ends` says.
+    """How one request is answered. `thinks` and `pieces` are streamed; then comes what `ends` says.
 
     `ends`: stop, length, content_filter (a finish_reason), cut (the connection), silent (a stream without an end),
     stall (nothing more until the other side goes), hold (until `go`, or the other side goes), dies (the connection, and
-    the server with it).
+    the server with it), error (told in the stream). `late_s`: seconds between the greeting and the first piece.
+    `goodbye`: whether the stream itself ends once the answer has.
     """
 
     pieces: tuple[str, ...] = ("Hello", " there", ".")
@@ -36,6 +37,9 @@ class Plan:
     usage: Mapping[str, int] | None = None
     no_choice: bool = False
     forever: bool = False
+    thinks: tuple[str, ...] = ()
+    late_s: float = 0.0
+    goodbye: bool = True
 
 
 def says(*pieces: str, **more: Any) -> Plan:
@@ -55,6 +59,9 @@ class ModelServer:
         self.usual = Plan()
         self.models = ["test-model"]
         self.models_status = 200
+        self.is_silent = False
+        """Whether it takes connections and answers nothing to who asks for its models."""
+        self.headers: list[str] = []
         self.shapes: set[str] = {"json_schema", "json_object_schema", "json_object"}
         self.key: str | None = None
         self.embed: Callable[[str], list[float]] | None = None
@@ -146,6 +153,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.it.note("looked")
+        self.it.headers.append(str(self.headers))
+        if self.it.is_silent:
+            self.it.go.wait(WAIT_S)
         if self._refused():
             return
         if self.it.models_status != 200:
@@ -159,6 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._embed(body["input"])
             return
         self.it.asked.append(body)
+        self.it.headers.append(str(self.headers))
         if self._refused():
             return
         if is_probe(body):
@@ -212,6 +223,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.it.note("left")
 
     def _stream(self, plan: Plan) -> None:
+        if plan.late_s:
+            self._event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
+            self.it.go.wait(plan.late_s)
+        for text in plan.thinks:
+            self._event([{"index": 0, "delta": {"reasoning_content": text}, "finish_reason": None}])
         for text in plan.pieces:
             self._event([{"index": 0, "delta": {"content": text}, "finish_reason": None}])
         self.it.note("begun")
@@ -226,12 +242,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.it.die()
         if plan.ends in ("cut", "dies"):
             return
-        if plan.ends != "silent":
+        if plan.ends == "error":
+            self._chunk(b"data: " + json.dumps({"error": {"message": plan.message}}).encode() + b"\n\n")
+        elif plan.ends != "silent":
             reason = "stop" if plan.ends in ("stall", "hold") else plan.ends
             choice = {"index": 0, "delta": {}, "finish_reason": reason}
             self._event([] if plan.no_choice else [choice])
             if plan.usage is not None:
                 self._event([], plan.usage)
+            if not plan.goodbye:
+                return
             self._chunk(b"data: [DONE]\n\n")
         self._chunk(b"")
 
