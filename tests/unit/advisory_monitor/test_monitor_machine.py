@@ -70,21 +70,20 @@ class TestHealth:
         assert 0 < float(reading(seen, "memory").value) <= 100
 
     @pytest.mark.parametrize(
-        ("high", "critical", "at", "severity"),
+        ("own", "at", "severity"),
         [
-            (70.0, 90.0, 75.0, "warning"),
-            (70.0, 90.0, 95.0, "critical"),
-            (70.0, 90.0, 60.0, None),
-            (None, None, 87.0, "warning"),
-            (0.0, 65261.0, 87.0, "warning"),
+            ((70.0, 90.0), 75.0, "warning"),
+            ((70.0, 90.0), 95.0, "critical"),
+            ((70.0, 90.0), 60.0, None),
+            ((None, None), 87.0, "warning"),
+            ((0.0, 65261.0), 87.0, "warning"),
         ],
     )
     def test_heat_is_held_against_what_the_sensor_calls_high(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-        high: float | None, critical: float | None, at: float, severity: str | None,
-    ) -> None:  # fmt: skip
-        """A disk that may be at 60 degrees and a processor at 90 have no bound in common; nonsense of a chip has none."""
-        sensor = SimpleNamespace(label="Package", current=at, high=high, critical=critical)
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: tuple[Any, Any], at: float, severity: str | None
+    ) -> None:
+        """A disk that may be at 60 degrees and a processor at 90 have no bound in common; nonsense of a chip is none."""
+        sensor = SimpleNamespace(label="Package", current=at, high=own[0], critical=own[1])
         monkeypatch.setattr(psutil, "sensors_temperatures", lambda: {"coretemp": [sensor]}, raising=False)
         seen = Looking("health", tmp_path, temperature_warning=85, temperature_critical=95).look()
         found = reading(seen, "temperature", "coretemp Package")
