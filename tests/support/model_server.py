@@ -61,6 +61,8 @@ class ModelServer:
         self.models_status = 200
         self.is_silent = False
         """Whether it takes connections and answers nothing to who asks for its models."""
+        self.garbage: bytes | None = None
+        """What it answers whatever it is asked, as the wrong kind of server does."""
         self.headers: list[str] = []
         self.shapes: set[str] = {"json_schema", "json_object_schema", "json_object"}
         self.key: str | None = None
@@ -183,6 +185,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.it.note("answered")
 
     def _refused(self) -> bool:
+        if self.it.garbage is not None:
+            kind = "text/html" if self.it.garbage.startswith(b"<") else "application/json"
+            self._say_bytes(200, self.it.garbage, {"Content-Type": kind})
+            return True
         if self.it.key is None or self.headers.get("Authorization") == f"Bearer {self.it.key}":
             return False
         self._say(401, {"error": {"message": f"Incorrect key: {self.headers.get('Authorization')}"}})
@@ -197,7 +203,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._say(200, {"object": "list", "data": rows[::-1]})
 
     def _say(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
-        raw = json.dumps(body).encode()
+        self._say_bytes(status, json.dumps(body).encode(), headers)
+
+    def _say_bytes(self, status: int, raw: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
         said = {"Content-Type": "application/json", "Content-Length": str(len(raw)), **(headers or {})}
         for name, value in said.items():

@@ -82,7 +82,7 @@ class TestHealth:
     def test_heat_is_held_against_what_the_sensor_calls_high(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: tuple[Any, Any], at: float, severity: str | None
     ) -> None:
-        """A disk that may be at 60 degrees and a processor at 90 have no bound in common; nonsense of a chip is none."""
+        """A disk that may be at 60 degrees and a processor at 90 have no bound in common; nonsense is none."""
         sensor = SimpleNamespace(label="Package", current=at, high=own[0], critical=own[1])
         monkeypatch.setattr(psutil, "sensors_temperatures", lambda: {"coretemp": [sensor]}, raising=False)
         seen = Looking("health", tmp_path, temperature_warning=85, temperature_critical=95).look()

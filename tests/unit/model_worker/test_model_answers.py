@@ -86,6 +86,28 @@ def test_a_server_that_fails_is_replaced_by_the_next(asker, first, second, plan,
     assert said in facts["detail"]
 
 
+@pytest.mark.parametrize(
+    "garbage",
+    [b"<html>the router's page</html>", b"", bytes(range(256)), b'["a"]', b"7", b"null", b"[" * 100_000, b'{"a": 1}'],
+    ids=["page", "nothing", "bytes", "list", "number", "null", "deep", "other"],
+)
+def test_what_is_no_model_server_at_all_is_replaced_by_the_next_and_ends_nothing(asker, first, second, garbage):
+    """A wrong port in the configuration would end the worker, again and again, instead of being told."""
+    first.garbage = garbage
+
+    async def story() -> None:
+        asking = asker(rounds=1)
+        pool = asking.pool(at(first), at(first, model="m"), at(second))
+        await pool.look()
+        assert pool.answering <= 2
+        assert (await asking.ask(pool))[1]["server"] == second.url
+        await pool.close()
+
+    asyncio.run(story())
+    name, facts = asker(rounds=1).once(at(first, model="m"), response_schema=SCHEMA)
+    assert (name, facts["reason"], facts["retryable"]) == ("Q_MODEL_FAILED", "unavailable", True)
+
+
 def test_a_server_that_stalls_is_replaced_by_the_next(asker, first, second):
     """A stream that only says that it is alive does not hold the person for ever."""
     first.usual = says("Hel", ends="stall")

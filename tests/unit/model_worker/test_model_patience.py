@@ -234,7 +234,7 @@ def test_who_waits_for_a_place_at_a_server_that_fails_meanwhile_does_not_ask_it(
     asyncio.run(story())
 
 
-@pytest.mark.parametrize(("status", "answering"), [(404, 1), (401, 0), (500, 0)])
+@pytest.mark.parametrize(("status", "answering"), [(404, 1), (401, 0), (500, 0), (302, 0)])
 def test_a_server_that_lists_no_models_may_answer_all_the_same(asker, first, status, answering):
     """Gateways that do not list models would be called away; those that refuse the key would be called well."""
     first.models_status = status
