@@ -324,8 +324,34 @@ def test_what_a_server_really_does_is_found_out_once(asker, first, shapes, taken
         wanted = body.get("response_format")
         assert (wanted and wanted["type"] + ("+schema" if "schema" in wanted else "")) == taken
         assert ("JSON Schema" in body["messages"][-1]["content"]) is (taken != "json_schema")
+    assert {body["temperature"] for body in first.asked if body not in first.questions} == {0}
     if shapes:
         assert probes == {"json_schema": 1, "json_object+schema": 2}.get(taken or "", 3)
+
+
+def test_a_server_that_only_failed_has_shown_nothing(asker, first):
+    """A server that was just coming up would be asked in the humblest way for as long as the worker runs."""
+    first.shapes = set()
+    first.usual = says(RIGHT)
+
+    async def story() -> None:
+        asking = asker()
+        pool = asking.pool(at(first))
+        await asking.ask(pool, response_schema=SCHEMA)
+        assert pool.servers[0].shapes == {}
+        first.shapes = {"json_schema"}
+        await asking.ask(pool, response_schema=SCHEMA)
+        assert pool.servers[0].shapes == {"test-model": "json_schema"}
+        await pool.close()
+
+    asyncio.run(story())
+
+
+def test_only_a_refused_schema_makes_the_next_question_humbler(asker, first):
+    """A model that is not there would be asked for in four ways."""
+    first.usual = fails(404)
+    _, facts = asker().once(at(first, structured="json_schema"), response_schema=SCHEMA)
+    assert (facts["reason"], len(first.questions)) == ("refused", 1)
 
 
 @pytest.mark.parametrize(

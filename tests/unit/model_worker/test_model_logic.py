@@ -14,7 +14,7 @@ from services.model_worker.breaker import CLOSED, HALF_OPEN, OPEN, Breaker
 from services.model_worker.failures import of_connection, seconds
 from services.model_worker.gate import Gate, allowed
 from services.model_worker.logic import conversation, with_schema
-from services.model_worker.output import UnfitError, Wanted, candidates, visible, writable
+from services.model_worker.output import MAX_STARTS, UnfitError, Wanted, candidates, visible, writable
 from services.model_worker.presence import Deference, Presence
 from services.model_worker.settings import normal
 
@@ -209,6 +209,12 @@ def test_no_text_of_a_model_breaks_the_reading(text):
 def test_hostile_nesting_is_read_in_no_time(text):
     """A model that runs wild does not stop the worker."""
     assert list(candidates(text)) == []
+
+
+def test_only_so_many_beginnings_are_tried():
+    """A model that opens brackets for ever would keep the worker busy with them."""
+    assert list(candidates("{ " * (MAX_STARTS - 1) + "{}")) == [{}]
+    assert list(candidates("{ " * MAX_STARTS + "{}")) == []
 
 
 @pytest.mark.parametrize("data", [2**70, {"deep": 2**64}])
