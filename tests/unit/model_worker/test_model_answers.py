@@ -429,7 +429,7 @@ def test_a_schema_makes_the_worker_fetch_nothing(asker, first, tmp_path):
     (tmp_path / "any.json").write_text('{"type": "object"}')
     for place in (f"{first.url}/models", (tmp_path / "any.json").as_uri()):
         _, facts = asker().once(at(first, model="m"), response_schema={"$ref": place})
-        assert (facts["reason"], f"it refers to {place}" in facts["detail"]) == ("refused", True)
+        assert (facts["reason"], "it refers to" in facts["detail"]) == ("refused", True)
     assert first.events == []
 
 
