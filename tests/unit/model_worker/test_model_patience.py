@@ -248,6 +248,26 @@ def test_a_server_that_lists_no_models_may_answer_all_the_same(asker, first, sta
     asyncio.run(story())
 
 
+def test_only_what_changed_is_told_and_for_how_long_a_server_was_away(asker, first):
+    """A person would hear every minute that a server is there, or is not."""
+
+    async def story() -> None:
+        pool = asker().pool(at(first))
+        await pool.look()
+        (server,) = pool.servers
+
+        def told(*up: bool) -> list[tuple[str | None, float | None]]:
+            known = {server.name: {"up": one, "since": 100.0} for one in up}
+            return [(edge.reason, edge.lasted_s) for edge in pool.edges(known, 105.0)]
+
+        assert (told(), told(True), told(False)) == ([(None, None)], [], [(None, 5.0)])
+        server.trouble = "refused"
+        assert (told(), told(True), told(False)) == ([("refused", None)], [("refused", None)], [])
+        await pool.close()
+
+    asyncio.run(story())
+
+
 def test_the_more_urgent_question_is_asked_first(asker, first):
     """Of two that wait for one place, what is low would go before what is critical."""
     first.plans.append(says("Held", ends="hold"))
