@@ -256,8 +256,8 @@ def test_only_what_changed_is_told_and_for_how_long_a_server_was_away(asker, fir
         await pool.look()
         (server,) = pool.servers
 
-        def told(*up: bool) -> list[tuple[str | None, float | None]]:
-            known = {server.name: {"up": one, "since": 100.0} for one in up}
+        def told(up: bool | None = None) -> list[tuple[str | None, float | None]]:
+            known = {} if up is None else {server.name: {"up": up, "since": 100.0}}
             return [(edge.reason, edge.lasted_s) for edge in pool.edges(known, 105.0)]
 
         assert (told(), told(True), told(False)) == ([(None, None)], [], [(None, 5.0)])
