@@ -163,7 +163,7 @@ def test_a_server_that_is_known_to_be_away_is_asked_last(asker, first, second):
 
     async def story() -> None:
         asking = asker()
-        pool = asking.pool(at(first), at(second))
+        pool = asking.pool(at(first, model="m"), at(second))
         await pool.look()
         found = (await asking.ask(pool))[1]
         assert (found["server"], found["attempts"]) == (second.url, 1)
