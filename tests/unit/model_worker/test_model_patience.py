@@ -268,6 +268,12 @@ def test_only_what_changed_is_told_and_for_how_long_a_server_was_away(asker, fir
     asyncio.run(story())
 
 
+def test_the_person_holds_back_work_at_their_own_server_alone(asker, first, second):
+    """Background work would rest everywhere while the person uses one server."""
+    pool = asker().pool(at(first), at(second))
+    assert [server.name for server in pool.of_name(second.url)] == [second.url]
+
+
 def test_the_more_urgent_question_is_asked_first(asker, first):
     """Of two that wait for one place, what is low would go before what is critical."""
     first.plans.append(says("Held", ends="hold"))
