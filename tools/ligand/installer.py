@@ -54,59 +54,71 @@ class Installer:
         current = next((one for one in self.record.kept if one.name == self.record.current), None)
         if current is not None and current.digest == digest and self._folder(current.name).is_dir():
             self.steps.note(f"Ligand {current.version} is installed already; its files are looked over")
-            self._go_on_with(current.name, ready_s, restart=self.record.unfinished)
+            self._change_to(current, ready_s, restart=self.record.unfinished)
             return
         name = self.record.next_name(self._there())
         folder = self._folder(name)
         self.steps.do(f"make {folder} from {source.path}", lambda: environment.build(folder, source, python))
         if self.steps.dry:
             with source.opened() as self._shown:
-                self._check(folder, current)
+                self._check(folder)
                 self._take_over(Version(name, "", digest), ready_s)
             return
         fresh = Version(name, environment.version(folder), digest)
         try:
-            self._check(folder, current)
+            self._check(folder)
         except InstallError:
             shutil.rmtree(folder)
             raise
         self._take_over(fresh, ready_s)
 
-    def _check(self, folder: Path, current: Version | None) -> None:
+    def _check(self, folder: Path) -> None:
         """Configuration, manifests and contracts, by the new version itself, before anything is touched."""
-        old = [str(_package(self._folder(current.name), "signals") / "contracts")] if current is not None else []
+        ready = self.record.last_ready
+        old = [str(_package(self._folder(ready), "signals") / "contracts")] if ready else []
         check = [str(folder / "bin" / "python"), "-m", "tools.ligand.check_version", str(self.layout.config), *old]
         self.steps.do("check configuration, manifests and contracts", lambda: run(check))
 
     def _take_over(self, fresh: Version, ready_s: float) -> None:
-        before = self.record
         self._save(self.record.adopt(fresh))
-        try:
-            self._go_on_with(fresh.name, ready_s, restart=True)
-        except (LigandError, OSError) as error:
-            if not before.current:
-                raise
-            self._return_to(before, fresh, error, ready_s)
-        self._prune()
+        self._change_to(fresh, ready_s, restart=True)
         if not self.steps.dry:
             self.steps.note(f"Ligand {fresh.version} is installed and every daemon is ready")
 
-    def _return_to(self, before: Installed, fresh: Version, error: Exception, ready_s: float) -> None:
-        old = before.version(before.current)
-        self.steps.note(f"Ligand {fresh.version} does not work here; going back to {old.version}")
-        made = replace(before, files=self.record.files, services=self.record.services)
-        self._save(replace(made, unfinished=True, going_back=True))
-        self._go_on_with(old.name, ready_s, restart=True)
-        self._prune()
-        raise InstallError(f"Gone back to Ligand {old.version}, which runs. {fresh.version} did not:\n{error}")
-
     def rollback(self, ready_s: float = READY_S) -> None:
-        """Go back to the version before, by hand. Raises `InstallError`."""
+        """Go back to the version before, by hand. Raises `InstallError`; the one in use is in use again then."""
         back = self.record.go_back()
         old = back.version(back.current)
         self.steps.note(f"going back to Ligand {old.version}")
         self._save(back)
-        self._go_on_with(old.name, ready_s, restart=True)
+        self._change_to(old, ready_s, restart=True)
+
+    def _change_to(self, version: Version, ready_s: float, *, restart: bool) -> None:
+        """Have the version in use that is recorded so; where that fails, the one that was ready last.
+
+        Raises `InstallError`, `LigandError` or `OSError`.
+        """
+        try:
+            self._go_on_with(version.name, ready_s, restart=restart)
+        except (LigandError, OSError) as error:
+            if self.record.last_ready in ("", version.name):
+                self._save(replace(self.record, going_back=False))  # going back once more leads to another version
+                raise
+            self._return_from(version, error, ready_s)
+        self._prune()
+
+    def _return_from(self, failed: Version, error: Exception, ready_s: float) -> None:
+        old = self.record.version(self.record.last_ready)
+        self.steps.note(f"Ligand {failed.version} does not work here; going back to {old.version}")
+        self._save(self.record.give_up())
+        try:
+            self._change_to(old, ready_s, restart=True)
+        except (LigandError, OSError) as again:
+            raise InstallError(
+                f"Ligand {failed.version} did not work here:\n{error}\nand {old.version}, which did, does so no more:"
+                f"\n{again}\nMend that, then run it again."
+            ) from again
+        raise InstallError(f"Gone back to Ligand {old.version}, which runs. {failed.version} did not:\n{error}")
 
     # -- the parts -----------------------------------------------------------------------------------
 
@@ -295,7 +307,7 @@ class Installer:
             raise InstallError("Not every daemon became ready:\n" + "\n".join(map(str, trouble)))
 
     def _prune(self) -> None:
-        """Remove the environments that are neither in use nor the one to go back to."""
+        """Remove the environments that are neither in use nor to be gone back to."""
         keep = {one.name for one in self.record.kept}
         for name in sorted(self._there()):
             if name not in keep:

@@ -120,13 +120,35 @@ def test_the_configuration_that_is_written_is_the_defaults(path: Path, tmp_path:
 def test_the_record_keeps_the_version_to_go_back_to() -> None:
     """After two upgrades there is one way back, and going back can be taken back."""
     one, two, three = (Version(f"000{n}", f"0.{n}", f"digest {n}") for n in (1, 2, 3))
-    found = Installed().adopt(one).adopt(two).adopt(three)
+    found = Installed().adopt(one).ended().adopt(two).ended().adopt(three).ended()
     assert [version.name for version in found.kept] == ["0002", "0003"]
     assert found.go_back().current == "0002"
-    assert found.ended().go_back().ended().go_back().ended() == found.ended()
+    assert found.go_back().ended().go_back().ended() == found
     assert found.next_name() == "0004"
     with pytest.raises(InstallError, match="no earlier version"):
-        Installed().adopt(one).go_back()
+        Installed().adopt(one).ended().go_back()
+
+
+def test_only_what_was_ready_is_gone_back_to() -> None:
+    """A version that was killed before it ran once is no way back, however the next change ends."""
+    one, two, three, four = (Version(f"000{n}", f"0.{n}", f"digest {n}") for n in (1, 2, 3, 4))
+    killed = Installed().adopt(one).ended().adopt(two).ended().adopt(three)
+    assert killed.go_back().current == killed.adopt(four).go_back().current == killed.give_up().current == "0002"
+    assert killed.give_up().ended().go_back().current == "0001"
+    assert [version.name for version in killed.adopt(four).ended().kept] == ["0002", "0004"]
+    assert [version.name for version in killed.ended().kept] == ["0002", "0003"]
+
+
+def test_a_record_from_before_knows_what_was_ready(tmp_path: Path) -> None:
+    """The upgrade to a Ligand that notes it keeps its way back, and an older Ligand can read what is noted."""
+    one, two = (Version(f"000{n}", f"0.{n}", f"digest {n}") for n in (1, 2))
+    killed = Installed().adopt(one).ended().adopt(two)
+    for found, ready in ((killed, ("0001",)), (killed.ended(), ("0002", "0001"))):
+        written = json.loads(found.text())
+        assert written["previous"] == "0001"
+        del written["ready"]
+        (tmp_path / "r").write_text(json.dumps(written))
+        assert Installed.load(tmp_path / "r").ready == ready
 
 
 def test_going_back_that_was_killed_goes_on_back() -> None:
@@ -142,7 +164,7 @@ def test_going_back_that_was_killed_goes_on_back() -> None:
 
 def test_the_record_survives_its_file(tmp_path: Path) -> None:
     """A broken record is named, not guessed at."""
-    found = Installed().adopt(Version("0001", "0.1", "x")).adopt(Version("0002", "0.1", "y")).go_back()
+    found = Installed().adopt(Version("0001", "0.1", "x")).ended().adopt(Version("0002", "0.1", "y")).go_back()
     (tmp_path / "r").write_text(found.text())
     assert Installed.load(tmp_path / "r") == found
     (tmp_path / "r").write_text("{")
