@@ -9,20 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.systemd import PATH, ROOT, Machine, environment
-from tests.support.wheels import offline
+from services.runtime.manifest import Manifest, packaged
+from tests.support.systemd import ROOT, Machine, environment
+from tests.support.wheels import offline, unpacked
 
-WORKERS = ("model_worker@primary", "model_worker@research")
-DAEMONS = (
-    "bus",
-    "intent_router",
-    "investigator",
-    "capability_integrator",
-    "policy_engine",
-    "semantic_dedup",
-    "advisory_monitor",
-    *WORKERS,
-)
+NAMES = sorted(name for file in packaged() for name in Manifest.load(file).sessions({}))
+DAEMONS = ("bus", *(name for name in NAMES if name != "bus"))
 PYTHON = "/opt/ligand/venv/bin/python"
 INTENTS = "/var/lib/ligand/intents"
 INSTALL_S = 600.0
@@ -70,6 +62,19 @@ with Emitter(Paths.resolve().bus_socket, asked["source"], timeout_s=3.0) as emit
 """
 
 
+_AROUND = """
+import os, runpy, subprocess
+plain = os.setxattr
+def setxattr(*arguments):
+    subprocess.run(["sh", "-c", {before!r}], check=False)
+    plain(*arguments)
+    subprocess.run(["sh", "-c", {after!r}], check=False)
+os.setxattr = setxattr
+runpy.run_module("tests.support.quick", run_name="__main__", alter_sys=True)
+"""
+"""`ligand`, and what a shell does before and after each access control list that it sets."""
+
+
 LISTING = ("find", "/etc", "/opt", "/usr/local", "/var/lib", "/run", "/home", "-not", "-path", "/run/log/*")
 
 
@@ -87,9 +92,13 @@ def question(module: str) -> dict[str, Any]:
     return {"type": "discover.module", "id": f"discover.module.{module}", "data": data}
 
 
-def _environ(path: str) -> dict[str, str]:
-    found = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **offline()}
-    return {**found, "PATH": f"{path}:{PATH}"} if path else found
+def _environ() -> dict[str, str]:
+    return {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **offline()}
+
+
+def _program(before: str, after: str) -> tuple[str, ...]:
+    how = ("-c", _AROUND.format(before=before, after=after)) if before or after else ("-m", "tests.support.quick")
+    return (sys.executable, *how, str(unpacked()))
 
 
 @dataclass(frozen=True)
@@ -99,15 +108,18 @@ class Installed:
     machine: Machine
     python: str = PYTHON
 
-    def ligand(self, *arguments: str, check: bool = True, path: str = "") -> subprocess.CompletedProcess[str]:
-        """`ligand ...` from the source tree, as root; programs in the folder `path` come before the machine's."""
-        command = (sys.executable, "-m", "tools.ligand", *arguments)
-        return self.machine.run(*command, check=check, timeout_s=INSTALL_S, environ=_environ(path))
+    def ligand(
+        self, *arguments: str, check: bool = True, before: str = "", after: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """`ligand ...` from the source tree, as root; a shell does that before and after each list that is set."""
+        command = (*_program(before, after), *arguments)
+        return self.machine.run(*command, check=check, timeout_s=INSTALL_S, environ=_environ())
 
-    def begin(self, *arguments: str, path: str = "") -> subprocess.Popen[bytes]:
-        """The same, begun; who calls it waits for it."""
-        command = self.machine.command(sys.executable, "-m", "tools.ligand", *arguments)
-        environ = environment(None, _environ(path))
+    def begin(self, *arguments: str, before: str = "", pip: bool = False) -> subprocess.Popen[bytes]:
+        """The same, begun; who calls it waits for it. `pip`: it installs with pip, as a person's does."""
+        program = (sys.executable, "-m", "tools.ligand") if pip else _program(before, "")
+        command = self.machine.command(*program, *arguments)
+        environ = environment(None, _environ())
         return subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def signals(self, *names: str) -> list[dict[str, Any]]:
