@@ -54,7 +54,7 @@ from signals.emitter import Emitter
 from signals.errors import LigandError
 from signals.paths import Paths
 asked = json.load(sys.stdin)
-with Emitter(Paths.resolve().bus_socket, asked["source"], timeout_s=3.0) as emitter:
+with Emitter(Paths.resolve().bus_socket, asked["source"], timeout_s=asked.get("patience_s", 3.0)) as emitter:
     try:
         print("seq", emitter.emit(emitter.signal(asked["signal"], asked["facts"]))[0])
     except LigandError as error:
@@ -96,7 +96,9 @@ def _environ() -> dict[str, str]:
     return {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **offline()}
 
 
-def _program(before: str, after: str) -> tuple[str, ...]:
+def _program(before: str = "", after: str = "", *, pip: bool = False) -> tuple[str, ...]:
+    if pip:
+        return (sys.executable, "-m", "tools.ligand")
     how = ("-c", _AROUND.format(before=before, after=after)) if before or after else ("-m", "tests.support.quick")
     return (sys.executable, *how, str(unpacked()))
 
@@ -109,16 +111,18 @@ class Installed:
     python: str = PYTHON
 
     def ligand(
-        self, *arguments: str, check: bool = True, before: str = "", after: str = ""
+        self, *arguments: str, check: bool = True, before: str = "", after: str = "", pip: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        """`ligand ...` from the source tree, as root; a shell does that before and after each list that is set."""
-        command = (*_program(before, after), *arguments)
+        """`ligand ...` from the source tree, as root; a shell does that before and after each list that is set.
+
+        `pip`: an installation is made with pip, as a person's is.
+        """
+        command = (*_program(before, after, pip=pip), *arguments)
         return self.machine.run(*command, check=check, timeout_s=INSTALL_S, environ=_environ())
 
     def begin(self, *arguments: str, before: str = "", pip: bool = False) -> subprocess.Popen[bytes]:
-        """The same, begun; who calls it waits for it. `pip`: it installs with pip, as a person's does."""
-        program = (sys.executable, "-m", "tools.ligand") if pip else _program(before, "")
-        command = self.machine.command(*program, *arguments)
+        """The same, begun; who calls it waits for it."""
+        command = self.machine.command(*_program(before, pip=pip), *arguments)
         environ = environment(None, _environ())
         return subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -126,9 +130,11 @@ class Installed:
         """Every journaled signal of these names, in order."""
         return [json.loads(line) for line in self.machine.out(self.python, "-c", _READ, *names).splitlines()]
 
-    def emit(self, signal: str, facts: Mapping[str, Any], source: str, user: str | None = None) -> str:
+    def emit(
+        self, signal: str, facts: Mapping[str, Any], source: str, user: str | None = None, patience_s: float = 3.0
+    ) -> str:
         """What becomes of an emit: `seq N`, or the code and the words of the refusal."""
-        asked = json.dumps({"signal": signal, "facts": dict(facts), "source": source})
+        asked = json.dumps({"signal": signal, "facts": dict(facts), "source": source, "patience_s": patience_s})
         return self.machine.run(self.python, "-c", EMIT, text=asked, user=user).stdout.strip()
 
     def drop(self, name: str, module: str, user: str | None = "alice") -> None:
@@ -138,11 +144,12 @@ class Installed:
 
     def ready(self, *daemons: str) -> None:
         """Wait until these run and are ready; all unless named."""
-        for daemon in daemons or DAEMONS:
-            self.machine.until(
-                f"{daemon} is ready",
-                lambda daemon=daemon: self.machine.show(unit(daemon), "SubState") == "running",  # type: ignore[misc]
-            )
+        units = [*map(unit, daemons or DAEMONS)]
+
+        def all_run() -> bool:
+            return set(self.machine.shown(units, "SubState")) == {"running"}
+
+        self.machine.until(f"{', '.join(units)} are ready", all_run)
 
     def kill(self, daemon: str, signal: str = "KILL") -> None:
         """Send a signal to the main process of a daemon, which is running."""

@@ -1,7 +1,8 @@
 """`python -m tests.support.quick UNPACKED …` is `ligand …`, but an installation copies the packages that it needs.
 
-What is skipped is what pip does with pinned packages; the environment is the same otherwise. The tests of a wheel, of a
-person's own Ligand and of a killed installation leave that to pip.
+What is skipped is what pip does with pinned packages; the environment is the same otherwise. And daemons that are
+ready are looked at again after half a second only. The tests of a wheel, of a person's own Ligand and of a killed
+installation do neither.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.ligand import environment
+from tools.ligand import environment, manager
 from tools.ligand.__main__ import main
 from tools.ligand.steps import run_tied
 
@@ -31,4 +32,5 @@ def build(folder: Path, source: environment.Source, python: Path) -> None:
 
 UNPACKED = sys.argv.pop(1)
 environment.build = build
+manager.SETTLED_S = 0.5
 main()

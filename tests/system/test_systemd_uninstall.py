@@ -28,7 +28,7 @@ def test_what_cannot_be_installed_leaves_no_trace(fresh):
         ("/srv/link/ligand", "/srv/alice: it belongs to the user 1234"),
         ("/srv/all/ligand", "/srv/all: others than root may write to it"),
     ):
-        done = ligand.ligand("install", "--system", "--prefix", prefix, check=False)
+        done = ligand.ligand("install", "--system", "--prefix", prefix, check=False, pip=True)
         assert done.returncode == 1, prefix
         assert said in done.stderr, prefix
         assert "Traceback" not in done.stderr

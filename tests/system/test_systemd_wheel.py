@@ -52,9 +52,10 @@ def bought(wheel: Path, tmp_path_factory) -> Iterator[Bought]:
     with booted(tmp_path_factory.mktemp("systemd"), limits_memory=True) as machine:
         machine.run("useradd", "alice")
         found = Bought(machine, traces(machine), people(machine))
-        machine.run(os.path.realpath(sys.executable), "-m", "venv", "/srv/own")
+        machine.run(os.path.realpath(sys.executable), "-m", "venv", "--without-pip", "/srv/own")
         machine.run("sh", "-c", 'base64 -d > "$0"', f"/srv/{wheel.name}", text=_text(wheel))
-        machine.run("/srv/own/bin/python", "-m", "pip", "install", "--no-deps", "--no-index", f"/srv/{wheel.name}")
+        pip = (sys.executable, "-m", "pip", "--python", "/srv/own/bin/python")
+        machine.run(*pip, "install", "--no-deps", "--no-index", f"/srv/{wheel.name}")
         # what Ligand needs is there already, as it is for these tests
         beside = machine.out("/srv/own/bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
         machine.write(f"{beside}/dependencies.pth", f"{sysconfig.get_path('purelib')}\n")

@@ -38,12 +38,16 @@ _PLAIN = re.compile(r"[^\x00-\x1f\x7f\"'\\:$\ud800-\udfff]+")
 
 
 class Grants:
-    """Every grant of a system installation. Each change is complete: file, drop-in, list, restart."""
+    """Every grant of a system installation. Each change is complete: file, drop-in, list, restart.
 
-    def __init__(self, layout: Layout, steps: Steps, manager: Manager) -> None:
+    `stopped`: no daemon runs by now, or none would in a dry run.
+    """
+
+    def __init__(self, layout: Layout, steps: Steps, manager: Manager, *, stopped: bool = False) -> None:
         self.layout = layout
         self.steps = steps
         self.manager = manager
+        self._stopped = stopped
         self._file = layout.config / "grants.json"
         self.all = load(self._file)
 
@@ -172,7 +176,7 @@ class Grants:
         unit = unit_of(daemon)
         self._write_drop_in(daemon)
         self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
-        if unit in self.manager.running():
+        if not self._stopped and unit in self.manager.running():
             self.steps.do(f"restart {unit}", lambda: self.manager.systemctl("restart", unit))
 
     def write_drop_ins(self) -> bool:

@@ -74,7 +74,7 @@ class Uninstaller:
         self.steps.remove_folder(HELD)
 
     def _purge(self, accounts: Accounts | None) -> None:
-        if self.layout.system and (grants := Grants(self.layout, self.steps, self.manager)).all:
+        if self.layout.system and (grants := Grants(self.layout, self.steps, self.manager, stopped=True)).all:
             grants.remove_all()
         if self.layout.system:
             self._release()
