@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.required import root
+from tests.support.required import program, root
 from tools.ligand.acl import give, take
 from tools.ligand.layout import InstallError
 from tools.ligand.tree import held, walk
@@ -23,6 +23,7 @@ ALICE, BOB, DAEMON = 64001, 64002, 64003
 def folder() -> Iterator[Path]:
     """alice's own, where others may pass, which a test's own folder does not let."""
     root("becoming another user")
+    program("getfacl")
     place = Path(tempfile.mkdtemp(dir="/var/tmp"))
     place.chmod(0o755)
     (place / "work").mkdir(mode=0o755)
