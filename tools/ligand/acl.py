@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tools.ligand import acl_before as before
 from tools.ligand.acl_entries import (
@@ -37,7 +37,7 @@ def give(top: int, user: int, rights: str) -> list[str]:
     Nobody else gains or loses by it, but for who owns a folder in which the user may write. What could not be done on
     file systems that take no lists, in sentences. Raises `InstallError` naming what else could not.
     """
-    return _each(top, lambda one: _give(one, user, rights))
+    return _each(top, lambda one: _give(one, user, rights), (errno.ENOTSUP, errno.EROFS))
 
 
 def take(top: int, user: int) -> list[str]:
@@ -45,7 +45,7 @@ def take(top: int, user: int) -> list[str]:
 
     What that user owns in it becomes its person's. Returns and raises as `give`.
     """
-    return _each(top, lambda one: _take(one, user))
+    return _each(top, lambda one: _take(one, user), (errno.ENOTSUP,))
 
 
 def _give(entry: Entry, user: int, rights: str) -> None:
@@ -120,19 +120,23 @@ def _put(entry: Entry, wanted: Lists, now: Lists) -> None:
             os.setxattr(entry.path, kind, packed(entries))
 
 
-def _each(top: int, change: Callable[[Entry], None]) -> list[str]:
-    """Change the lists of a tree. What was left out on file systems without lists; raises when anything else was."""
+def _each(top: int, change: Callable[[Entry], None], passing: Sequence[int]) -> list[str]:
+    """Change the lists of a tree. Which file systems were left out, for one of the errors that are let pass.
+
+    Raises `InstallError` for all others, once everything that can be changed is.
+    """
     wrong: list[str] = []
     bare: dict[int, str] = {}
     for one in walk(top, wrong.append):
         try:
             change(one)
         except OSError as error:
-            if error.errno == errno.ENOTSUP:
-                bare.setdefault(one.status.st_dev, one.name)
+            if error.errno in passing:
+                said = f"{one.name} is on a file system that takes no access control lists ({error.strerror})"
+                bare.setdefault(one.status.st_dev, f"{said}: its modes alone count there")
             else:
                 wrong.append(f"{one.name}: {error.strerror}")
     if wrong:
         more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
         raise InstallError("Not everything could be done: " + "; ".join([*wrong[:SHOWN], *more]) + ".")
-    return [f"{name} is on a file system without access control lists: its modes alone count" for name in bare.values()]
+    return [*bare.values()]

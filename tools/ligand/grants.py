@@ -67,11 +67,21 @@ class Grants:
             self._require_same(daemon, real, identity(top))
             grant = Grant(daemon, str(real), access, identity(top), user, _number(user), "pending")
             self._record((*others, grant))
-            self._lists(f"let {user} {access} {real}", lambda: acl.give(top, grant.uid, grant.rights))
+            self._let(grant, top)
         self._give_again(grant, above=False)
         grant = replace(grant, state="open")
         self._save((*others, grant), daemon)
         return grant
+
+    def _let(self, grant: Grant, top: int) -> None:
+        what = f"let {grant.user} {grant.access} {grant.path}"
+        try:
+            self._lists(what, lambda: acl.give(top, grant.uid, grant.rights))
+        except InstallError as error:
+            raise InstallError(
+                f"{error.message} The grant stays listed as pending. Mend that and grant it again, or take it back: "
+                f"ligand revoke {grant.daemon} {grant.path}"
+            ) from error
 
     def _lists(self, what: str, change: Callable[[], list[str]]) -> None:
         """Change access control lists, and say where there are none."""
