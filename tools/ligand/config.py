@@ -27,7 +27,9 @@ def config() -> None:
 @home_option
 @told
 def check(*, form: Form, home: Path | None) -> int:
-    """Check contracts.d, daemons.d and every daemon's file, as the daemons would at their start.
+    """Check everything in it, as the daemons would at their start.
+
+    contracts.d, daemons.d, every daemon's file, and what these name.
 
     Exit code 0: all of it can be used; 2: something must be mended, and `ligand up` would refuse it.
     """

@@ -9,9 +9,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tests.support.commands import run
+from tests.support.commands import run, within
 from tests.support.required import program
 from tools.ligand.__main__ import COMMANDS, ligand
+from tools.signal_tap.__main__ import tap as signal_tap
 
 COLUMNS = 80
 
@@ -36,6 +37,22 @@ def test_help_fits_80_columns(path: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(ligand, [*path, "--help"], prog_name="ligand", env={"COLUMNS": str(COLUMNS)})
     assert shown.exit_code == 0
     assert [line for line in shown.output.splitlines() if len(line) > COLUMNS] == []
+
+
+def test_no_line_of_a_list_of_commands_is_cut() -> None:
+    """What ends in dots makes a person open each command's help to find the one they need."""
+    for root in (ligand, signal_tap):
+        for path in commands(root):
+            shown = CliRunner().invoke(root, [*path, "--help"], env={"COLUMNS": str(COLUMNS)}).output
+            _, _, listed = shown.partition("\nCommands:\n")
+            assert [line for line in listed.splitlines() if line.endswith("...")] == []
+
+
+def test_a_mistyped_command_is_guessed() -> None:
+    """The nearest name is quicker than the whole list."""
+    found = within("ligand", None, "statsu")
+    assert (found.code, "There is no command 'statsu'. Did you mean status?" in found.err) == (2, True)
+    assert "`ligand --help` lists them" in within("ligand", None, "zzz").err
 
 
 @pytest.mark.parametrize("path", ALL)
