@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from signals.live import Subscription
-from tests.support.commands import ligand, run_on_terminal
+from tests.support.commands import ligand, run_on_terminal, within
 from tests.support.constellation import Constellation, constellation, others
 
 FAILING = Path(__file__).parents[2] / "support" / "failing.py"
@@ -124,7 +124,7 @@ def test_status_tells_who_is_ready(home: Constellation) -> None:
     assert [(each["daemon"], each["state"], each["lag"]) for each in found["daemons"]] == [("link", "ready", 0)]
     shown = run_on_terminal("ligand", home.home, "status")
     assert "\x1b[32mready" in shown.text
-    assert "\x1b" not in run_on_terminal("ligand", home.home, "status", env={"NO_COLOR": "1"}).text
+    assert "\x1b" not in within("ligand", home.home, "status", env={"NO_COLOR": "1"}, columns=80).text
 
 
 def test_status_without_a_bus(home: Constellation) -> None:

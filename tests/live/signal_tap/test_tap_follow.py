@@ -56,18 +56,18 @@ def test_a_journal_that_is_replaced_ends_a_tap_and_no_recording_goes_on_in_it(ho
     folder, file = home.home / "copy", home.home / "recording"
     assert ligand(home.home, "journal", "backup", str(folder)).code == 0
     emit(home, "not in the backup")
-    assert run("signal_tap", home.home, "record", str(file), "--from", "first", "-T").code == 0
-    with follow(home, "follow", "--from", "first") as tap:
-        while tap.line()["facts"].get("pad") != "not in the backup":
+    assert tap(home.home, "record", str(file), "--from", "first", "-T").code == 0
+    with follow(home, "follow", "--from", "first") as watching:
+        while watching.line()["facts"].get("pad") != "not in the backup":
             pass
         home.running[0].stop()
         assert ligand(home.home, "journal", "restore", str(folder), "--yes").code == 0
         home.bus()
         emit(home, "after the restore", "and more", "and more")
-        while "the journal was replaced" not in tap.notice():
+        while "the journal was replaced" not in watching.notice():
             pass  # it may say that the bus went and came
-        assert tap.ended() == 4
-    again = run("signal_tap", home.home, "record", str(file), "--append", "-T")
+        assert watching.ended() == 4
+    again = tap(home.home, "record", str(file), "--append", "-T")
     assert again.code == 2
     assert "was recorded from another journal" in again.err
 
