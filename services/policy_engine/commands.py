@@ -58,7 +58,7 @@ _json = click.option("-o", "--output", "form", type=click.Choice(["text", "json"
 
 @click.group()
 def policy() -> None:
-    """What the rules decide: why, why not, and what other rules would."""
+    """What the rules decide: why, why not, what other rules would."""
 
 
 @policy.command()

@@ -53,7 +53,10 @@ def check(*, form: Form, home: Path | None) -> int:
 @home_option
 @told
 def show(*, daemon: str | None, form: Form, home: Path | None) -> None:
-    """Show what holds for DAEMON (or for each): its file over the defaults. Secrets are masked."""
+    """Show what holds for DAEMON, or for each.
+
+    Its file over the defaults; secrets are masked.
+    """
     paths = paths_of(home)
     names = (
         [daemon] if daemon is not None else sorted(n for n, m in load_all(paths.manifests).items() if not m.instances)

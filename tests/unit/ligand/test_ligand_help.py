@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.support.commands import ligand as ligand_here
-from tests.support.commands import run
+from tests.support.commands import run, within
 from tests.support.required import program
 from tools.ligand.__main__ import COMMANDS, ligand
 from tools.signal_tap.__main__ import tap as signal_tap
@@ -42,9 +42,9 @@ def test_help_fits_80_columns(path: tuple[str, ...]) -> None:
 
 def test_no_line_of_a_list_of_commands_is_cut() -> None:
     """What ends in dots makes a person open each command's help to find the one they need."""
-    for root in (ligand, signal_tap):
+    for name, root in (("ligand", ligand), ("signal_tap", signal_tap)):
         for path in commands(root):
-            shown = CliRunner().invoke(root, [*path, "--help"], env={"COLUMNS": str(COLUMNS)}).output
+            shown = within(name, None, *path, "--help", columns=COLUMNS).text
             _, _, listed = shown.partition("\nCommands:\n")
             assert [line for line in listed.splitlines() if line.endswith("...")] == []
 
