@@ -151,6 +151,9 @@ def test_what_ligand_up_knows_is_shown_when_the_bus_is_down(home: Constellation)
     assert down.code == 3
     assert "restarting" in down.text
     assert "killed by SIGKILL" in down.text
+    (home.paths.run / "up.lock").write_text("")  # it ended, and its number is another process's now
+    assert "restarting" not in ligand(home.home, "status").text
+    (home.paths.run / "up.lock").write_text(f"{living.pid}\n")
     living.kill()
     assert "restarting" not in ligand(home.home, "status").text
 
@@ -169,6 +172,9 @@ def test_a_paused_daemon_gets_nothing_until_it_is_resumed(home: Constellation) -
     assert ligand(home.home, "pause").text == "paused: every daemon\n"
     assert "everything is paused" in ligand(home.home, "status").text
     assert ligand(home.home, "resume").text == "nothing is paused\n"
+    assert ligand(home.home, "pause", "bus").code == ligand(home.home, "pause", "link").code == 0
+    assert ligand(home.home, "resume", "link").text == "paused: bus\n"
+    assert ligand(home.home, "resume", "bus").text == "nothing is paused\n"
 
 
 def test_hostile_words_of_a_daemon_do_not_reach_the_terminal(home: Constellation) -> None:

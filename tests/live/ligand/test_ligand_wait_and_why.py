@@ -152,6 +152,11 @@ class TestWhy:
         strange = ligand(whole.home, "why", str(tmp_path / "strange.txt"))
         assert strange.code == 1
         assert "neither by its content nor by its path" in strange.err
+        waiting = whole.paths.intents / ".waits.json"  # the router takes no hidden file
+        waiting.write_text("x")
+        left = ligand(whole.home, "why", str(waiting))
+        assert (left.code, "still lies in the drop folder" in left.err) == (1, True)
+        waiting.unlink()
         assert ligand(whole.home, "why", "nonsense").code == 2
         assert ligand(whole.home, "why", "999999").code == 1
         assert ligand(whole.home, "why", "/nonexistent/file.json").code == 1
