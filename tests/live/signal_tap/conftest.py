@@ -34,9 +34,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Constellation]:
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    """A bus and a daemon, and what they have done; no test changes it."""
+    """A bus and a daemon, and what they have done, for all files; one whose tests say more has a `told` of its own."""
     with telling(tmp_path_factory.mktemp("told")) as found:
         yield found
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import orjson
 import pytest
 
 from signals.emitter import person
 from signals.errors import SchemaError
-from tests.live.signal_tap.conftest import Told, emit, link
+from tests.live.signal_tap.conftest import Told, emit, link, telling
 from tests.support.commands import tap, within
 from tests.support.constellation import Constellation
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """Of its own: these tests say more."""
+    with telling(tmp_path_factory.mktemp("told")) as found:
+        yield found
 
 
 def test_a_story_is_drawn_from_any_of_its_signals(told: Told) -> None:
