@@ -21,7 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 # Rooms without a daemon in them: what daemons share. Such a one has no manifest and nothing runs it.
 LIBRARIES = ("runtime", "experiments")
 # What the frame emits for every daemon, without its manifest saying so.
-IMPLIED = {"Q_DAEMON_READY", "Q_DAEMON_STOPPING", "Q_HEARTBEAT", "Q_CONFIGURATION_RELOADED"}
+IMPLIED = {
+    "Q_DAEMON_READY",
+    "Q_DAEMON_STOPPING",
+    "Q_HEARTBEAT",
+    "Q_CONFIGURATION_RELOADED",
+    "Q_CONFIGURATION_REFUSED",
+}
 # What the bus's manifest must list; the time-outs it emits stand in the contracts.
 FROM_THE_BUS = {"Q_DEAD_LETTER_ADDED", "Q_CONSUMER_LAGGING", "Q_CONSUMER_RECOVERED", "Q_JOURNAL_PRESSURE"}
 # What a person's own daemons may say of promotions before Ligand has one that does.
