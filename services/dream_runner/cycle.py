@@ -125,7 +125,8 @@ class Runner:
         if ended is None:
             words = f"its process ended with status {status}: {errors}" if errors else f"its process ended: {status}"
             return {"reason": "engine_failed", "detail": words[-500:]}
-        return ended.get("failed")
+        failed: dict[str, str] | None = ended.get("failed")
+        return failed
 
     async def _hear(
         self, process: asyncio.subprocess.Process, task: bytes, cycle: str, experiment: str
@@ -172,7 +173,7 @@ class Runner:
             "promotions": [{"id": name, "verdict": way, "reason": why[:160]} for name, way, why in judged],
             "duration_s": round(max(0.0, now - kept["started"]), 3),
             "trigger_reason": kept["reason"],
-            **({"failed": failed[:32]} if failed else {}),
+            **({"failed": [{**one, "detail": one["detail"][:240]} for one in failed[:6]]} if failed else {}),
         }
         return Outcome("Q_DREAM_COMPLETE", facts, acknowledged, puts)
 

@@ -18,6 +18,7 @@ COLLAPSED = 0.02
 """A spread below which the candidates of late are one and the same."""
 LOOKED_AT = 8
 MAX_REASON = 160
+MAX_VERDICT = 120
 PER_DIMENSION = 60
 """So many trials a parameter, and CMA-ES finds the better minimum; with fewer TPE does. Measured: tests/dream."""
 Metrics = Mapping[str, float]
@@ -201,15 +202,15 @@ def _why(trial: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     return f"{better}: {name} {after:.6g}, in use {before:.6g}"
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_REASON else f"{text[: MAX_REASON - 1]}…"
+def _cut(text: str, most: int = MAX_REASON) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 # -- what is told --------------------------------------------------------------------------------------
 
 
 def told(record: Mapping[str, Any]) -> dict[str, Any]:
-    """An experiment in `Q_DREAM_COMPLETE`: by its first metric; of held-out cases where a candidate was to be proven."""
+    """An experiment in `Q_DREAM_COMPLETE`: by its first metric; on held-out cases if a candidate was to be proven."""
     name, way = next(iter(record["objective"]["metrics"].items()))
     compared = next((one for one in record["verdict"]["compared"] if one["metric"] == name), None)
     before = compared["before"] if compared else record["baseline"][name]
@@ -221,7 +222,7 @@ def told(record: Mapping[str, Any]) -> dict[str, Any]:
         "best": after,
         "improvement": effect(before, after, way),
         "significant": bool(compared) and any(_is_sure(one, record) for one in record["verdict"]["compared"]),
-        "verdict": "; ".join(record["verdict"]["reasons"])[:512],
+        "verdict": _cut("; ".join(record["verdict"]["reasons"]), MAX_VERDICT),
         "failed_trials": sum(record["failed"].values()),
         "spread": record["spread"],
     }

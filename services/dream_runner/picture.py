@@ -106,7 +106,7 @@ def _axes(x: _Scale, y: _Scale, across: str, up: str) -> Iterator[str]:
 def _dot(x: float, y: float, one: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     wins = record["winner"] is not None and record["winner"]["n"] == one["n"]
     said = ", ".join(f"{name} {value}" for name, value in one["params"].items())
-    title = f"<title>{escape(f'trial {one["n"]}, {one["from"]}: {said}')}</title>" if said else ""
+    title = f"<title>{escape('trial {n}, {from}: '.format(**one) + said)}</title>"
     fill = WINNER if wins else "#ffffff" if one["crossed"] else TRIED
     return (
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{7 if wins else 3.5}" fill="{fill}" stroke="{TRIED}" '

@@ -108,7 +108,9 @@ def plan(config: Path, folder: Path, wish: Wish, state: Mapping[str, Any], setti
         made.refused = _nothing(wish, names, made.failed, config)
         return made
     runs = [(one, present) for one in wanted if (present := _present(one, made)) is not None]
-    due = [run for run in runs if wish.by_person or _is_due(*run, usable, state, now, settings)]
+    due = [
+        run for run in runs if wish.by_person or _is_due(*run, usable=usable, state=state, now=now, settings=settings)
+    ]
     if not due:
         made.refused = _not_due(made.failed) if not runs else Refused("nothing_due", NOTHING_DUE, retryable=True)
         return made
@@ -154,6 +156,8 @@ def _is_wanted(experiment: Experiment, wish: Wish) -> bool:
 def _nothing(wish: Wish, names: set[str], failed: Sequence[Mapping[str, str]], config: Path) -> Refused:
     if wish.experiment in names:
         return _not_due([one for one in failed if one["experiment"] == wish.experiment])
+    if wish.experiment is None and failed:
+        return _not_due(failed)
     known = f"there are: {', '.join(sorted(names))}" if names else f"there is none in {config / 'experiments'}"
     if wish.experiment is not None:
         return Refused("no_such_experiment", f"No experiment is called {wish.experiment}; {known}.")
@@ -176,7 +180,7 @@ def _present(experiment: Experiment, made: Plan) -> Params | None:
 
 
 def _is_due(
-    experiment: Experiment, present: Params, usable: Mapping[str, Any], state: Mapping[str, Any], now: float,
+    experiment: Experiment, present: Params, *, usable: Mapping[str, Any], state: Mapping[str, Any], now: float,
     settings: Mapping[str, Any],
 ) -> bool:  # fmt: skip
     kept = state.get(f"{RAN}{experiment.name}")

@@ -17,8 +17,9 @@ from services.experiments.model import Experiment
 from services.experiments.space import Parameter, Params, Value
 
 OUTCOME, PARAMS, FROM = "outcome", "params", "from"
-MAX_DRAWS = 100
+MAX_DRAWS = 64
 PATIENT = 8
+MAX_FRESH = 2000
 STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
@@ -103,34 +104,39 @@ class Candidates:
         """A setting that was not tried, within all constraints; None when none is left to be found."""
         self._since += 1
         if self._since > logic.LOOKED_AT and logic.has_collapsed(self._space, self._latest):
-            self._inject("fresh")
-            self.injected += 1
+            self.injected += self._inject("fresh")
             self._since = 0
-        for nth in range(MAX_DRAWS):
-            if nth >= PATIENT:
-                self._inject("drawn")
+        for nth in range(1, MAX_DRAWS):
             trial = self.study.ask()
-            params = {one.name: value for one, value in self._suggested(trial)}
-            name = logic.canonical(params)
-            if name not in self._seen and not self._space.broken(params):
-                self._seen.add(name)
+            params = self._suggested(trial)
+            if self._is_new(params):
+                self._seen.add(logic.canonical(params))
                 self._latest.append(params)
                 trial.set_user_attr(PARAMS, params)
                 return trial, params
             self.study.tell(trial, state=TrialState.FAIL)
+            if nth % PATIENT == 0 and not self._inject("drawn"):
+                return None
         return None
 
-    def _inject(self, origin: str) -> None:
-        self.study.enqueue_trial(logic.uniform(self._space, self._draw), user_attrs={FROM: origin})
+    def _is_new(self, params: Params) -> bool:
+        return logic.canonical(params) not in self._seen and not self._space.broken(params)
 
-    def _suggested(self, trial: optuna.Trial) -> Sequence[tuple[Parameter, Value]]:
+    def _inject(self, origin: str) -> bool:
+        """Have a setting from anywhere in the space tried next; False when none that is new was found."""
+        for _ in range(MAX_FRESH):
+            params = logic.uniform(self._space, self._draw)
+            if self._is_new(params):
+                self.study.enqueue_trial(params, user_attrs={FROM: origin})
+                return True
+        return False
+
+    def _suggested(self, trial: optuna.Trial) -> dict[str, Value]:
         found: dict[str, Value] = {}
-        active = []
         for one in self._space.parameters:
             if self._space.is_active(one, found):
                 found[one.name] = _suggest(trial, one)
-                active.append((one, found[one.name]))
-        return active
+        return found
 
 
 def _suggest(trial: optuna.Trial, one: Parameter) -> Value:

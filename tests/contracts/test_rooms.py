@@ -30,8 +30,6 @@ IMPLIED = {
 }
 # What the bus's manifest must list; the time-outs it emits stand in the contracts.
 FROM_THE_BUS = {"Q_DEAD_LETTER_ADDED", "Q_CONSUMER_LAGGING", "Q_CONSUMER_RECOVERED", "Q_JOURNAL_PRESSURE"}
-# What a person's own daemons may say of promotions before Ligand has one that does.
-FOR_OTHERS = {"Q_PROMOTION_ACKNOWLEDGED", "Q_DREAM_COMPLETE"}
 
 
 @dataclass(frozen=True)
@@ -201,8 +199,8 @@ def unheard(tree: Tree) -> Iterator[str]:
 
 
 def unspoken(tree: Tree) -> Iterator[str]:
-    """What nobody emits; intents are emitted by people, whom no manifest describes, and some is for their daemons."""
-    intents = {name for name, said in tree.contracts.items() if said.get("kind") == "intent"} | FOR_OTHERS
+    """What nobody emits; intents are emitted by people, whom no manifest describes."""
+    intents = {name for name, said in tree.contracts.items() if said.get("kind") == "intent"}
     for room in tree.rooms:
         for hearing in room.hears:
             if not any(hearing.hears(name, tree.contracts.get(name, {})) for name in {*tree.spoken, *intents}):
