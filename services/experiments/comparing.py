@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from services.experiments.definition import Objective
+from services.experiments.model import Objective
 
 TEST = "exact sign-flip permutation test, paired, one-sided"
 MAX_PAIRS = 32
