@@ -17,7 +17,7 @@ RATE ?= 500
 RUNS ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-llama crash-sweep model bench chaos fuzz soak soak-dream docs pictures lint format lock clean
+.PHONY: help setup demo test test-llama crash-sweep deploy-sweep model bench chaos fuzz soak soak-dream docs pictures lint format lock clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-12s %s\n' "$$goal" "$$what"; done
@@ -46,6 +46,9 @@ test-llama: $(READY) ## try the model worker on a real llama.cpp server, built o
 
 crash-sweep: $(READY) ## cut the power before every act of the bus on the disk
 	@$(VENV)/bin/python -m tests.sweep $(SWEEP_ARGS)
+
+deploy-sweep: $(READY) ## kill the deployer before every line of a deployment and of each recovery
+	@$(VENV)/bin/python -m tests.deploy_sweep $(if $(SEED),--seed $(SEED))
 
 model: $(READY) ## drive a real bus against a model for as long as the profile says (HYPOTHESIS_PROFILE=long)
 	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-long} $(VENV)/bin/python -m pytest -s --timeout 0 tests/model $(MODEL_ARGS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -72,6 +73,7 @@ class OpenFile:
         self._folder = folder
         self._name = place.parts[-1]
         self._beside = f".{self._name[:200]}.ligand-new"
+        self.place = place
         self.path = place.path
 
     def read(self) -> bytes:
@@ -146,15 +148,16 @@ class OpenFile:
             words = f"{self.path} cannot be replaced: {error.strerror}. Let Ligand write in {self.path.parent}."
             raise FileError(words, "target_unwritable") from error
 
-    def settle(self, before: bytes, after: bytes) -> None:
-        """Clean up after a kill within `replace(before, after)`: what somebody wrote meanwhile gets its place back.
+    def settle(self, before: str, after: str) -> None:
+        """Clean up after a kill within `replace`: what somebody wrote meanwhile gets its place back.
 
-        Raises `FileError`.
+        `before` and `after` are the SHA-256 of what should have been replaced by what. Raises `FileError`.
         """
         if self._beside not in os.listdir(self._folder):
             return
-        swapped = self.read() == after
-        if swapped and self._came_out() != before:
+        swapped = digest(self.read()) == after
+        came_out = self._came_out()
+        if swapped and (came_out is None or digest(came_out) != before):
             exchange(self._folder, self._beside, self._name)
         self._unlink_beside()
         os.fsync(self._folder)
@@ -220,10 +223,18 @@ class OpenFile:
             os.unlink(self._beside, dir_fd=self._folder)
 
 
+def digest(content: bytes) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
 @contextmanager
 def opened(place: Place) -> Iterator[OpenFile]:
     """The file at a place. Raises `FileError` when a name on the way is a link, or nothing is there."""
-    folder = os.open(place.base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        folder = os.open(place.base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise FileError(f"{place.base}: {error.strerror}.", "target_unreadable") from error
     try:
         for nth, name in enumerate(place.parts[:-1]):
             deeper = _entered(folder, name, place.base.joinpath(*place.parts[: nth + 1]))

@@ -97,6 +97,11 @@ class Daemon(Reloading):
         self._client.emit_live([self._maker.make(name, facts, named, uuid7())])
 
     @property
+    def is_attached(self) -> bool:
+        """Whether the bus is there just now: an emit would not have to wait for it."""
+        return self._client.is_attached
+
+    @property
     def state_dir(self) -> Path:
         """The folder that is this daemon's alone."""
         return self.paths.state_of(self.name)

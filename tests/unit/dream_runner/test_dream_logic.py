@@ -129,8 +129,13 @@ def test_of_two_metrics_neither_may_be_worse() -> None:
 
 def record(**said: Any) -> dict[str, Any]:
     verdict = {"wins": True, "reasons": ["f1: better"], "compared": [], "pairs": 5}
-    base = {"experiment": "e", "about": "a", "objective": {"metrics": {"f1": "maximize"}}, "present": {"x": 0}}
-    trials = [trial(1, 0.9), trial(2, 0.99, precision=0.1), trial(3, 0.85), trial(4, 0.7), FAILED]
+    base: dict[str, Any] = {
+        "experiment": "e",
+        "about": "a",
+        "objective": {"metrics": {"f1": "maximize"}},
+        "present": {"x": 0},
+    }
+    trials: list[dict[str, Any]] = [trial(1, 0.9), trial(2, 0.99, precision=0.1), trial(3, 0.85), trial(4, 0.7), FAILED]
     trials.append({"n": 10, "params": {"x": 10}, "from": "sampler", "state": "pruned", "metrics": USED, "at_s": 9})
     base |= {"baseline": USED, "trials": [{"at_s": 1, **one} for one in trials], "front": [1], "finalist": 1}
     return base | {"winner": {"params": {"x": 1}, "n": 1}, "verdict": verdict} | said

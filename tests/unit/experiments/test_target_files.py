@@ -93,7 +93,7 @@ def test_what_a_killed_replacement_left_is_cleaned_up(tmp_path, swapped) -> None
     path.write_bytes(b"new" if swapped else b"old")
     beside.write_bytes(b"theirs" if swapped else b"ne")
     with opened(Place.of("x.yaml", tmp_path)) as file:
-        file.settle(b"old", b"new")
+        file.settle(files.digest(b"old"), files.digest(b"new"))
     assert path.read_bytes() == (b"theirs" if swapped else b"old")
     assert os.listdir(tmp_path) == ["x.yaml"]
 
