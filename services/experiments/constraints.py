@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cel_expr_python import cel
-
-KINDS = {"float": cel.Type.DOUBLE, "int": cel.Type.INT, "categorical": cel.Type.DYN}
+KINDS = {"float": "DOUBLE", "int": "INT", "categorical": "DYN"}
+"""The kinds of parameters, and CEL's types for them."""
 MAX_LENGTH = 500
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -37,7 +36,7 @@ class Constraint:
             found = self.program.eval(data={name: params[name] for name in self.names})
         except RuntimeError as error:
             return f"{self.text} cannot be judged: {_first_line(error)}"
-        if found.type() == cel.Type.ERROR:
+        if repr(found.type()) == "ERROR":
             return f"{self.text} cannot be judged: {_first_line(found.plain_value())}"
         return None if found.plain_value() is True else f"{self.text} does not hold"
 
@@ -46,7 +45,9 @@ def compiled(text: str, kinds: Mapping[str, str]) -> Constraint:
     """Check an expression over parameters of these kinds (name -> kind). Raises `ConstraintError`."""
     if len(text) > MAX_LENGTH:
         raise ConstraintError(f"it is longer than {MAX_LENGTH} characters")
-    environment = cel.NewEnv(variables={name: KINDS[kind] for name, kind in kinds.items()})
+    from cel_expr_python import cel  # noqa: PLC0415 - its memory is for those who have a constraint
+
+    environment = cel.NewEnv(variables={name: getattr(cel.Type, KINDS[kind]) for name, kind in kinds.items()})
     try:
         program = environment.compile(text)
     except RuntimeError as error:
