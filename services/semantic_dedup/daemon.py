@@ -13,7 +13,7 @@ from services.runtime import Daemon
 from services.semantic_dedup import logic, ngrams
 from services.semantic_dedup.embeddings import Server
 from services.semantic_dedup.index import Index
-from services.semantic_dedup.logic import Compared, Finding
+from services.semantic_dedup.logic import Bounds, Compared, Finding
 from signals.envelope import Signal
 
 KEPT = "again|"
@@ -26,6 +26,7 @@ class _Desk:
 
     index: Index
     thread: ThreadPoolExecutor
+    bounds: Bounds
     server: Server | None = None
 
 
@@ -43,6 +44,7 @@ async def prepare() -> None:
 @daemon.on_reload
 async def reload() -> None:
     """Take the configuration as it now is. Raises `ConfigError` for a credential that is not there."""
+    desk.bounds = Bounds(**daemon.config["bounds"])
     wanted = daemon.config["embeddings"]
     desk.server = None
     if wanted["base_url"]:
@@ -83,15 +85,16 @@ async def link(signal: Signal, emit: Any, put: Any) -> None:
 
 async def _compared(new: Finding, old: Sequence[Finding]) -> tuple[list[tuple[Finding, Compared]], str]:
     """Each candidate and how the new finding stands to it; and by which embedding that was told."""
-    worth = [one for one in old if logic.agree(new, one)]  # for the others no nearness would decide anything
-    values, near, name = ngrams.similarities(new.text, [one.text for one in worth]), ngrams.NEAR, ngrams.NAME
+    bounds = desk.bounds
+    worth = [one for one in old if logic.agree(new, one, bounds)]  # for the others no nearness would decide anything
+    values, name = ngrams.similarities(new.text, [one.text for one in worth]), ngrams.NAME
     if desk.server is not None and worth:
         texts = [one.text for one in worth]
         told = await asyncio.get_running_loop().run_in_executor(desk.thread, desk.server.similarities, new.text, texts)
         if told is not None:
-            values, near, name = told, desk.server.near, desk.server.model
+            values, name, bounds = told, desk.server.model, replace(bounds, near=desk.server.near)
     known = {one.id: value for one, value in zip(worth, values, strict=True)}
-    return [(one, logic.compare(new, one, known.get(one.id, 0.0), near)) for one in old], name
+    return [(one, logic.compare(new, one, known.get(one.id, 0.0), bounds)) for one in old], name
 
 
 def _ask(new: Finding, found: logic.Links, signal: Signal, emit: Any, put: Any) -> None:

@@ -14,9 +14,6 @@ from typing import Any, Literal
 STEM = 6
 """Characters of a word that count: `service`, `serviced` and `services` are one term."""
 LEAST_SHARED = 2
-AGREE = 0.7
-AGREE_ON_A_MODULE = 0.55
-"""How much of their key terms two texts share that say the same; a module's name has told much already."""
 ASKED_ALIKE = 0.5
 DISAGREE = 0.1
 MAX_LISTED = 32
@@ -39,6 +36,18 @@ _COMMON = frozenset(
     )
     for word in line.split()
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """From where on two texts say the same, each 0 to 1: by the embedding's cosine, and by the key terms they share.
+
+    A module's name has told much already: `agree_on_a_module` holds for two findings about one.
+    """
+
+    near: float
+    agree: float = 0.7
+    agree_on_a_module: float = 0.55
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +129,16 @@ def agreement(one: frozenset[str], other: frozenset[str]) -> float:
     return 2 * len(one & other) / max(1, len(one) + len(other))
 
 
-def agree(new: Finding, old: Finding) -> bool:
+def agree(new: Finding, old: Finding, bounds: Bounds) -> bool:
     """Whether two findings are about the same, by subject and key terms: without that no embedding decides."""
     mine, theirs = terms(new.text), terms(old.text)
-    shared, least = len(mine & theirs), AGREE_ON_A_MODULE if new.subject else AGREE
+    shared, least = len(mine & theirs), bounds.agree_on_a_module if new.subject else bounds.agree
     enough = shared >= min(LEAST_SHARED, len(mine | theirs)) > 0
     return new.subject == old.subject and enough and agreement(mine, theirs) >= least
 
 
-def compare(new: Finding, old: Finding, similarity: float, near: float) -> Compared:
-    """How `new` stands to `old`, whose texts are `similarity` near; from `near` on they are neighbours."""
+def compare(new: Finding, old: Finding, similarity: float, bounds: Bounds) -> Compared:
+    """How `new` stands to `old`, whose texts are `similarity` near."""
     mine, theirs = terms(new.text), terms(old.text)
     shared = tuple(sorted(mine & theirs))
     if new.subject != old.subject:
@@ -137,12 +146,12 @@ def compare(new: Finding, old: Finding, similarity: float, near: float) -> Compa
     asked_alike = bool(new.subject) or agreement(terms(new.question), terms(old.question)) >= ASKED_ALIKE
     if asked_alike and {new.verdict, old.verdict} == {"confirmed", "refuted"}:
         return Compared("contradiction", similarity, shared, "one confirms what the other refutes")
-    if similarity >= near and agree(new, old):
+    if similarity >= bounds.near and agree(new, old, bounds):
         against = _against(new.text, old.text)
         return Compared("contradiction" if against else "duplicate", similarity, shared, against)
     if _read_otherwise(new, old, agreement(mine, theirs)):
         return Compared("contradiction", similarity, shared, "the same evidence was read as something else")
-    return Compared("other", similarity, shared, "too far apart" if similarity < near else "other key terms")
+    return Compared("other", similarity, shared, "too far apart" if similarity < bounds.near else "other key terms")
 
 
 def _against(one: str, other: str) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from services.runtime import config
+from services.runtime.manifest import Manifest, find
 from services.semantic_dedup import logic, measure, ngrams
 from services.semantic_dedup.embeddings import AGAIN_S, Server
 from services.semantic_dedup.index import Index
-from services.semantic_dedup.logic import Finding
+from services.semantic_dedup.logic import Bounds, Finding
 from signals.catalogue import Catalogue
 from tests.support.model_server import model_server
 
+HALF = Bounds(0.5)
 DOOR = Finding("a", "q", "door", "What is it for?", "Watches the front door with a camera.", "model")
 
 
@@ -43,14 +47,40 @@ def test_the_subject_and_what_is_said_decide(change, kind):
     """Another module is never the same; a denial, another reading of the same files, a refutation contradict."""
     old = replace(DOOR, evidence="e", verdict="confirmed")
     new = replace(old, id="b", **{"verdict": "confirmed", **change})
-    assert logic.compare(new, old, 0.9, 0.5).kind == kind
+    assert logic.compare(new, old, 0.9, HALF).kind == kind
+
+
+def test_the_bounds_of_the_manifest_are_those_that_were_measured():
+    """What is installed must be what the figures in the documents are of."""
+    manifest = Manifest.load(find("semantic_dedup", Path()))
+    assert Bounds(**config.load(None, manifest.config, daemon="semantic_dedup")["bounds"]) == measure.USUAL
+
+
+def test_bounds_decide_what_is_one():
+    """A person who sets a bound gets what it says: stricter ones link less, in each of the three respects."""
+    near = logic.compare(replace(DOOR, id="b"), DOOR, 0.6, HALF)
+    assert near.kind == "duplicate"
+    assert logic.compare(replace(DOOR, id="b"), DOOR, 0.6, Bounds(0.7)).why == "too far apart"
+    other = replace(DOOR, id="b", text="Watches the front gate with a camera.")
+    assert logic.agree(other, DOOR, HALF)
+    assert not logic.agree(other, DOOR, replace(HALF, agree_on_a_module=0.9))
+    one, two = replace(DOOR, subject=""), replace(other, subject="")
+    assert logic.agree(two, one, HALF)
+    assert not logic.agree(two, one, replace(HALF, agree=0.9))
+
+
+@pytest.mark.parametrize(("near", "fewest", "most"), [(0.34, 0.8, 1.0), (0.99, 0.0, 0.7)])
+def test_a_worse_bound_measures_worse(near, fewest, most):
+    """What D-REAM tunes by must tell a good bound from a bad one, on parts that together are all the pairs."""
+    found = [measure.evaluate({"near": near}, f"held_out {nth}/4") for nth in range(1, 5)]
+    assert fewest <= sum(one["right"] for one in found) / 4 <= most
 
 
 def test_no_nearness_alone_links():
     """An embedding that finds everything alike must not make one finding of two."""
     one = replace(DOOR, subject="", text="Call mother on Sunday.")
-    assert logic.compare(replace(one, id="b", text="Call the bank on Monday."), one, 1.0, 0.5).kind == "other"
-    assert logic.compare(replace(DOOR, id="b"), DOOR, 0.2, 0.5).kind == "other"
+    assert logic.compare(replace(one, id="b", text="Call the bank on Monday."), one, 1.0, HALF).kind == "other"
+    assert logic.compare(replace(DOOR, id="b"), DOOR, 0.2, HALF).kind == "other"
 
 
 def test_a_contradiction_is_looked_into_seldom_and_never_because_of_its_own_answer():
