@@ -17,7 +17,7 @@ import yaml
 
 from signals.envelope import Signal
 from signals.live import Subscription
-from tests.support.constellation import Constellation, Running, constellation, others
+from tests.support.constellation import ROOT, Constellation, Running, constellation, others
 
 ENDS = ("Q_DREAM_COMPLETE", "Q_DREAM_FAILED")
 PLAIN = """
@@ -229,3 +229,17 @@ def test_what_cannot_be_run_is_told_and_what_is_mended_runs(dreams: Dreams) -> N
     assert shown["experiments"][0]["trials"] == len(shown["records"][0]["trials"]) == 1
     assert cycle in dreams.command("list").stdout
     assert "there are: plain" in dreams.command("run", "nonesuch").stderr
+
+
+def test_without_the_optimiser_it_says_so_and_works_once_it_is_there(dreams: Dreams) -> None:
+    """A person who lacks a package must learn which, and need not restart anything."""
+    missing = dreams.home.home / "missing" / "optuna.py"
+    missing.parent.mkdir()
+    missing.write_text('raise ImportError("no module named optuna")\n')
+    dreams.experiment(trials=1)
+    dreams.home.daemon("dream_runner", PYTHONPATH=f"{missing.parent}:{ROOT}").ready()
+    failed = dreams.end_of(dreams.trigger())
+    assert (failed.facts["reason"], failed.facts["retryable"]) == ("engine_missing", True)
+    assert "pip install optuna" in failed.facts["detail"]
+    missing.unlink()
+    assert dreams.end_of(dreams.trigger()).signal == "Q_DREAM_COMPLETE"

@@ -11,6 +11,7 @@ import pytest
 from services.dream_runner import logic
 from services.dream_runner.logic import Past
 from services.dream_runner.picture import draw
+from services.experiments.comparing import compare
 from services.experiments.constraints import compiled
 from services.experiments.model import Guardrail, Objective
 from services.experiments.space import Parameter, Params, Space
@@ -193,3 +194,21 @@ def test_the_picture_shows_what_was_tried_in_use_and_won() -> None:
     assert "Winner: f1: better" in picture
     two = record(objective={"metrics": {"f1": "maximize", "ms": "minimize"}}, winner=None)
     assert "No winner" in draw(two)
+
+
+@pytest.mark.parametrize(("alpha", "pairs"), [(0.05, 8), (0.01, 8), (0.0005, 12)])
+def test_pure_noise_wins_no_more_often_than_alpha_says(alpha: float, pairs: int) -> None:
+    """Each false winner puts a change into a configuration that does nothing, or worse."""
+    chance, objective = random.Random(f"noise at {alpha}"), replace(ONE, guardrails=(), alpha=alpha)
+    cycles, chosen, wins = 200, 0, 0
+
+    def noise() -> float:
+        return chance.gauss(0.8, 0.05)
+
+    for _ in range(cycles):
+        best = logic.finalist(objective, {"f1": noise()}, [trial(nth, noise()) for nth in range(40)])
+        held_out = [[{"f1": noise()} for _ in range(pairs)] for _ in range(2)]
+        chosen += best is not None
+        wins += best is not None and compare(held_out[0], held_out[1], objective).wins
+    assert chosen > cycles * 0.9, "the best of forty looks better, and is not"
+    assert wins <= cycles * alpha + 3.1 * (cycles * alpha * (1 - alpha)) ** 0.5  # a seed in a thousand is beyond

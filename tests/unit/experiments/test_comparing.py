@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import random
 from dataclasses import replace
 
 import pytest
@@ -97,17 +96,3 @@ def test_the_effect_is_a_share_of_what_was() -> None:
     assert effect(10.0, 9.0, "minimize") == pytest.approx(0.1)
     assert effect(-10.0, -9.0, "maximize") == pytest.approx(0.1)
     assert effect(0.0, 0.2, "maximize") == pytest.approx(0.2)
-
-
-@pytest.mark.parametrize("alpha", [0.01, 0.05])
-def test_pure_noise_wins_no_more_often_than_alpha_says(alpha: float) -> None:
-    """Each false winner puts a change into a configuration that does nothing, or worse."""
-    draw = random.Random(20_000 + int(alpha * 1000))
-    cycles, wins = 200, 0
-    for _ in range(cycles):
-        tuning = [draw.gauss(0.8, 0.05) for _ in range(40)]
-        assert max(tuning) > 0.8  # the best of forty looks better, and is not
-        held = [[{"f1": draw.gauss(0.8, 0.05)} for _ in range(8)] for _ in range(2)]
-        wins += compare(held[0], held[1], replace(ONE, alpha=alpha)).wins
-    bound = cycles * alpha + 3.1 * math.sqrt(cycles * alpha * (1 - alpha))  # one seed in a thousand is beyond
-    assert wins <= bound
