@@ -173,7 +173,7 @@ class Runner:
             "promotions": [{"id": name, "verdict": way, "reason": why[:160]} for name, way, why in judged],
             "duration_s": round(max(0.0, now - kept["started"]), 3),
             "trigger_reason": kept["reason"],
-            **({"failed": [{**one, "detail": one["detail"][:240]} for one in failed[:6]]} if failed else {}),
+            **({"failed": [{**one, "detail": one["detail"][:160]} for one in failed[:6]]} if failed else {}),
         }
         return Outcome("Q_DREAM_COMPLETE", facts, acknowledged, puts)
 
