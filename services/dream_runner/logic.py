@@ -252,5 +252,6 @@ def winner(run: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
         "fitness": first["after"],
         "baseline_fitness": first["before"],
         "target": run["target"],
+        "target_sha256": run["target_sha256"],
         "digest": record["digest"],
     }

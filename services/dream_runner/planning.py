@@ -15,7 +15,7 @@ from services.experiments.definition import files, load_all
 from services.experiments.model import Experiment
 from services.experiments.promotions import Promotion, PromotionError
 from services.experiments.space import Params
-from services.experiments.targets import read_values
+from services.experiments.targets import digest_of, read_values
 from signals.errors import LigandError
 
 MAX_PROMOTIONS = 48
@@ -205,6 +205,7 @@ def _run(
         "file": str(experiment.file),
         "digest": experiment.digest,
         "present": present,
+        "target_sha256": digest_of(experiment),
         "target": experiment.target.daemon or Path(experiment.target.file).name[:128],
         "fingerprint": logic.fingerprint(experiment.digest, present),
         "seeds": seeds,

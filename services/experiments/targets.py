@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from services.experiments import formats
 from services.experiments.definition import Experiment, Target
-from services.experiments.files import FileError, Place, opened
+from services.experiments.files import FileError, Place, digest, opened
 from services.experiments.formats import FormatError, Scalar
 from services.experiments.formats.editing import TEXTS_ONLY, as_text
 from services.experiments.space import Parameter, Value
@@ -24,6 +24,12 @@ def read_values(experiment: Experiment) -> dict[str, Value]:
     """The parameters' present values, those that take part. Raises `FileError`, `FormatError`."""
     with opened(place_of(experiment.target)) as file:
         return values_in(experiment, file.read())
+
+
+def digest_of(experiment: Experiment) -> str:
+    """SHA-256 of the target as it is now, in hex: what a winner is bound to. Raises `FileError`."""
+    with opened(place_of(experiment.target)) as file:
+        return digest(file.read())
 
 
 def values_in(experiment: Experiment, raw: bytes) -> dict[str, Value]:
@@ -68,4 +74,4 @@ def _read(parameter: Parameter, text: str, key: str) -> Value:
         raise FormatError(f"{key} is {text!r}, which is no {parameter.kind} for {parameter.name}.") from error
 
 
-__all__ = ["FileError", "FormatError", "place_of", "read_values", "values_in", "with_values"]
+__all__ = ["FileError", "FormatError", "digest_of", "place_of", "read_values", "values_in", "with_values"]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from services.experiments.definition import FOLDER, NAME, Experiment, load
-from services.experiments.files import FileError, OpenFile, Place, digest, opened
+from services.experiments.files import FileError, OpenFile, Place, digest
 from services.experiments.space import Params
-from services.experiments.targets import FormatError, place_of, values_in, with_values
+from services.experiments.targets import FormatError, digest_of, values_in, with_values
 from services.winner_deployer import logic
 from services.winner_deployer.logic import Deployment, Deployments, Refused
 from signals.errors import ConfigError
@@ -57,8 +57,7 @@ class Finder:
         if said := record["winner"].get("target_sha256"):
             return {"seen_sha256": said}
         try:
-            with opened(place_of(self.experiment(record["winner"]["experiment"]).target)) as file:
-                return {"seen_sha256": digest(file.read())}
+            return {"seen_sha256": digest_of(self.experiment(record["winner"]["experiment"]))}
         except (Refused, FileError):
             return {}  # what is wrong is said when it is begun
 

@@ -69,11 +69,11 @@ class Desk:
         self.deployer = self.home.daemon("winner_deployer").ready()
         return self.deployer
 
-    def won(self, *winners: tuple[str, float], **fields: Any) -> Signal:
+    def won(self, *winners: tuple[str, float], bound: dict[str, str] | None = None, **fields: Any) -> Signal:
         """Say, as what runs cycles, that these experiments have these winners."""
         found = [
             {"winner_id": f"w-{near}", "experiment": name, "params": {"near": near}, "target": name}
-            | {"fitness": 1, "baseline_fitness": 0.5}
+            | {"fitness": 1, "baseline_fitness": 0.5, **(bound or {})}
             for name, near in winners
         ]
         facts = {"cycle_id": "c", "experiments": [], "winners": found, "promotions": [], "duration_s": 1}
@@ -247,13 +247,17 @@ def test_a_persons_edit_wins_over_a_winner(desk: Desk) -> None:
     assert path.read_text() == deployed + "# later\n"
 
     path.write_text(SETTINGS)
+    desk.won(("does", 0.7), bound={"target_sha256": "0" * 64})
+    assert (desk.failed(2)["reason"], path.read_text()) == ("target_changed", SETTINGS), "edited during the cycle"
+    desk.won(("does", 0.7), bound={"digest": "0" * 64})
+    assert (desk.failed(3)["reason"], path.read_text()) == ("experiment_changed", SETTINGS)
     desk.experiment("held", "x.toml", "toml", "limits.near")
     (desk.folder / "hold").touch()
     desk.won(("held", 0.8))
     desk.measuring("held:0.8")
     path.write_text(mine)
     (desk.folder / "hold").unlink()
-    assert (desk.failed(2)["reason"], path.read_text()) == ("target_changed", mine)
+    assert (desk.failed(4)["reason"], path.read_text()) == ("target_changed", mine)
 
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
