@@ -14,7 +14,7 @@ KILLS ?= 1000
 INPUTS ?= 1000000
 MINUTES ?= 60
 RATE ?= 500
-RUNS ?= 10
+RUNS ?= 5
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-llama crash-sweep deploy-sweep model bench chaos fuzz soak soak-dream docs pictures lint format lock clean
@@ -72,7 +72,7 @@ fuzz: $(READY) ## put INPUTS=1000000 wrong and right inputs into every door; SEE
 soak: $(READY) ## everything at RATE=500 signals a second for MINUTES=60: does anything grow?
 	@$(VENV)/bin/python -m tests.soak --minutes $(MINUTES) --rate $(RATE)
 
-soak-dream: $(READY) ## how good D-REAM's candidates are against random search, over RUNS=10 seeds
+soak-dream: $(READY) ## how good D-REAM's candidates are against random search, over RUNS=5 seeds
 	@$(VENV)/bin/python -m tests.dream --runs $(RUNS)
 
 docs: $(READY) ## make the documents that come from contracts and manifests

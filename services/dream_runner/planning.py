@@ -12,10 +12,11 @@ from services.dream_runner import logic
 from services.dream_runner.logic import Past
 from services.experiments import promotions
 from services.experiments.definition import files, load_all
+from services.experiments.files import digest, opened
 from services.experiments.model import Experiment
 from services.experiments.promotions import Promotion, PromotionError
 from services.experiments.space import Params
-from services.experiments.targets import digest_of, read_values
+from services.experiments.targets import place_of, values_in
 from signals.errors import LigandError
 
 MAX_PROMOTIONS = 48
@@ -107,10 +108,9 @@ def plan(config: Path, folder: Path, wish: Wish, state: Mapping[str, Any], setti
     if not wanted:
         made.refused = _nothing(wish, names, made.failed, config)
         return made
-    runs = [(one, present) for one in wanted if (present := _present(one, made)) is not None]
-    due = [
-        run for run in runs if wish.by_person or _is_due(*run, usable=usable, state=state, now=now, settings=settings)
-    ]
+    runs = [(one, in_use) for one in wanted if (in_use := _in_use(one, made)) is not None]
+    seen: dict[str, Any] = {"usable": usable, "state": state, "now": now, "settings": settings}
+    due = [(one, in_use) for one, in_use in runs if wish.by_person or _is_due(one, in_use.values, **seen)]
     if not due:
         made.refused = _not_due(made.failed) if not runs else Refused("nothing_due", NOTHING_DUE, retryable=True)
         return made
@@ -118,7 +118,7 @@ def plan(config: Path, folder: Path, wish: Wish, state: Mapping[str, Any], setti
         words = f"{settings['cycles_per_day']} cycles began within a day (cycles_per_day in dream_runner.yaml)"
         made.refused = Refused("no_budget", words, retryable=True)
         return made
-    made.runs = [_run(one, present, usable, state) for one, present in due[:MAX_EXPERIMENTS]]
+    made.runs = [_run(one, found, usable, state) for one, found in due[:MAX_EXPERIMENTS]]
     return made
 
 
@@ -170,9 +170,19 @@ def _not_due(failed: Sequence[Mapping[str, str]]) -> Refused:
     return Refused("experiment_failed", (words or "no experiment can be run")[:2000])
 
 
-def _present(experiment: Experiment, made: Plan) -> Params | None:
+@dataclass(frozen=True, slots=True)
+class _InUse:
+    """The values that stand in the target, and the SHA-256 of the very bytes they were read from."""
+
+    values: Params
+    sha256: str
+
+
+def _in_use(experiment: Experiment, made: Plan) -> _InUse | None:
     try:
-        return read_values(experiment)
+        with opened(place_of(experiment.target)) as file:
+            raw = file.read()
+        return _InUse(values_in(experiment, raw), digest(raw))
     except (LigandError, OSError) as error:
         words = f"The values in use cannot be read: {error}"[:500]
         made.failed.append({"experiment": experiment.name, "reason": "no_baseline", "detail": words})
@@ -190,7 +200,7 @@ def _is_due(
 
 
 def _run(
-    experiment: Experiment, present: Params, usable: Mapping[str, list[tuple[Promotion, Params]]],
+    experiment: Experiment, found: _InUse, usable: Mapping[str, list[tuple[Promotion, Params]]],
     state: Mapping[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     proposed = usable.get(experiment.name, [])
@@ -204,10 +214,10 @@ def _run(
         "experiment": experiment.name,
         "file": str(experiment.file),
         "digest": experiment.digest,
-        "present": present,
-        "target_sha256": digest_of(experiment),
+        "present": found.values,
+        "target_sha256": found.sha256,
         "target": experiment.target.daemon or Path(experiment.target.file).name[:128],
-        "fingerprint": logic.fingerprint(experiment.digest, present),
+        "fingerprint": logic.fingerprint(experiment.digest, found.values),
         "seeds": seeds,
         "promotions": [{"id": one.id, "params": params} for one, params in proposed],
     }

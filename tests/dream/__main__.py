@@ -11,8 +11,8 @@ from tests.dream.functions import CASES, drawn, quality, tried
 
 
 @click.command()
-@click.option("--trials", default=100, show_default=True, help="Trials of each run, of either search.")
-@click.option("--runs", default=10, show_default=True, help="Runs of each, with seeds from 0.")
+@click.option("--trials", default=240, show_default=True, help="Trials of each run, of either search.")
+@click.option("--runs", default=5, show_default=True, help="Runs of each, with seeds from 0.")
 @click.option("--only", help="One function alone.")
 def main(trials: int, runs: int, only: str | None) -> None:
     """Print the median quality of both (the lower the better), and how often ours was better with the same seed."""
