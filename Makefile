@@ -14,9 +14,10 @@ KILLS ?= 1000
 INPUTS ?= 1000000
 MINUTES ?= 60
 RATE ?= 500
+RUNS ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-llama crash-sweep model bench chaos fuzz soak docs pictures lint format lock clean
+.PHONY: help setup demo test test-llama crash-sweep deploy-sweep model bench chaos fuzz soak soak-dream docs pictures lint format lock clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-12s %s\n' "$$goal" "$$what"; done
@@ -46,6 +47,9 @@ test-llama: $(READY) ## try the model worker on a real llama.cpp server, built o
 crash-sweep: $(READY) ## cut the power before every act of the bus on the disk
 	@$(VENV)/bin/python -m tests.sweep $(SWEEP_ARGS)
 
+deploy-sweep: $(READY) ## kill the deployer before every line of a deployment and of each recovery
+	@$(VENV)/bin/python -m tests.deploy_sweep $(if $(SEED),--seed $(SEED))
+
 model: $(READY) ## drive a real bus against a model for as long as the profile says (HYPOTHESIS_PROFILE=long)
 	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-long} $(VENV)/bin/python -m pytest -s --timeout 0 tests/model $(MODEL_ARGS)
 
@@ -67,6 +71,9 @@ fuzz: $(READY) ## put INPUTS=1000000 wrong and right inputs into every door; SEE
 
 soak: $(READY) ## everything at RATE=500 signals a second for MINUTES=60: does anything grow?
 	@$(VENV)/bin/python -m tests.soak --minutes $(MINUTES) --rate $(RATE)
+
+soak-dream: $(READY) ## how good D-REAM's candidates are against random search, over RUNS=5 seeds
+	@$(VENV)/bin/python -m tests.dream --runs $(RUNS)
 
 docs: $(READY) ## make the documents that come from contracts and manifests
 	@$(VENV)/bin/python -m tools.docs
