@@ -15,7 +15,7 @@ _STEERING = re.compile("[\\x7f-\\x9f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069
 _PLAIN = re.compile(r"[^\s\"'=\[\]{},]+")
 _SCANNED = 4000
 FIRST = (
-    "reason", "detail", "capability_key", "intent_type", "file", "question", "module_name", "summary",
+    "reason", "detail", "verdict", "capability_key", "intent_type", "file", "question", "module_name", "summary",
     "daemon", "state", "message", "text", "name", "consumer", "path",
 )  # fmt: skip
 LAST = ("id", "sha256", "evidence")

@@ -73,10 +73,13 @@ def test_a_question_about_a_module_names_it(home: Constellation) -> None:
         "mine",
         "--module",
         "json",
+        "--hypothesis",
+        "It is slow.",
         given=b"Again?",
     )
     body = json.loads(Path(named.text.strip()).read_text())
     assert (body["type"], body["id"], body["data"]["question"]) == ("reinvestigate", "mine", "Again?")
+    assert body["data"]["hypothesis"] == "It is slow."
 
 
 @pytest.mark.parametrize(

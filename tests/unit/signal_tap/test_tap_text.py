@@ -38,6 +38,7 @@ def test_the_most_telling_facts_come_first() -> None:
     """A person would otherwise read hashes before the reason."""
     line = key_facts({"sha256": "ab" * 32, "n": 1, "ok": True, "none": None, "reason": "phantom", "items": [1, 2]})
     assert line.startswith("reason=phantom n=1 ok=true none=null items=[1, 2] sha256=")
+    assert key_facts({"question": "x" * 400, "verdict": "refuted"}).startswith("verdict=refuted ")
 
 
 @pytest.mark.parametrize("value", [HOSTILE, [HOSTILE], {HOSTILE: 1}, "x" * 10**6, list(range(10**5))])
