@@ -80,9 +80,10 @@ def compose(raw: bytes | str) -> Node | None:
         _need_shallow(raw)
         loader = _CoreLoader(raw)
         try:
-            return loader.get_single_node()
+            node: Node | None = loader.get_single_node()
         finally:
             loader.dispose()
+        return node
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise YamlError(error.problem or "not valid YAML", mark.line + 1 if mark else 1) from error
@@ -92,7 +93,7 @@ def compose(raw: bytes | str) -> Node | None:
         raise YamlError(f"nested deeper than {MAX_DEPTH} levels", 1) from error
 
 
-def _need_shallow(raw: bytes) -> None:
+def _need_shallow(raw: bytes | str) -> None:
     """Raise `YamlError` for what is nested too deep: composing it would overflow the stack of libyaml's binding."""
     depth = 0
     for event in yaml.parse(raw, Loader=_CoreLoader):
