@@ -17,7 +17,7 @@ RATE ?= 500
 RUNS ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-llama crash-sweep deploy-sweep model bench chaos fuzz soak soak-dream docs pictures lint format lock clean
+.PHONY: help setup demo demo-dream test test-llama crash-sweep deploy-sweep model bench chaos fuzz soak soak-dream docs pictures lint format lock clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-12s %s\n' "$$goal" "$$what"; done
@@ -37,6 +37,9 @@ $(READY): pyproject.toml requirements-build.lock requirements-dev.lock tools/cre
 
 demo: $(READY) ## run the constellation on example intents in a temporary home
 	@$(VENV)/bin/python -m tools.demo
+
+demo-dream: $(READY) ## have D-REAM mend a setting, deploy it, measure it; and take a bad one back
+	@$(VENV)/bin/python -m tools.demo.dream
 
 test: $(READY) ## run every test, the linters and the type checker among them
 	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
