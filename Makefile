@@ -16,7 +16,9 @@ MINUTES ?= 60
 RATE ?= 500
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-llama crash-sweep model bench chaos fuzz soak docs pictures lint format lock clean
+SENSES := $(VENV)/extras/gaze/.ready
+
+.PHONY: help setup senses demo test test-llama crash-sweep model bench chaos fuzz soak docs pictures lint format lock clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-12s %s\n' "$$goal" "$$what"; done
@@ -34,10 +36,20 @@ $(READY): pyproject.toml requirements-build.lock requirements-dev.lock tools/cre
 	@$(PIP) check
 	@touch $@
 
+senses: $(READY) $(SENSES) ## install the engines of the sensors too (300 MB)
+
+# An engine has a folder of its own (services/runtime/extras.py), which gets its name when it is whole.
+$(VENV)/extras/%/.ready: requirements-%.lock | $(READY)
+	@echo "Installing the engine of $*"
+	@rm -rf $(@D) $(VENV)/extras/.$*.new
+	@$(PIP) install --require-hashes --no-deps --only-binary :all: --target $(VENV)/extras/.$*.new --requirement $<
+	@touch $(VENV)/extras/.$*.new/.ready
+	@mv $(VENV)/extras/.$*.new $(@D)
+
 demo: $(READY) ## run the constellation on example intents in a temporary home
 	@$(VENV)/bin/python -m tools.demo
 
-test: $(READY) ## run every test, the linters and the type checker among them
+test: $(READY) $(if $(CI),$(SENSES)) ## run every test, the linters and the type checker among them
 	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 test-llama: $(READY) ## try the model worker on a real llama.cpp server, built once in the cache folder
@@ -87,6 +99,7 @@ lock: ## pin newer versions of the dependencies (needs uv)
 	@$(LOCK) --upgrade pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	@$(LOCK) --upgrade --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 	@$(LOCK) --upgrade --group bench --output-file requirements-bench.lock
+	@$(LOCK) --upgrade --group gaze --no-deps --output-file requirements-gaze.lock
 
 clean: ## remove .venv, caches and build results
 	@rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

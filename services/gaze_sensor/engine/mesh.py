@@ -1,0 +1,57 @@
+"""MediaPipe's face mesh, with the models inside its package."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+
+from services.gaze_sensor.geometry import measure
+
+WIDEST = 640
+
+
+def _bare(name: str, folder: Path) -> None:
+    """A package without its `__init__`: those of MediaPipe load everything it can do, and matplotlib for it."""
+    module = ModuleType(name)
+    module.__path__ = [str(folder)]
+    sys.modules[name] = module
+
+
+class Mesh:
+    """Finds faces. `still` for pictures that do not follow each other."""
+
+    def __init__(self, faces: int, *, still: bool = False) -> None:
+        spec = find_spec("mediapipe")
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError("mediapipe is not in the folder of the engine")
+        root = Path(spec.origin).parent
+        for name in ("mediapipe", "mediapipe.python", "mediapipe.python.solutions"):
+            _bare(name, root.joinpath(*name.split(".")[1:]))
+        from mediapipe.python.solutions.face_mesh import FaceMesh  # noqa: PLC0415 - slow, and only once a frame came
+
+        self._mesh = FaceMesh(static_image_mode=still, max_num_faces=faces, refine_landmarks=True)
+
+    def points(self, image: Any) -> list[list[list[float]]]:
+        """The landmarks of each face in a BGR picture: [face][landmark][x, y, z]; see `geometry`."""
+        found = self._mesh.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).multi_face_landmarks or ()
+        return [[[one.x, one.y, one.z] for one in face.landmark] for face in found]
+
+
+def fitting(image: Any) -> Any:
+    """The picture, made smaller if it is wider than what is needed."""
+    height, width = image.shape[:2]
+    if width <= WIDEST:
+        return image
+    return cv2.resize(image, (WIDEST, max(1, round(height * WIDEST / width))), interpolation=cv2.INTER_AREA)
+
+
+def measured(points: list[list[list[float]]], image: Any) -> list[dict[str, float]]:
+    """The measures of each face, rounded as far as they mean anything."""
+    height, width = image.shape[:2]
+    faces = [measure(face, width, height) for face in points]
+    return [{name: round(value, 4) for name, value in face.items()} for face in faces]
