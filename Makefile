@@ -16,7 +16,7 @@ MINUTES ?= 60
 RATE ?= 500
 
 .DEFAULT_GOAL := help
-SENSES := $(VENV)/extras/gaze/.ready
+SENSES := $(VENV)/extras/gaze/.made-of
 
 .PHONY: help setup senses demo test test-llama crash-sweep model bench chaos fuzz soak docs pictures lint format lock clean
 
@@ -38,13 +38,9 @@ $(READY): pyproject.toml requirements-build.lock requirements-dev.lock tools/cre
 
 senses: $(READY) $(SENSES) ## install the engines of the sensors too (300 MB)
 
-# An engine has a folder of its own (services/runtime/extras.py), which gets its name when it is whole.
-$(VENV)/extras/%/.ready: requirements-%.lock | $(READY)
-	@echo "Installing the engine of $*"
-	@rm -rf $(@D) $(VENV)/extras/.$*.new
-	@$(PIP) install --require-hashes --no-deps --only-binary :all: --target $(VENV)/extras/.$*.new --requirement $<
-	@touch $(VENV)/extras/.$*.new/.ready
-	@mv $(VENV)/extras/.$*.new $(@D)
+$(VENV)/extras/%/.made-of: requirements-%.lock | $(READY)
+	@echo "Installing the engine of $*_sensor"
+	@$(VENV)/bin/python -m tools.ligand.extras $*
 
 demo: $(READY) ## run the constellation on example intents in a temporary home
 	@$(VENV)/bin/python -m tools.demo
