@@ -93,6 +93,8 @@ def unusable(kind: str, sources: tuple[str, ...]) -> Trouble:
         return Trouble(f"{name} gives no picture", hint, device)
     if kind == "stalled":
         return Trouble(f"{name} has stopped giving frames", f"unplug it and plug it in again; {AGAIN}", device)
+    if kind == "gone":
+        return Trouble(f"{name} is gone", f"plug it in again, or see that it runs; {AGAIN}", device)
     return Trouble(f"{name} has ended", f"name a camera in {FILE}, or put another film in its place", device)
 
 

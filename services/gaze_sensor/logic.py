@@ -69,6 +69,11 @@ class Bounds:
     straight: Straight = Straight()
 
 
+def bounds_of(bounds: Mapping[str, Mapping[str, float]], straight: Mapping[str, float]) -> Bounds:
+    """The bounds as the configuration has them."""
+    return Bounds(**{name: Ramp(**pair) for name, pair in bounds.items()}, straight=Straight(**straight))
+
+
 @dataclass(frozen=True, slots=True)
 class Factors:
     """What the score is the product of, each 0 to 1."""

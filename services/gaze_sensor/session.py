@@ -7,7 +7,7 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +32,16 @@ QUIET = {
     # of a stream, the newest frame: nothing is kept back to smooth it, and its form is known at once
     "OPENCV_FFMPEG_CAPTURE_OPTIONS": "fflags;nobuffer|flags;low_delay|analyzeduration;500000|probesize;500000",
 }
+
+
+def command(target: Target, order: Mapping[str, Any]) -> list[str]:
+    """What starts a child with this order (`engine.child`)."""
+    return [sys.executable, "-I", "-S", "-B", str(CHILD), str(target.extra), orjson.dumps(order).decode()]
+
+
+def environment() -> dict[str, str]:
+    """The environment of a child."""
+    return {**os.environ, **QUIET}
 
 
 class Session:
@@ -77,10 +87,9 @@ class Session:
 @asynccontextmanager
 async def session(target: Target, seeing: Seeing) -> AsyncIterator[Session]:
     """Start a child for this camera; it is gone at the end."""
-    order = {**asdict(seeing), "sources": target.sources}
-    command = [sys.executable, "-I", "-S", str(CHILD), str(target.extra), orjson.dumps(order).decode()]
+    order = {"task": "look", **asdict(seeing), "sources": target.sources}
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env={**os.environ, **QUIET}
+        *command(target, order), stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment()
     )
     found = Session(process, seeing.stall_s)
     try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.gaze_sensor.logic import Bounds, Ramp, Straight, Times
+from services.gaze_sensor.logic import Bounds, Times, bounds_of
 from signals.errors import ConfigError
 
 AUTO = "auto"
@@ -34,7 +34,7 @@ class Settings:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Settings:
         """From the checked configuration. Raises `ConfigError` for values that contradict each other."""
-        bounds = {name: _ramp(name, pair) for name, pair in config["bounds"].items()}
+        _check(config["bounds"])
         times = Times(**config["attention"])
         if times.lose > times.gain:
             raise ConfigError(
@@ -44,15 +44,15 @@ class Settings:
         return cls(
             enabled=config["enabled"],
             seeing=Seeing(config["camera"], config["fps"], config["faces"], config["stall_s"]),
-            bounds=Bounds(**bounds, straight=Straight(**config["straight"])),
+            bounds=bounds_of(config["bounds"], config["straight"]),
             times=times,
         )
 
 
-def _ramp(name: str, pair: Mapping[str, float]) -> Ramp:
-    if pair["none"] == pair["full"]:
-        raise ConfigError(
-            f"gaze_sensor: bounds.{name}: none and full are both {pair['none']:g}. "
-            "Set apart from where on it counts fully, and from where on not at all."
-        )
-    return Ramp(**pair)
+def _check(bounds: Mapping[str, Mapping[str, float]]) -> None:
+    for name, pair in bounds.items():
+        if pair["none"] == pair["full"]:
+            raise ConfigError(
+                f"gaze_sensor: bounds.{name}: none and full are both {pair['none']:g}. "
+                "Set apart from where on it counts fully, and from where on not at all."
+            )

@@ -20,7 +20,7 @@ from signals.errors import PressureError
 LOOK_S = 2.0
 """How often it is seen whether a camera has come."""
 SCORE_S = 0.5
-FIRST_DELAY_S, LONGEST_DELAY_S = 1.0, 30.0
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
 STEADY_S = 60.0
 CLOSE_S = 2.0
 SLOW_FPS = 4.0

@@ -1,11 +1,13 @@
 """Scenes of one portrait: moved, made smaller, blurred, with eyes that look aside or are closed, with others, absent.
 
 Run by the engine's interpreter, which has OpenCV: `python -I -S gaze_scenes.py EXTRA PORTRAIT FOLDER` writes one JPEG a
-scene, `KIND-NAME.jpg`. What a person sees in them is what the kinds say.
+scene, `KIND-NAME.jpg`; what a person sees in them is what the kinds say. `measures.json` has what the engine measures in
+each, as one that does not know the others, and `film.avi` and `straight.avi` some of them in a row.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +22,8 @@ if __name__ == "__main__":
 
 import cv2  # noqa: E402 - found only now
 import numpy as np  # noqa: E402
+
+from services.gaze_sensor.engine.mesh import Mesh, fitting, measured  # noqa: E402
 
 WIDTH, HEIGHT = 640, 480
 GREY = (96, 104, 110)
@@ -37,8 +41,6 @@ class Portrait:
     """The picture, twice as large, and the landmarks in it in pixels."""
 
     def __init__(self, file: str) -> None:
-        from services.gaze_sensor.engine.mesh import Mesh  # noqa: PLC0415 - needs the path above
-
         self.image = cv2.resize(cv2.imread(file), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
         height, width = self.image.shape[:2]
         (face,) = Mesh(1, still=True).points(self.image)
@@ -132,6 +134,8 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
         "closed-near": at(closed, 0.5, 0.5, 230),
         "closed-far": at(closed, 0.5, 0.45, 100),
         "closed-mirrored": at(closed)[:, ::-1].copy(),
+        "looking-high-definition": cv2.resize(at(face), (1920, 1440), interpolation=cv2.INTER_CUBIC),
+        "looking-upright": at(face)[:, 140:500].copy(),
         "absent-wall": ground(),
         "absent-noise": noisy(ground()),
         "absent-only-shoulders": at(face, 0.5, -0.35),
@@ -141,10 +145,15 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
 
 if __name__ == "__main__":
     drawn = scenes(Portrait(sys.argv[2]))
+    mesh, measures = Mesh(2, still=True), {}
     for name, image in drawn.items():
         cv2.imwrite(f"{sys.argv[3]}/{name}.jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])
-    film = cv2.VideoWriter(f"{sys.argv[3]}/film.avi", cv2.VideoWriter_fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
-    for name, seconds in FILM:
-        for _ in range(round(seconds * FPS)):
-            film.write(drawn[name])
-    film.release()
+        seen = fitting(cv2.imread(f"{sys.argv[3]}/{name}.jpg"))
+        measures[name] = measured(mesh.points(seen), seen)
+    Path(sys.argv[3], "measures.json").write_text(json.dumps(measures))
+    for name, scene_s in (("film", FILM), ("straight", (("looking-straight", 3),))):
+        film = cv2.VideoWriter(f"{sys.argv[3]}/{name}.avi", cv2.VideoWriter_fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
+        for scene, seconds in scene_s:
+            for _ in range(round(seconds * FPS)):
+                film.write(drawn[scene])
+        film.release()

@@ -13,7 +13,7 @@ DEVICES = "/dev/"
 
 
 class NoFrames(Exception):
-    """A camera cannot be used; `kind` says how: cannot_open, stalled, ended."""
+    """A camera cannot be used; `kind` says how: cannot_open, stalled, gone, ended (a film)."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
@@ -51,6 +51,20 @@ class Film:
         raise NoFrames("ended" if self._nth else "cannot_open")
 
 
+class Picture:
+    """A file with one picture."""
+
+    def __init__(self, image: Any) -> None:
+        self._image = image
+
+    def next(self) -> Frame:
+        """The picture, once. Raises `NoFrames` after it."""
+        image, self._image = self._image, None
+        if image is None:
+            raise NoFrames("ended")
+        return Frame(image, 0.0)
+
+
 class Live:
     """A camera. A thread takes every frame as it comes; those that nobody waits for are dropped, none is queued."""
 
@@ -69,7 +83,7 @@ class Live:
             self._news.wait_for(lambda: self._frame is not None or self._ended, self._stall_s)
             frame, self._frame = self._frame, None
         if frame is None:
-            raise NoFrames("ended" if self._ended else "stalled")
+            raise NoFrames("gone" if self._ended else "stalled")
         return frame
 
     def _read(self) -> None:
@@ -96,22 +110,29 @@ def _opened(source: str, stall_s: float) -> Any:
         capture = cv2.VideoCapture(source, cv2.CAP_V4L2, wanted)
     else:
         limit = int(stall_s * 1000)
-        wanted = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
+        # a read that hangs is noticed by who waits for the frame; this only ends it when nobody does any more
+        wanted = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 2 * limit]
         capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, [*wanted, cv2.CAP_PROP_N_THREADS, 1])
     if not capture.isOpened():
         raise NoFrames("cannot_open")
     return capture
 
 
-def camera(sources: list[str], fps: float, stall_s: float) -> tuple[str, Film | Live]:
+def camera(sources: list[str], fps: float, stall_s: float) -> tuple[str, Film | Picture | Live]:
     """The first of these that can be opened. Raises `NoFrames`."""
     trouble = NoFrames("cannot_open")
     for source in sources:
         try:
-            is_file = not source.startswith(DEVICES) and "://" not in source
-            opened = Film(source, fps) if is_file else Live(source, fps, stall_s)
+            return source, _file(source, fps) if is_file(source) else Live(source, fps, stall_s)
         except NoFrames as error:
             trouble = error
-        else:
-            return source, opened
     raise trouble
+
+
+def is_file(source: str) -> bool:
+    """Neither a device nor an address."""
+    return not source.startswith(DEVICES) and "://" not in source
+
+
+def _file(path: str, fps: float) -> Film | Picture:
+    return Picture(image) if (image := cv2.imread(path)) is not None else Film(path, fps)

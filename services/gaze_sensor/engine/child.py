@@ -1,4 +1,7 @@
-"""What the child does: open the camera, look at its frames, tell what was measured, end when nobody listens."""
+"""What the child does: open the camera, look at its frames, tell what was measured, end when nobody listens.
+
+It writes no file, and to nothing but the line to its parent; only a preview that was asked for makes a picture.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,18 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import cv2
 
+from services.gaze_sensor.engine import drawing
 from services.gaze_sensor.engine.camera import NoFrames, camera
-from services.gaze_sensor.engine.mesh import Mesh, fitting, measured
+from services.gaze_sensor.engine.mesh import Mesh, fitting, measured, outlines
+from services.gaze_sensor.logic import bounds_of, judge, nearest
+
+WARMING = 10
+"""Frames until a camera has found its exposure."""
 
 
 class Line:
@@ -28,13 +37,13 @@ class Line:
 
 
 def main(order: Mapping[str, Any]) -> NoReturn:
-    """Look until the camera ends or the parent does. `order`: sources, fps, faces, stall_s."""
+    """Look until the camera ends or the parent does. `order`: task, sources, fps, faces, stall_s; see `preview`."""
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     cv2.setNumThreads(1)
     line = Line()
     code = 0
     try:
-        _look(order, line)
+        {"look": look, "preview": preview}[order["task"]](order, line)
     except NoFrames as error:
         line.say(ended=error.kind)
     except BrokenPipeError:
@@ -43,7 +52,8 @@ def main(order: Mapping[str, Any]) -> NoReturn:
     os._exit(code)  # the thread that reads a stalled camera cannot be ended otherwise
 
 
-def _look(order: Mapping[str, Any], line: Line) -> NoReturn:
+def look(order: Mapping[str, Any], line: Line) -> NoReturn:
+    """Tell the measures of every frame."""
     source, frames = camera(order["sources"], order["fps"], order["stall_s"])
     first = frames.next()
     height, width = first.image.shape[:2]
@@ -53,6 +63,26 @@ def _look(order: Mapping[str, Any], line: Line) -> NoReturn:
         frame = frames.next()
         image = fitting(frame.image)
         line.say(t=round(frame.t, 4), faces=measured(mesh.points(image), image))
+
+
+def preview(order: Mapping[str, Any], line: Line) -> None:
+    """Tell what is seen in one moment, once the camera has found its exposure; draw it to `png`, if that is given.
+
+    `bounds` and `straight` are those of the configuration.
+    """
+    source, frames = camera(order["sources"], order["fps"], order["stall_s"])
+    image = frames.next().image
+    with suppress(NoFrames):
+        for _ in range(WARMING):
+            image = frames.next().image
+    image = fitting(image)
+    points = Mesh(order["faces"], still=True).points(image)
+    faces = measured(points, image)
+    factors = judge(nearest(faces), bounds_of(order["bounds"], order["straight"]))
+    told = {"source": source, "faces": faces, **factors.facts()}
+    if order["png"]:
+        told["drawn"] = drawing.write(order["png"], image, points, told)
+    line.say(**told, dots=[outlines(face) for face in points])
 
 
 def _end_with_parent() -> None:

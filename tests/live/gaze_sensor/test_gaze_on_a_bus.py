@@ -1,0 +1,107 @@
+"""A camera on a real bus. If this fails, the machine listens to nobody, or to somebody who does not look at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.constellation import Constellation, Running, constellation, others
+from tests.support.virtual_camera import VirtualCamera, virtual_camera
+
+
+def child_of(running: Running) -> int:
+    """The process that sees."""
+    (child,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    return int(child)
+
+
+class Room:
+    """A home in which the sensor looks through a camera at what a test shows."""
+
+    def __init__(self, home: Constellation, scenes: dict[str, Path]) -> None:
+        self.home = home
+        self.scenes = scenes
+
+    def picture(self, name: str) -> bytes:
+        return self.scenes[name].read_bytes()
+
+    def watch(self, camera: str, **config: object) -> Running:
+        self.home.config("bus", {"disable": others("gaze_sensor")})
+        self.home.config("gaze_sensor", {"camera": camera, "stall_s": 1.5, **config})
+        self.home.bus()
+        return self.home.daemon("gaze_sensor").ready()
+
+    def told(self) -> list[tuple[str, dict]]:
+        return [
+            (one.signal.removeprefix("Q_"), one.facts) for one in self.home.signals() if one.source == "gaze_sensor"
+        ]
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.told() if name.startswith(("ATTENTION", "SENSOR"))]
+
+
+@pytest.fixture
+def room(tmp_path, scenes):
+    with constellation(tmp_path) as home:
+        yield Room(home, scenes)
+
+
+def show_and_wait(room: Room, camera: VirtualCamera, scene: str, signal_name: str, count: int) -> dict:
+    camera.picture = room.picture(scene)
+    return room.home.wait_for(signal_name, count)[-1].facts
+
+
+def test_attention_follows_who_looks_through_stalls_crashes_and_a_camera_that_was_unplugged(room):
+    """All of it happens to a camera in a year: the person is seen again without anybody restarting anything."""
+    with virtual_camera(room.picture("absent-wall")) as camera:
+        running = room.watch(camera.url)
+        gained = show_and_wait(room, camera, "looking-straight", "Q_ATTENTION_GAINED", 1)
+        assert gained["score"] > 0.6
+        assert "duration_s" not in gained
+        lost = show_and_wait(room, camera, "aside-left", "Q_ATTENTION_LOST", 1)
+        assert lost["score"] < 0.4
+        assert lost["factors"]["gaze"] < 0.4 < lost["factors"]["eyes_open"]
+        assert lost["duration_s"] >= 2
+
+        show_and_wait(room, camera, "looking-left", "Q_ATTENTION_GAINED", 2)
+        camera.stalled = True
+        degraded = room.home.wait_for("Q_SENSOR_DEGRADED", 1)[0].facts
+        assert "has stopped giving frames" in degraded["reason"]
+        assert degraded["device"] == camera.url
+        assert room.home.wait_for("Q_ATTENTION_LOST", 2)[-1].facts["score"] == 0
+        camera.stalled = False
+        room.home.wait_for("Q_SENSOR_RECOVERED", 1)
+
+        room.home.wait_for("Q_ATTENTION_GAINED", 3)
+        os.kill(child_of(running), signal.SIGKILL)
+        assert "signal 9" in room.home.wait_for("Q_SENSOR_DEGRADED", 2)[-1].facts["reason"]
+        room.home.wait_for("Q_SENSOR_RECOVERED", 2)
+        room.home.wait_for("Q_ATTENTION_GAINED", 4)
+
+        camera.unplug()
+        room.home.wait_for("Q_SENSOR_DEGRADED", 3)
+        camera.plug()
+        assert room.home.wait_for("Q_SENSOR_RECOVERED", 3)[-1].facts["lasted_s"] > 0
+        room.home.wait_for("Q_ATTENTION_GAINED", 5)
+        assert running.stop() == 0
+    names = room.names()
+    assert names[-1] == "ATTENTION_LOST"  # who stops looking says so
+    attention = [name for name in names if name.startswith("ATTENTION")]
+    assert attention == ["ATTENTION_GAINED", "ATTENTION_LOST"] * 5
+    assert json.dumps(room.told()).count("password") == 0
+
+
+def test_a_film_is_judged_by_its_own_clock(room):
+    """Whatever the machine is busy with, a film gives the same: gained and lost within the times of the settings."""
+    running = room.watch(str(room.scenes["film"]))
+    room.home.wait_for("Q_SENSOR_DEGRADED", 1)
+    (_, gained), (_, lost), (_, ended) = [one for one in room.told() if one[0].startswith(("ATTENTION", "SENSOR"))]
+    assert gained["score"] > 0.95
+    # from 2 s on somebody looks here: smoothed for .25 s, then .5 s; at 7.3 s they look aside: smoothed, then 2 s
+    assert 6.3 <= lost["duration_s"] <= 6.9
+    assert "has ended" in ended["reason"]
+    assert running.stop() == 0
