@@ -1,8 +1,10 @@
 """Scenes of one portrait: moved, made smaller, blurred, with eyes that look aside or are closed, with others, absent.
 
 Run by the engine's interpreter, which has OpenCV: `python -I -S gaze_scenes.py EXTRA PORTRAIT FOLDER` writes one JPEG a
-scene, `KIND-NAME.jpg`; what a person sees in them is what the kinds say. `measures.json` has what the engine measures in
-each, as one that does not know the others, and `film.avi` and `straight.avi` some of them in a row.
+scene, `KIND-NAME.jpg`; what a person sees in it is what the kind says. `measures.json` has what the engine measures in
+each, as if it were the only one; `film.avi` and `straight.avi` have some of them in a row.
+
+The portrait is NASA's of Eileen Collins, in the public domain.
 """
 
 from __future__ import annotations

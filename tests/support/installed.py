@@ -21,6 +21,7 @@ DAEMONS = (
     "policy_engine",
     "semantic_dedup",
     "advisory_monitor",
+    "gaze_sensor",
     *WORKERS,
 )
 PYTHON = "/opt/ligand/venv/bin/python"

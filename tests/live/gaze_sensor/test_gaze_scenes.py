@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -32,7 +33,7 @@ def scores(scenes) -> dict[str, dict[str, float]]:
 def test_scenes_are_ordered_as_a_person_would_order_them(scores):
     """Whoever looks here scores above all who look aside, those above closed eyes, and those above nobody."""
     assert sum(map(len, scores.values())) >= 20
-    for more, less in zip(KINDS, KINDS[1:], strict=False):
+    for more, less in pairwise(KINDS):
         assert min(scores[more].values()) > max(scores[less].values()), (more, less, scores)
 
 

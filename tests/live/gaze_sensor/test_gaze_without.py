@@ -26,7 +26,7 @@ def bare(tmp_path) -> Path:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     (packages,) = folder.glob("lib/python3*/site-packages")
     (packages / "ligand.pth").write_text(f"{sysconfig.get_path('purelib')}\n{ROOT}\n")
-    return folder
+    return Path(folder)
 
 
 def test_what_is_missing_is_said_once_and_recovery_needs_no_restart(bare, scenes, tmp_path):

@@ -48,7 +48,7 @@ def settings(tmp_path: Path, text: str = "") -> Settings:
     ids=str,
 )
 def test_one_thing_against_it_is_enough(tmp_path, away):
-    """In a sum, wide open eyes would make up for a head that is turned away: the machine would hear the wrong people."""
+    """In a sum, open eyes would make up for a head that is turned away, and the wrong people would be heard."""
     bounds = settings(tmp_path).bounds
     assert judge(HERE, bounds).score > 0.9
     assert judge(replace(HERE, **away), bounds).score < 0.1
@@ -59,7 +59,8 @@ def test_a_camera_beside_the_screen_is_allowed_for(tmp_path):
     turned = replace(HERE, yaw_deg=30, gaze_x=0.2)
     assert judge(turned, settings(tmp_path).bounds).score < 0.3
     own = settings(tmp_path, "straight: {yaw_deg: 28, gaze_x: 0.19}").bounds
-    assert judge(turned, own).score > 0.9 > 0.3 > judge(HERE, own).score
+    assert judge(turned, own).score > 0.9
+    assert judge(HERE, own).score < 0.3
 
 
 def test_the_largest_face_counts(tmp_path):
@@ -121,19 +122,22 @@ def test_gained_and_lost_take_turns_whatever_comes(frames):
 
 def face_of(look: float = 0.0, lids: float = 0.3, turn_deg: float = 0.0, lean_deg: float = 0.0) -> list[list[float]]:
     """Landmarks of a made-up face 200 pixels wide in the middle of 640 by 480."""
-    pixels = {RIGHT_CHEEK: (-100, 0, 0), LEFT_CHEEK: (100, 0, 0), FOREHEAD: (0, -120, 0), CHIN: (0, 120, 0)}
-    for eye, x in ((RIGHT_EYE, -45), (LEFT_EYE, 45)):
+    pixels: dict[int, tuple[float, float, float]] = {
+        RIGHT_CHEEK: (-100, 0, 0),
+        LEFT_CHEEK: (100, 0, 0),
+        FOREHEAD: (0, -120, 0),
+        CHIN: (0, 120, 0),
+    }
+    for eye, x in ((RIGHT_EYE, -45.0), (LEFT_EYE, 45.0)):
         pixels |= {eye.corner: (x - 20, -30, 0), eye.far_corner: (x + 20, -30, 0), eye.iris: (x + 20 * look, -30, 0)}
         for upper, lower in eye.lids:
             pixels |= {upper: (x, -30 - 20 * lids, 0), lower: (x, -30 + 20 * lids, 0)}
     points = [[0.5, 0.5, 0.0] for _ in range(478)]
+    turn, lean = radians(turn_deg), radians(lean_deg)
     for nth, (x, y, _) in pixels.items():
-        z, x = sin(radians(turn_deg)) * x, cos(radians(turn_deg)) * x
-        x, y = (
-            x * cos(radians(lean_deg)) - y * sin(radians(lean_deg)),
-            x * sin(radians(lean_deg)) + y * cos(radians(lean_deg)),
-        )
-        points[nth] = [0.5 + x / 640, 0.5 + y / 480, z / 640]
+        near = cos(turn) * x
+        across, down = near * cos(lean) - y * sin(lean), near * sin(lean) + y * cos(lean)
+        points[nth] = [0.5 + across / 640, 0.5 + down / 480, sin(turn) * x / 640]
     return points
 
 
