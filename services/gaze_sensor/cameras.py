@@ -107,7 +107,7 @@ def crashed(code: int | None, said: str) -> Trouble:
 HUNG = Trouble("the engine that finds faces hangs", f"it is killed and started again; {AGAIN}")
 
 
-def too_slow(fps: float, source: str) -> Trouble:
+def too_slow(least: float, source: str) -> Trouble:
     """Too few frames to tell a blink from a look away."""
     hint = f"use a nearer port, more light, or another camera; {AGAIN}"
-    return Trouble(f"the camera gives only {fps:.0f} frames a second", hint, shown(source))
+    return Trouble(f"the camera gives fewer than {least:g} frames a second", hint, shown(source))

@@ -23,7 +23,8 @@ SCORE_S = 0.5
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
 STEADY_S = 60.0
 CLOSE_S = 2.0
-SLOW_FPS = 4.0
+SLOW_FPS, SLOW_S = 4.0, 3.0
+"""A camera is too slow when it gave fewer frames a second for so long."""
 ATTENDING, TROUBLE = "attending", "trouble"
 
 
@@ -145,10 +146,10 @@ class Watch:
 
     async def _judge_camera(self) -> None:
         now = time.monotonic()
-        full = len(self._times) == self._times.maxlen
-        if full and self._fps < min(SLOW_FPS, self.settings.seeing.fps / 2):
+        least = min(SLOW_FPS, self.settings.seeing.fps / 2)
+        if self._times[-1] - self._times[0] >= SLOW_S and self._fps < least:
             self._steady_from = None
-            await self._degrade(cameras.too_slow(self._fps, self._source))
+            await self._degrade(cameras.too_slow(least, self._source))
             return
         self._steady_from = now if self._steady_from is None else self._steady_from
         steady_s = now - self._steady_from

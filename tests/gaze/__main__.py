@@ -1,4 +1,4 @@
-"""What gaze_sensor costs while it looks: `python -m tests.gaze [--seconds 30]`, on a paced stream of 15 frames a second.
+"""What gaze_sensor costs while it looks at a paced stream of 15 frames a second: `python -m tests.gaze [--seconds 30]`.
 
 Prints shares of one core, and proportional memory, of the daemon and of the child that sees.
 """
@@ -10,16 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.support.constellation import Running, constellation, others
-from tests.support.gaze import draw_scenes
+from tests.support.constellation import constellation, others
+from tests.support.gaze import child_of, draw_scenes
 from tests.support.processes import Use
 from tests.support.virtual_camera import FPS, virtual_camera
-
-
-def child_of(running: Running) -> int:
-    """The process that sees."""
-    (child,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
-    return int(child)
 
 
 def measure(seconds: float, scene: str, folder: Path) -> None:

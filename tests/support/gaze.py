@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from services.runtime.extras import folder_of, installed
+from tests.support.constellation import Running
 from tests.support.required import lacking
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,3 +28,9 @@ def draw_scenes(folder: Path) -> dict[str, Path]:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return {file.stem: file for file in sorted(folder.iterdir())}
+
+
+def child_of(running: Running) -> int:
+    """The process of a sensor that sees."""
+    (child,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    return int(child)

@@ -40,6 +40,7 @@ def test_scenes_are_ordered_as_a_person_would_order_them(scores):
 def test_looking_is_attention_and_nothing_else_is(scores):
     """In the order but on the wrong side of the bounds, nobody would ever be heard, or everybody."""
     gain, lose = 0.6, 0.4
+    print({name: round(score, 4) for kind in KINDS for name, score in scores[kind].items()})
     assert [name for name, score in scores["looking"].items() if score < gain + 0.2] == []
     assert [name for kind in KINDS[1:] for name, score in scores[kind].items() if score >= lose] == []
 
