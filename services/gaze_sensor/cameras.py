@@ -98,10 +98,13 @@ def unusable(kind: str, sources: tuple[str, ...]) -> Trouble:
     return Trouble(f"{name} has ended", f"name a camera in {FILE}, or put another film in its place", device)
 
 
-def crashed(code: int | None, said: str) -> Trouble:
-    """The engine ended by itself, or was killed."""
-    how = f"signal {-code}" if code is not None and code < 0 else f"status {code}"
-    return Trouble(f"the engine that finds faces ended with {how}"[:512], f"it is started again; {said or AGAIN}")
+def crashed(code: int, said: str) -> Trouble:
+    """The engine was killed, or ended by itself and said why."""
+    if code < 0:
+        return Trouble(f"the engine that finds faces was ended by signal {-code}", f"it is started again; {AGAIN}")
+    why = f"; it said: {said}" if said else ""
+    hint = f"it is tried again; if that does not help, install the engine again{why}"
+    return Trouble(f"the engine that finds faces ended with status {code}", hint)
 
 
 HUNG = Trouble("the engine that finds faces hangs", f"it is killed and started again; {AGAIN}")

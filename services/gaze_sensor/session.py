@@ -51,7 +51,7 @@ class Session:
         self._process = process
         self._stall_s = stall_s
         self._seen = False
-        self._said: deque[str] = deque(maxlen=3)
+        self._said: deque[str] = deque(maxlen=1)
         self._listening = asyncio.create_task(self._hear())
 
     async def next(self) -> dict[str, Any] | None:
@@ -66,7 +66,7 @@ class Session:
         return told
 
     async def end(self) -> tuple[int, str]:
-        """End it, if it has not ended; its status, and the last that it said of its own accord."""
+        """End it, if it has not ended; its status, and the last line that it said of its own accord."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:

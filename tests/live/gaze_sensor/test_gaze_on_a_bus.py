@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from signals.envelope import decode
+from signals.live import Subscription
 from tests.support.constellation import Constellation, Running, constellation, others
 from tests.support.gaze import child_of
 from tests.support.virtual_camera import FPS, VirtualCamera, virtual_camera
@@ -19,13 +21,15 @@ class Room:
     def __init__(self, home: Constellation, scenes: dict[str, Path]) -> None:
         self.home = home
         self.scenes = scenes
+        self.config: dict[str, object] = {}
 
     def picture(self, name: str) -> bytes:
         return self.scenes[name].read_bytes()
 
     def watch(self, camera: str, **config: object) -> Running:
         self.home.config("bus", {"disable": others("gaze_sensor")})
-        self.home.config("gaze_sensor", {"camera": camera, "stall_s": 1.5, **config})
+        self.config = {"camera": camera, "stall_s": 1.5, **config}
+        self.home.config("gaze_sensor", self.config)
         self.home.bus()
         return self.home.daemon("gaze_sensor").ready()
 
@@ -66,6 +70,17 @@ def test_attention_follows_who_looks_through_stalls_crashes_and_a_camera_that_wa
         assert lost["score"] < 0.4
         assert lost["factors"]["gaze"] < 0.4 < lost["factors"]["eyes_open"]
         assert lost["duration_s"] >= 2
+
+        child = child_of(running)
+        room.home.config("gaze_sensor", {**room.config, "attention": {"gain_after_s": 0.2}})
+        running.signal(signal.SIGHUP)
+        room.home.wait_for("Q_CONFIGURATION_RELOADED", 1)
+        with Subscription(room.home.paths.mirror_socket, ("Q_ATTENTION_SCORE",)) as mirror:
+            heard = mirror.next(20.0)
+        assert heard is not None
+        score = decode(heard.raw).facts
+        assert (score["faces"], score["score"] < 0.4, score["fps"] > 5) == (1, True, True)
+        assert child_of(running) == child  # the camera is not opened anew for other bounds
 
         camera.fps = 2
         assert "fewer than 4 frames a second" in room.degraded(1)["reason"]
