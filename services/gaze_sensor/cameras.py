@@ -47,7 +47,7 @@ def find(camera: str) -> Target | Trouble:
     if "gaze" not in extras.installed():
         return Trouble(
             "the engine that finds faces is not installed",
-            f"ligand install --with gaze, or in a clone: make senses; {AGAIN}. Not wanted: enabled: false in {FILE}",
+            f"ligand install --with gaze, or in a clone: make senses; if it is not wanted, enabled: false in {FILE}",
         )
     extra = extras.folder_of("gaze")
     if camera == AUTO:
@@ -72,7 +72,7 @@ _NUMBER = re.compile(r"video(\d+)$")
 def _nothing() -> Trouble:
     return Trouble(
         "no camera was found",
-        f"plug one in, or name another under camera in {FILE}; {AGAIN}. Not wanted: enabled: false there",
+        f"plug one in, or set camera in {FILE}; {AGAIN}; if none is wanted, enabled: false there",
     )
 
 

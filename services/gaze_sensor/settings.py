@@ -18,7 +18,6 @@ class Seeing:
 
     camera: str
     fps: float
-    faces: int
     stall_s: float
 
 
@@ -43,7 +42,7 @@ class Settings:
             )
         return cls(
             enabled=config["enabled"],
-            seeing=Seeing(config["camera"], config["fps"], config["faces"], config["stall_s"]),
+            seeing=Seeing(config["camera"], config["fps"], config["stall_s"]),
             bounds=bounds_of(config["bounds"], config["straight"]),
             times=times,
         )

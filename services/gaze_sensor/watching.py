@@ -137,7 +137,7 @@ class Watch:
         if change is not None:
             await self._tell(change, factors)
         await self._judge_camera()
-        self._show(factors, len(told["faces"]))
+        self._show(factors, told["seen"])
 
     @property
     def _fps(self) -> float:

@@ -2,7 +2,7 @@
 
 Run by the engine's interpreter, which has OpenCV: `python -I -S gaze_scenes.py EXTRA PORTRAIT FOLDER` writes one JPEG a
 scene, `KIND-NAME.jpg`; what a person sees in it is what the kind says. `measures.json` has what the engine measures in
-each, as if it were the only one; `film.avi` and `straight.avi` have some of them in a row.
+each, as if it were the only one; `film.avi` and other films have some of them in a row.
 
 The portrait is NASA's of Eileen Collins, in the public domain.
 """
@@ -36,6 +36,8 @@ LIDS = (
 FPS = 15
 FILM = (("absent-wall", 2), ("looking-straight", 3), ("closed-straight", 0.3), ("looking-left", 2), ("aside-right", 4))
 """Scenes and for how many seconds each: a person comes, looks here, blinks, and then looks aside."""
+CROWD = (("looking-from-the-side", 3), ("aside-beside-one-who-looks", 5), ("looking-from-the-side", 3))
+"""Somebody looks here from afar; then one who is nearer, and looks aside, sits between for a while."""
 IRISES = ((468, 469, 470, 471, 472), (473, 474, 475, 476, 477))
 
 
@@ -45,7 +47,7 @@ class Portrait:
     def __init__(self, file: str) -> None:
         self.image = cv2.resize(cv2.imread(file), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
         height, width = self.image.shape[:2]
-        (face,) = Mesh(1, still=True).points(self.image)
+        (face,) = Mesh().points(self.image)
         self.points = np.array([[x * width, y * height] for x, y, _ in face])
 
     def closed(self) -> Any:
@@ -136,6 +138,7 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
         "closed-near": at(closed, 0.5, 0.5, 230),
         "closed-far": at(closed, 0.5, 0.45, 100),
         "closed-mirrored": at(closed)[:, ::-1].copy(),
+        "looking-from-the-side": at(face, 0.8, 0.5, 75),
         "looking-high-definition": cv2.resize(at(face), (1920, 1440), interpolation=cv2.INTER_CUBIC),
         "looking-upright": at(face)[:, 140:500].copy(),
         "absent-wall": ground(),
@@ -147,13 +150,13 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
 
 if __name__ == "__main__":
     drawn = scenes(Portrait(sys.argv[2]))
-    mesh, measures = Mesh(2, still=True), {}
+    mesh, measures = Mesh(), {}
     for name, image in drawn.items():
         cv2.imwrite(f"{sys.argv[3]}/{name}.jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])
         seen = fitting(cv2.imread(f"{sys.argv[3]}/{name}.jpg"))
         measures[name] = measured(mesh.points(seen), seen)
     Path(sys.argv[3], "measures.json").write_text(json.dumps(measures))
-    for name, scene_s in (("film", FILM), ("straight", (("looking-straight", 3),))):
+    for name, scene_s in (("film", FILM), ("crowd", CROWD), ("straight", (("looking-straight", 3),))):
         film = cv2.VideoWriter(f"{sys.argv[3]}/{name}.avi", cv2.VideoWriter_fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
         for scene, seconds in scene_s:
             for _ in range(round(seconds * FPS)):

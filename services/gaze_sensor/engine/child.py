@@ -17,7 +17,7 @@ import cv2
 
 from services.gaze_sensor.engine import drawing
 from services.gaze_sensor.engine.camera import NoFrames, camera
-from services.gaze_sensor.engine.mesh import Mesh, fitting, measured, outlines
+from services.gaze_sensor.engine.mesh import Mesh, Tracker, fitting, measured, outlines
 from services.gaze_sensor.logic import bounds_of, judge, nearest
 
 WARMING = 10
@@ -37,7 +37,7 @@ class Line:
 
 
 def main(order: Mapping[str, Any]) -> NoReturn:
-    """Look until the camera ends or the parent does. `order`: task, sources, fps, faces, stall_s; see `preview`."""
+    """Look until the camera ends or the parent does. `order`: task, sources, fps, stall_s; see `preview`."""
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     cv2.setNumThreads(1)
     line = Line()
@@ -58,11 +58,12 @@ def look(order: Mapping[str, Any], line: Line) -> NoReturn:
     first = frames.next()
     height, width = first.image.shape[:2]
     line.say(source=source, width=width, height=height)
-    mesh = Mesh(order["faces"])
+    tracker = Tracker()
     while True:
         frame = frames.next()
         image = fitting(frame.image)
-        line.say(t=round(frame.t, 4), faces=measured(mesh.points(image), image))
+        faces = measured(tracker.points(image, frame.t), image)
+        line.say(t=round(frame.t, 4), faces=faces, seen=tracker.seen)
 
 
 def preview(order: Mapping[str, Any], line: Line) -> None:
@@ -76,7 +77,7 @@ def preview(order: Mapping[str, Any], line: Line) -> None:
         for _ in range(WARMING):
             image = frames.next().image
     image = fitting(image)
-    points = Mesh(order["faces"], still=True).points(image)
+    points = Mesh().points(image)
     faces = measured(points, image)
     factors = judge(nearest(faces), bounds_of(order["bounds"], order["straight"]))
     told = {"source": source, "faces": faces, **factors.facts()}

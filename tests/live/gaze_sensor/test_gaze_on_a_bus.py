@@ -124,3 +124,13 @@ def test_a_film_is_judged_by_its_own_clock(room):
     assert 6.3 <= lost["duration_s"] <= 6.9
     assert "has ended" in ended["reason"]
     assert running.stop() == 0
+
+
+def test_of_several_faces_the_largest_counts_also_when_it_comes_later(room):
+    """The one who sits at the machine decides, not who looks over their shoulder and happened to be there first."""
+    running = room.watch(str(room.scenes["crowd"]))
+    room.home.wait_for("Q_SENSOR_DEGRADED", 1)
+    told = [one for one in room.told() if one[0].startswith("ATTENTION")]
+    assert [name for name, _ in told] == ["ATTENTION_GAINED", "ATTENTION_LOST", "ATTENTION_GAINED", "ATTENTION_LOST"]
+    assert told[1][1]["factors"]["gaze"] < 0.4  # the one who is nearer looks aside
+    assert running.stop() == 0
