@@ -23,8 +23,9 @@ MADE_OF = ".made-of"
 
 
 def in_use(layout: Layout) -> dict[str, Path]:
-    """The engines of the version in use, and where they really lie."""
-    return {name: folder_of(name, layout.link.resolve()) for name in installed(layout.link)}
+    """The engines of the versions that are kept, the present one last: an upgrade that was killed forgets none."""
+    kept = sorted(layout.versions.glob("*")) if layout.versions.is_dir() else []
+    return {name: folder_of(name, version) for version in [*kept, layout.link.resolve()] for name in installed(version)}
 
 
 def bring(layout: Layout, steps: Steps, source: Source, before: dict[str, Path], asked: Iterable[str]) -> None:

@@ -93,6 +93,10 @@ def test_an_engine_that_was_asked_for_stays_through_upgrades_and_failures(machin
     machine.upgrade("0004")
     assert machine.module.read_text() == "version = '2'\n"
 
+    machine.version("0005")  # killed before it brought the engine along
+    machine.upgrade("0006")
+    assert machine.module.read_text() == "version = '2'\n"
+
     machine.lock("engine==3 --hash=sha256:" + 64 * "0" + "\n")
     with pytest.raises(InstallError, match=r"The rest of Ligand is not touched"):
         extras.make(machine.module.parent, machine.source)
