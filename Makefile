@@ -17,7 +17,10 @@ RATE ?= 500
 RUNS ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-dream test test-llama crash-sweep deploy-sweep model bench chaos fuzz soak soak-dream docs pictures lint format lock clean
+SENSES := $(VENV)/extras/gaze/.made-of
+
+.PHONY: help setup senses demo demo-dream test test-llama crash-sweep deploy-sweep model bench chaos fuzz soak soak-dream \
+	docs pictures lint format lock clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-12s %s\n' "$$goal" "$$what"; done
@@ -35,13 +38,19 @@ $(READY): pyproject.toml requirements-build.lock requirements-dev.lock tools/cre
 	@$(PIP) check
 	@touch $@
 
+senses: $(READY) $(SENSES) ## install the engines of the sensors too (300 MB)
+
+$(VENV)/extras/%/.made-of: requirements-%.lock | $(READY)
+	@echo "Installing the engine of $*_sensor"
+	@$(VENV)/bin/python -m tools.ligand.extras $*
+
 demo: $(READY) ## run the constellation on example intents in a temporary home
 	@$(VENV)/bin/python -m tools.demo
 
 demo-dream: $(READY) ## have D-REAM mend a setting, deploy it, measure it; and take a bad one back
 	@$(VENV)/bin/python -m tools.demo.dream
 
-test: $(READY) ## run every test, the linters and the type checker among them
+test: $(READY) $(if $(CI),$(SENSES)) ## run every test, the linters and the type checker among them
 	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 test-llama: $(READY) ## try the model worker on a real llama.cpp server, built once in the cache folder
@@ -97,6 +106,7 @@ lock: ## pin newer versions of the dependencies (needs uv)
 	@$(LOCK) --upgrade pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	@$(LOCK) --upgrade --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 	@$(LOCK) --upgrade --group bench --output-file requirements-bench.lock
+	@$(LOCK) --upgrade --group gaze --no-deps --output-file requirements-gaze.lock
 
 clean: ## remove .venv, caches and build results
 	@rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
