@@ -33,7 +33,7 @@ class Failure(click.ClickException):
 
 
 def told(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a command end in a `Failure` where Ligand raises one of its errors."""
+    """Let a command end in a `Failure` where Ligand raises one of its errors, or the system forbids something."""
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -41,13 +41,16 @@ def told(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except LigandError as error:
             raise Failure(error.message, error.exit_code) from error
+        except PermissionError as error:
+            raise Failure(f"{error.filename}: {error.strerror}. Run it as whoever may.") from error
 
     return guarded
 
 
-def say(line: str) -> None:
-    """A line for a person; what came from outside in it is shown, not obeyed."""
-    click.echo(clean(line))
+def say(*lines: str) -> None:
+    """Lines for a person; what came from outside in them is shown, not obeyed."""
+    for line in lines:
+        click.echo(clean(line))
 
 
 def say_json(found: Iterable[Any]) -> None:

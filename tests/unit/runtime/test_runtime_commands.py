@@ -49,3 +49,18 @@ def test_each_error_ends_a_command_with_the_code_of_its_kind(error: LigandError,
 
     done = CliRunner().invoke(failing)
     assert (done.exit_code, done.output) == (code, "Error: x\n")
+
+
+def test_what_the_system_forbids_is_told_with_its_name() -> None:
+    """State of a daemon's user is closed to others; a traceback would not say who may look."""
+
+    @click.command()
+    @told
+    def failing() -> None:
+        raise PermissionError(13, "Permission denied", "/var/lib/ligand/x")
+
+    done = CliRunner().invoke(failing)
+    assert (done.exit_code, done.output) == (
+        1,
+        "Error: /var/lib/ligand/x: Permission denied. Run it as whoever may.\n",
+    )
