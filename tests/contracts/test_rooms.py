@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 IMPLIED = {"Q_DAEMON_READY", "Q_DAEMON_STOPPING", "Q_HEARTBEAT", "Q_CONFIGURATION_RELOADED"}
 # What the bus's manifest must list; the time-outs it emits stand in the contracts.
 FROM_THE_BUS = {"Q_DEAD_LETTER_ADDED", "Q_CONSUMER_LAGGING", "Q_CONSUMER_RECOVERED", "Q_JOURNAL_PRESSURE"}
-# What a person's own daemons may say of promotions before Ligand has one that does.
-FOR_OTHERS = {"Q_PROMOTION_ACKNOWLEDGED", "Q_DREAM_COMPLETE"}
+# What a person's own daemons may say before Ligand has one that does: of promotions, and of who attends.
+FOR_OTHERS = {"Q_PROMOTION_ACKNOWLEDGED", "Q_DREAM_COMPLETE", "Q_ATTENTION_GAINED", "Q_ATTENTION_LOST"}
 
 
 @dataclass(frozen=True)
