@@ -170,6 +170,8 @@ async def keep_up() -> None:
         daemon.log.warning("microphone_slow", waited_s=SETTLE_S)
     while True:
         desk.changed.clear()
+        if desk.hearing.person_speaks:
+            desk.attention.speaking(time.time() + daemon.config["detection"]["longest_s"], time.time())
         until = desk.attention.until(time.time())
         await desk.hearing.attend(until is not None)
         desk.speaking.wake()

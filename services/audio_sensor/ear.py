@@ -84,16 +84,16 @@ class Ear:
     def _obey(self, order: dict[str, Any], payload: bytes) -> None:
         if order["op"] == "attend":
             self._attend(order["on"])
-        elif order["op"] == "prepare":  # it is about to speak: nothing is heard until the sound is there
-            self._mute, self._echo, self._quiet_at = True, None, None
         elif order["op"] == "speaks":
-            self._mute, self._echo = not order["barge_in"], Echo.of(at_rate(payload, order["rate"], RATE))
+            self._quiet_at, self._mute, self._echo = None, not order["barge_in"], Echo.of(at_rate(payload, order["rate"], RATE))
         elif order["op"] == "silent":
             self._quiet_at = time.monotonic() + (0.0 if order["cut"] else AFTER_S)
 
     def _attend(self, on: bool) -> None:
         if on and not self._attended:
             self._vad.reset()
+        if not on and (found := self._segmenter.stop()) is not None:
+            self._say(found)
         self._attended = on
 
     def _sound(self, pcm: bytes) -> None:
@@ -106,7 +106,7 @@ class Ear:
     def _frame(self, frame: bytes) -> None:
         if self._quiet_at is not None and time.monotonic() >= self._quiet_at:
             self._mute, self._echo, self._quiet_at = False, None, None
-        if not self._attended and not self._segmenter.speaking:
+        if not self._attended:
             self._segmenter.pass_by(frame)
             return
         probability = self._vad(frame)
@@ -128,9 +128,12 @@ class Ear:
         if found is True:
             messages.write(sys.stdout.buffer, {"is": "speech"})
         elif isinstance(found, Utterance):
-            facts = {"is": "utterance", "speech_s": found.speech_s, "vad_s": found.vad_s, "cut": found.cut}
-            messages.write(sys.stdout.buffer, facts, found.pcm)
-            self._vad.reset()
+            self._say(found)
+
+    def _say(self, found: Utterance) -> None:
+        facts = {"is": "utterance", "speech_s": found.speech_s, "vad_s": found.vad_s, "cut": found.cut}
+        messages.write(sys.stdout.buffer, facts, found.pcm)
+        self._vad.reset()
 
     def _tell_overruns(self) -> None:
         now = time.monotonic()

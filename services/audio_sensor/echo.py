@@ -1,45 +1,64 @@
 """Tells a person's voice from its own, which the microphone hears from the loudspeaker.
 
-Only loudness is compared, frame by frame: what was played, shifted by the delay and made quieter as far as both run
-alike, is what the microphone must hear; a person is what goes clearly beyond that. This needs no filter that has to be
-learnt, and holds in a room that reverberates.
+Only loudness is compared, frame by frame and band by band: what was played, later by the delay and quieter by each
+band's gain, is what the microphone must hear; a person is what goes clearly beyond that in several bands. This needs no
+filter that has to be learnt, and a room that goes on sounding is allowed for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from services.audio_sensor.segmenting import FRAME
+from services.audio_sensor.segmenting import FRAME, RATE
 
+Array = Any
+"""An array of floats. The types of numpy are not there where the extra is not."""
+EDGES = (100, 200, 300, 450, 650, 900, 1250, 1700, 2300, 3100, 4200, 5600, 7500)
+"""Where the bands begin and end, in hertz."""
+BANDS = len(EDGES) - 1
 MOST_DELAY = 40
 """Frames of 32 ms that sound may take from here through loudspeaker and microphone."""
 ENOUGH = 25
 """Frames that must be compared before anything is taken for a person."""
+FIT_EVERY = 8
 ALIKE = 0.5
 """From this correlation on the microphone hears the loudspeaker."""
-BEYOND_DB = 9.0
-TAIL = 6
-"""Frames for which a room goes on sounding."""
+DECAY_DB = 3.0
+"""By so much a room grows quieter each frame: 60 dB in .64 s."""
+BEYOND_DB = 7.0
+IN_BANDS = 3
 OF_THE_LAST = 12
-PERSON = 7
+PERSON = 6
 """So many of the last frames must go beyond the echo, and be speech, for a person to be speaking."""
 FLOOR_DB = -75.0
+NOISE_DB = 8.0
+"""So far above its quietest frames the microphone must hear something."""
 AFTER_S = 0.6
 
-Array = Any
-"""Decibels, one a frame: an array of floats. The types of numpy are not there where the extra is not."""
+_FREQUENCIES = np.fft.rfftfreq(FRAME, 1 / RATE)
+_WINDOW = np.hanning(FRAME)
+_BINS = [np.flatnonzero((low <= _FREQUENCIES) & (high > _FREQUENCIES)) for low, high in zip(EDGES, EDGES[1:], strict=False)]
 
 
 def loudness(pcm: bytes) -> Array:
-    """The loudness of each whole frame, in decibels of full scale, no less than the floor."""
+    """The loudness of each whole frame in each band, in decibels of full scale: (frames, BANDS)."""
     samples = np.frombuffer(pcm, np.int16)
     whole = samples[: len(samples) // FRAME * FRAME].reshape(-1, FRAME).astype(np.float64) / 32768
-    decibels: Array = 10 * np.log10(np.maximum((whole**2).mean(axis=1), 1e-12))
-    return np.maximum(decibels, FLOOR_DB)
+    power = np.abs(np.fft.rfft(whole * _WINDOW, axis=1) / FRAME) ** 2
+    bands = np.stack([power[:, bins].sum(axis=1) for bins in _BINS], axis=1)
+    return np.maximum(10 * np.log10(np.maximum(bands, 1e-12)), FLOOR_DB)
+
+
+def with_tail(played: Array) -> Array:
+    """What a room makes of it: each frame goes on sounding, and one frame of doubt about the delay is allowed for."""
+    found = played.copy()
+    for at in range(1, len(found)):
+        found[at] = np.maximum(found[at], found[at - 1] - DECAY_DB)
+    later, earlier = np.vstack([found[1:], found[-1:]]), np.vstack([found[:1], found[:-1]])
+    return np.maximum(found, np.maximum(later, earlier))
 
 
 @dataclass(slots=True)
@@ -47,53 +66,63 @@ class Echo:
     """What is being played, and what the microphone hears meanwhile."""
 
     played: Array
-    _heard: list[float] = field(default_factory=list)
+    _expected: Array
+    _heard: list[Array] = field(default_factory=list)
     _speech: list[bool] = field(default_factory=list)
+    _delay: int = 0
+    _gain: Array = None
+    """Of each band, in decibels; None where the microphone does not hear the loudspeaker."""
 
     @classmethod
     def of(cls, pcm: bytes) -> Echo:
         """For 16-bit mono at 16 kHz that is about to be heard."""
-        return cls(loudness(pcm))
+        played = loudness(pcm)
+        return cls(played, with_tail(played))
 
     def person(self, frame: bytes, probability: float, threshold: float) -> bool:
         """Whether a person speaks over it by now; one more frame of the microphone, and how probably it is speech."""
-        self._heard.append(float(loudness(frame)[0]))
+        self._heard.append(loudness(frame)[0])
         self._speech.append(probability >= threshold)
-        if len(self._heard) < ENOUGH:
+        count = len(self._heard)
+        if count < ENOUGH:
             return False
-        beyond = self._beyond()
-        return sum(one and two for one, two in zip(beyond, self._speech[-OF_THE_LAST:], strict=True)) >= PERSON
-
-    def _beyond(self) -> list[bool]:
-        """Which of the last frames are louder than the echo can be."""
         heard = np.array(self._heard)
-        delay, gain, alike = self._fit(heard)
-        first = len(heard) - OF_THE_LAST
-        expected = [self._expected(first + nth - delay, gain) if alike else FLOOR_DB for nth in range(OF_THE_LAST)]
-        return [bool(one > other + BEYOND_DB) for one, other in zip(heard[first:], expected, strict=True)]
+        if (count - ENOUGH) % FIT_EVERY == 0:
+            self._fit(heard)
+        return int((self._beyond(heard) & np.array(self._speech[-OF_THE_LAST:])).sum()) >= PERSON
 
-    def _expected(self, at: int, gain: float) -> float:
-        """The loudest that the echo may be at a frame, with the room's tail and one frame of doubt about the delay."""
-        near = self.played[max(0, at - TAIL) : max(0, at + 2)]
-        return float(near.max()) + gain if len(near) else FLOOR_DB
+    def _beyond(self, heard: Array) -> Array:
+        """Which of the last frames are louder than the echo can be, and than the room is."""
+        last = heard[-OF_THE_LAST:]
+        bound = np.percentile(heard, 10, axis=0) + NOISE_DB
+        if self._gain is not None:
+            at = np.arange(len(heard) - OF_THE_LAST, len(heard)) - self._delay
+            inside = (at >= 0) & (at < len(self._expected))
+            echo = np.where(inside[:, None], self._expected[at.clip(0, len(self._expected) - 1)] + self._gain, FLOOR_DB)
+            bound = np.maximum(bound, echo + BEYOND_DB)
+        return (last > bound).sum(axis=1) >= IN_BANDS
 
-    def _fit(self, heard: Array) -> tuple[int, float, bool]:
-        """Delay in frames, gain in decibels, and whether the microphone hears the loudspeaker at all."""
-        best = (0, 0.0, -1.0)
+    def _fit(self, heard: Array) -> None:
+        """Find the delay, and each band's gain, as far as the microphone hears the loudspeaker at all."""
+        mine, theirs = self.played.max(axis=1), heard.max(axis=1)
+        found = []
         for delay in range(MOST_DELAY):
-            both = min(len(heard) - delay, len(self.played))
+            both = min(len(theirs) - delay, len(mine))
             if both < ENOUGH // 2:
                 break
-            mine, theirs = self.played[:both], heard[delay : delay + both]
-            likeness = correlation(mine, theirs)
-            if likeness > best[2]:
-                loud = mine > np.median(mine)
-                best = (delay, float(np.median((theirs - mine)[loud])) if loud.any() else 0.0, likeness)
-        return best[0], best[1], best[2] >= ALIKE
+            found.append((correlation(mine[:both], theirs[delay : delay + both]), delay, both))
+        likeness, self._delay, both = max(found, default=(0.0, 0, 0))
+        self._gain = self._gains(heard[self._delay : self._delay + both], both) if likeness >= ALIKE else None
+
+    def _gains(self, heard: Array, both: int) -> Array:
+        """By how much each band is quieter than it was played, where it was played loud."""
+        played = self.played[:both]
+        loud = played >= np.percentile(played, 60, axis=0)
+        return np.array([np.median((heard - played)[loud[:, band], band]) for band in range(BANDS)])
 
 
-def correlation(one: Sequence[float] | Array, other: Sequence[float] | Array) -> float:
+def correlation(one: Array, other: Array) -> float:
     """Pearson's, 0 where one of them does not change."""
-    a, b = np.asarray(one) - np.mean(one), np.asarray(other) - np.mean(other)
+    a, b = one - np.mean(one), other - np.mean(other)
     scale = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / scale if scale > 1e-9 else 0.0

@@ -82,18 +82,14 @@ class Hearing:
         if on != self._attended:
             self._attended = on
             await self._tell({"op": "attend", "on": on})
+            self._log.info("listening" if on else "attention_over")
             if on:
-                self._log.info("listening")
                 self._get_ready()
 
     def _get_ready(self) -> None:
         """Have the recogniser load its models while the person draws breath."""
         if not self._utterances.full():
             self._utterances.put_nowait(None)
-
-    async def prepare(self) -> None:
-        """It is about to speak."""
-        await self._tell({"op": "prepare"})
 
     async def speaks(self, sound: Sound) -> None:
         """It speaks from now on: this is not a person."""

@@ -37,6 +37,11 @@ class Attention:
         """A person has asked it to listen."""
         self.listen_until = max(until, self.listen_until)
 
+    def speaking(self, until: float, now: float) -> None:
+        """A person who was asked to speak does so: hear them out."""
+        if self.listen_until > now:
+            self.listen_until = max(until, self.listen_until)
+
     def answered(self) -> None:
         """What the person had to say was heard."""
         self.listen_until = 0.0

@@ -33,7 +33,7 @@ class Bounds:
 class Utterance:
     """Sound from a little before speech began until it ended: 16-bit mono at 16 kHz.
 
-    `speech_s` is how long speech lasted, `vad_s` how long its end took to notice; `cut` when it was too long.
+    `speech_s` is how long speech lasted, `vad_s` how long its end took to notice; `cut` when it was too long, or attention ended first.
     """
 
     pcm: bytes
@@ -68,6 +68,10 @@ class Segmenter:
         self._ring.clear()
         self._frames.clear()
         self._loud = self._quiet = 0
+
+    def stop(self) -> Utterance | None:
+        """Nobody may hear more: the utterance that was under way, as far as it came."""
+        return self._end(cut=True) if self._frames else None
 
     def feed(self, frame: bytes, probability: float) -> bool | Utterance | None:
         """One more frame, and how probably it is speech: True when speech begins, the utterance when it has ended."""

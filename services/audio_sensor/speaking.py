@@ -17,7 +17,7 @@ from services.audio_sensor import machine, voices
 from services.audio_sensor.children import Child
 from services.audio_sensor.hearing import Hearing
 from services.audio_sensor.ledger import Ledger
-from services.audio_sensor.logic import Moment, Saying, Trouble, next_to_say, overtakes
+from services.audio_sensor.logic import Moment, Saying, Trouble, may_say, next_to_say, overtakes
 from services.runtime import Daemon
 from signals.envelope import Signal
 from signals.errors import LigandError
@@ -108,6 +108,10 @@ class Speaking:
         moment = Moment(time.time(), self._attended(), self._hearing.person_speaks)
         return next_to_say(self._waiting(), moment)
 
+    def _must_wait(self, one: Saying) -> bool:
+        """Whether a person has begun to speak meanwhile, or attends no more."""
+        return not may_say(one, Moment(time.time(), self._attended(), self._hearing.person_speaks))
+
     async def _until_woken(self) -> None:
         """Until something changes, or the first of what waits has waited too long."""
         waiting = self._waiting()
@@ -172,7 +176,6 @@ class Speaking:
             await self._cannot(Trouble(f"it cannot speak: {error.message}"[:400], NO_VOICE))
             return
         self._current, self._why_cut = one, ""
-        await self._hearing.prepare()
         how = None
         try:
             how = await self._play(one, sound, voice.engine)
@@ -193,7 +196,8 @@ class Speaking:
             async for message, _ in mouth.all():
                 last = message
                 if message["is"] == "open":
-                    if self._why_cut:
+                    if self._why_cut or self._must_wait(one):
+                        self._why_cut = self._why_cut or "overtaken"
                         break
                     self._ledger.begin(one.id)
                     await mouth.tell({"op": "go"})

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import subprocess
+import sys
 import threading
 import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from services.audio_sensor.messages import packed
 from tests.support.required import lacking, program
 
 RATE = 16_000
@@ -44,6 +47,14 @@ def say(text: str, voice: str = "slt") -> bytes:
             return pcm
     finally:
         os.close(fd)
+
+
+def heard_in(pcm: bytes) -> str:
+    """What the recogniser makes of it, in a process of its own: it would keep the microphone's thread from its pace."""
+    settings = {"engine": "pocketsphinx", "model": "", "disagreement": 0.7, "commands": "", "commands_file": ""}
+    command = [sys.executable, "-m", "services.audio_sensor.recogniser", json.dumps(settings)]
+    done = subprocess.run(command, input=packed({"op": "hear"}, pcm), capture_output=True, check=True)
+    return str(json.loads(done.stdout.splitlines()[-1])["text"])
 
 
 class Server:
@@ -113,6 +124,17 @@ class Server:
         """Hear what comes out of the loudspeaker from now on."""
         return Loudspeaker(self.environ)
 
+    @contextlib.contextmanager
+    def echo(self, gain: float = 0.3, delay_s: float = 0.1) -> Iterator[None]:
+        """The microphone hears the loudspeaker too, quieter and later."""
+        feeder = self._feeder
+        assert feeder is not None
+        loudspeaker = Loudspeaker(self.environ, lambda part: feeder.mix(part, gain, delay_s))
+        try:
+            yield
+        finally:
+            loudspeaker.close()
+
     def _end_feeder(self) -> None:
         if self._feeder is not None:
             self._feeder.close()
@@ -134,6 +156,7 @@ class Feeder:
         self._rate, self._channels = rate, channels
         self._fd = os.open(pipe, os.O_WRONLY)
         self._waiting: list[bytes] = []
+        self._echo = bytearray()
         self._changed = threading.Condition()
         self._end = False
         self._thread = threading.Thread(target=self._run, name="microphone")
@@ -143,6 +166,27 @@ class Feeder:
         with self._changed:
             self._waiting += [pcm[at : at + 2 * CHUNK].ljust(2 * CHUNK, b"\0") for at in range(0, len(pcm), 2 * CHUNK)]
             assert self._changed.wait_for(lambda: not self._waiting or self._end, len(pcm) / 2 / RATE + WAIT_S)
+
+    def mix(self, part: bytes, gain: float, delay_s: float) -> None:
+        """More of what the loudspeaker plays, to be heard beside what a person says."""
+        import numpy as np  # noqa: PLC0415 - only with the extra
+
+        quieter = (np.frombuffer(part[: len(part) // 2 * 2], np.int16) * gain).astype(np.int16).tobytes()
+        with self._changed:
+            if not self._echo:
+                self._echo += bytes(2 * round(delay_s * RATE))
+            self._echo += quieter
+
+    def _next(self) -> bytes:
+        """What is to be heard in the next moment."""
+        chunk = self._waiting.pop(0) if self._waiting else bytes(2 * CHUNK)
+        if not self._echo:
+            return chunk
+        echo, self._echo = bytes(self._echo[: 2 * CHUNK]).ljust(2 * CHUNK, b"\0"), self._echo[2 * CHUNK :]
+        import numpy as np  # noqa: PLC0415 - only with the extra
+
+        both = np.frombuffer(chunk, np.int16).astype(np.int32) + np.frombuffer(echo, np.int16)
+        return bytes(both.clip(-32768, 32767).astype(np.int16).tobytes())
 
     def close(self) -> None:
         with self._changed:
@@ -155,7 +199,7 @@ class Feeder:
         began, fed = time.monotonic(), 0
         while not self._end:
             with self._changed:
-                chunk = self._waiting.pop(0) if self._waiting else bytes(2 * CHUNK)
+                chunk = self._next()
                 self._changed.notify_all()
             try:
                 os.write(self._fd, self._formed(chunk))
@@ -181,7 +225,8 @@ class Feeder:
 class Loudspeaker:
     """Records what is played, from a thread."""
 
-    def __init__(self, environ: dict[str, str]) -> None:
+    def __init__(self, environ: dict[str, str], heard: Callable[[bytes], None] = lambda _: None) -> None:
+        self._tell = heard
         command = [program("parec"), "--device=loud.monitor", "--rate=16000", "--channels=1", "--format=s16le", "--raw"]
         command.append("--latency-msec=20")
         self._process = subprocess.Popen(command, env={**os.environ, **environ}, stdout=subprocess.PIPE)
@@ -220,6 +265,7 @@ class Loudspeaker:
         assert self._process.stdout is not None
         while part := self._process.stdout.read1(4096):  # type: ignore[attr-defined]
             self._heard += part
+            self._tell(part)
             self._first.set()
 
 

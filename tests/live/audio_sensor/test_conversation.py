@@ -1,0 +1,101 @@
+"""A person looks here, asks aloud and is answered aloud; everything but the microphone and the loudspeaker is real."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from signals.envelope import rfc3339
+
+from tests.live.audio_sensor.conftest import Room
+from tests.support.model_server import says
+from tests.support.sound import RATE, heard_in, say
+
+pytestmark = [
+    pytest.mark.may_leak("the daemon's children come and go"),
+    pytest.mark.xdist_group("sound"),
+    pytest.mark.slow,
+]
+
+
+def test_a_question_is_heard_and_its_answer_is_heard_back(room: Room) -> None:
+    """The whole point: who looks here and asks gets an answer to hear, and every stage says how long it took."""
+    assert room.model is not None
+    room.model.usual = says("I will tell you what happened last night.")
+    room.look()
+    loudspeaker = room.server.listen()
+    try:
+        room.server.speak(say("what did you find out today", "slt"))
+        heard = room.after(0, "Q_USER_VOICE")
+        assert heard.facts["text"] == "what did you find out today"
+        assert heard.taint == ("microphone",)
+        assert heard.facts["latency_s"]["stt"] > heard.facts["latency_s"]["vad"] > 0
+        spoken = room.after(0, "Q_SPOKEN")
+        assert spoken.facts["text"] == "I will tell you what happened last night."
+        assert spoken.facts["interrupted"] is False
+        assert spoken.correlation_id == heard.correlation_id
+        assert {"microphone", "model"} <= set(spoken.taint)
+    finally:
+        played = loudspeaker.close()
+    assert heard_in(played) == "i will tell you what happened last night"
+
+
+LONG = (
+    "The first thing that I found out today is that the package which encodes data has grown. "
+    "The second thing is that nobody seems to use it any more, and the third I have forgotten."
+)
+
+
+def test_its_own_voice_is_no_person_and_a_person_stops_it(room: Room) -> None:
+    """It neither answers itself nor talks on over who speaks to it."""
+    assert room.model is not None
+    room.model.usual = says("All right.")
+    room.look()
+    with room.server.echo():
+        voices = room.count("Q_USER_VOICE")
+        whole = room.end_of(room.emit("Q_SPEAK", {"text": LONG, "urgency": "now"}))
+        assert whole.facts["interrupted"] is False
+        assert room.count("Q_USER_VOICE") == voices
+
+        loudspeaker = room.server.listen()
+        asked = room.emit("Q_SPEAK", {"text": LONG, "urgency": "now"})
+        loudspeaker.until_sound(1.0)
+        room.server.speak(say("excuse me for a moment please", "rms"))
+        loudspeaker.close()
+        cut = room.end_of(asked)
+        assert cut.facts["interrupted"] is True
+        assert cut.facts["duration_s"] < whole.facts["duration_s"] - 2
+    room.server.speak(bytes(2 * RATE))
+    room.quiet()
+    room.server.speak(say("which service is using the most memory", "rms"))
+    room.until(lambda: "using the most memory" in room.home.signals("Q_USER_VOICE")[-1].facts["text"], "it is deaf")
+
+
+def test_who_does_not_attend_is_not_heard(room: Room) -> None:
+    """What is said in a room is nobody's business until somebody turns to the machine."""
+    room.quiet()
+    room.look_away()
+    before = room.count("Q_USER_VOICE")
+    room.server.speak(say("please remind me to call my mother tomorrow", "awb"))
+    room.server.speak(bytes(RATE))
+    room.look()
+    room.server.speak(say("tell me what happened last night", "slt"))
+    heard = room.after(before, "Q_USER_VOICE")
+    assert heard.facts["text"] == "tell me what happened last night"
+    assert room.count("Q_USER_VOICE") == before + 1
+
+
+def test_a_text_waits_until_somebody_attends(room: Room) -> None:
+    """An answer is not told to an empty room; what is urgent is."""
+    room.quiet()
+    room.look_away()
+    waits = room.emit("Q_SPEAK", {"text": "I have waited."})
+    late = room.emit("Q_SPEAK", {"text": "Too late."}, expires_at=rfc3339(time.time() + 1))
+    urgent = room.emit("Q_SPEAK", {"text": "Now.", "urgency": "now"})
+    assert room.end_of(urgent).signal == "Q_SPOKEN"
+    failed = room.end_of(late)
+    assert (failed.signal, failed.facts["reason"]) == ("Q_SPEAK_FAILED", "expired")
+    assert "I have waited." not in [one.facts["text"] for one in room.home.signals("Q_SPOKEN")]
+    room.look()
+    assert room.end_of(waits).signal == "Q_SPOKEN"
