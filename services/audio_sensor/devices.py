@@ -105,6 +105,12 @@ def choose_source(wanted: str) -> None:
         os.environ["PULSE_SOURCE"] = usual
 
 
+def is_gone(form: Form) -> bool:
+    """Whether the sound server has this source no more: it would give another one's sound in its place, unasked."""
+    served = _served("sources") if os.environ.get("PULSE_SOURCE") == form.device else None
+    return served is not None and form.device not in served
+
+
 def _named(wanted: str, names: list[str], what: str) -> str:
     found = [name for name in names if wanted in name]
     if not found:

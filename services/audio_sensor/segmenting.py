@@ -33,7 +33,8 @@ class Bounds:
 class Utterance:
     """Sound from a little before speech began until it ended: 16-bit mono at 16 kHz.
 
-    `speech_s` is how long speech lasted, `vad_s` how long its end took to notice; `cut` when it was too long, or attention ended first.
+    `speech_s` is how long speech lasted, `vad_s` how long its end took to notice; `cut` when it was too long, or
+    attention ended first.
     """
 
     pcm: bytes

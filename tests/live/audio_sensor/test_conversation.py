@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from signals.envelope import rfc3339
-
 from tests.live.audio_sensor.conftest import Room
 from tests.support.model_server import says
+from tests.support.required import program
 from tests.support.sound import RATE, heard_in, say
 
 pytestmark = [
@@ -99,3 +103,68 @@ def test_a_text_waits_until_somebody_attends(room: Room) -> None:
     assert "I have waited." not in [one.facts["text"] for one in room.home.signals("Q_SPOKEN")]
     room.look()
     assert room.end_of(waits).signal == "Q_SPOKEN"
+
+
+def test_nothing_of_the_microphone_reaches_the_disk(room: Room, tmp_path: Path) -> None:
+    """What is said in a room is not found on a disk later, heard or not: no file is written but journal and log."""
+    room.quiet()
+    trace = tmp_path / "trace"
+    pids = [str(pid) for pid in (room.audio.pid, *children(room.audio.pid))]
+    assert len(pids) >= 3, "daemon, ear and recogniser are looked at"
+    files = ",".join(("open", "openat", "openat2", "creat", "mknod", "mknodat", "rename", "renameat", "renameat2"))
+    command = [program("strace"), "-f", "-qq", "-e", f"trace={files}", "-o", str(trace)]
+    tracer = subprocess.Popen([*command, *(part for pid in pids for part in ("-p", pid))], stderr=subprocess.PIPE)
+    try:
+        room.until(lambda: all(traced(int(pid)) for pid in pids), "strace does not come")
+        room.look_away()
+        room.server.speak(say("the train leaves at half past nine", "rms"))
+        room.look()
+        before = room.count("Q_USER_VOICE")
+        room.server.speak(say("when did the machine start", "slt"))
+        room.after(before, "Q_USER_VOICE")
+        room.quiet()
+    finally:
+        tracer.terminate()
+        tracer.communicate()
+    written = {line.split('"')[1] for line in trace.read_text().splitlines() if WRITES.search(line)}
+    allowed = (str(room.home.paths.state_of("audio_sensor") / "spoken."), "/dev/", "/proc/", str(room.server.folder))
+    assert [path for path in sorted(written) if not path.startswith(allowed)] == []
+    assert not (room.home.paths.state_of("audio_sensor") / "recordings").exists()
+
+
+WRITES = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|creat\(|mknod|rename")
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def traced(pid: int) -> bool:
+    return "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_what_was_said_is_not_said_again_after_a_crash(room: Room) -> None:
+    """Killed after a sentence it does not repeat it, killed within one it begins anew; each is told once."""
+    room.quiet()
+    bus = next(one for one in room.home.running if one.name == "bus")
+    loudspeaker = room.server.listen()
+    asked = room.emit("Q_SPEAK", {"text": "The front door is open.", "urgency": "now"})
+    loudspeaker.until_sound(0.3)
+    bus.signal(signal.SIGSTOP)  # so that it is said, and cannot be told
+    ledger = room.home.paths.state_of("audio_sensor") / "spoken.jsonl"
+    room.until(lambda: f'"{asked.id}","what":"ended"' in ledger.read_text(), "it was not said")
+    room.audio.kill()
+    bus.signal(signal.SIGCONT)
+    heard_s = loudspeaker.loud_s()
+    room.audio = room.home.daemon("audio_sensor", **room.server.environ).ready()
+    assert room.end_of(asked).facts["interrupted"] is False
+    assert loudspeaker.loud_s() == heard_s, "it was said again"
+
+    asked = room.emit("Q_SPEAK", {"text": LONG, "urgency": "now"})
+    room.until(lambda: loudspeaker.loud_s() > heard_s + 0.5, "it is silent")
+    room.audio.kill()
+    room.audio = room.home.daemon("audio_sensor", **room.server.environ).ready()
+    again = room.end_of(asked)
+    assert (again.signal, again.facts["interrupted"]) == ("Q_SPOKEN", False)
+    assert again.facts["duration_s"] > 8
+    loudspeaker.close()
