@@ -1,5 +1,8 @@
 """Finds and opens microphones and loudspeakers through PortAudio. Runs in children only: what fails there ends there.
 
+Streams are read and written by a thread, not called back: a callback into Python needs memory that is writable and
+executable, which the unit forbids.
+
 PortAudio reaches PulseAudio and PipeWire through ALSA, where a loudspeaker's own monitor looks like a microphone. So
 the sound server, where there is one, is asked first which of its sources are none.
 """
@@ -9,7 +12,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +41,11 @@ class Form:
     device: str
     rate: int
     channels: int
+
+    @property
+    def block(self) -> int:
+        """Frames in 32 ms."""
+        return round(self.rate * BLOCK_S)
 
 
 class Mono:
@@ -73,20 +80,20 @@ def spread(pcm: bytes, rate: int, form: Form) -> bytes:
     return bytes(np.repeat(whole, form.channels).tobytes())
 
 
-def open_input(wanted: str, heard: Callable[..., None]) -> tuple[Any, Form]:
-    """A started stream from the microphone called `wanted` (a part of its name), else the usual one.
+def open_input(wanted: str) -> tuple[Any, Form]:
+    """A stream from the microphone called `wanted` (a part of its name), else the usual one.
 
     Raises `NoDeviceError`.
     """
     choose_source(wanted)
-    return _open("input", wanted, sounddevice.RawInputStream, heard)
+    return _open("input", wanted, sounddevice.RawInputStream)
 
 
-def open_output(wanted: str, filled: Callable[..., None]) -> tuple[Any, Form]:
-    """The same for a loudspeaker; the stream is not started yet. Raises `NoDeviceError`."""
+def open_output(wanted: str) -> tuple[Any, Form]:
+    """The same for a loudspeaker. Raises `NoDeviceError`."""
     if os.environ.get("PULSE_SINK") is None and wanted and (names := _served("sinks")) is not None:
         os.environ["PULSE_SINK"] = _named(wanted, names, "loudspeaker")
-    return _open("output", wanted, sounddevice.RawOutputStream, filled)
+    return _open("output", wanted, sounddevice.RawOutputStream)
 
 
 def choose_source(wanted: str) -> None:
@@ -140,7 +147,7 @@ def _pactl(*arguments: str) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def _open(kind: str, wanted: str, stream: Any, callback: Callable[..., None]) -> tuple[Any, Form]:
+def _open(kind: str, wanted: str, stream: Any) -> tuple[Any, Form]:
     served = os.environ.get("PULSE_SOURCE" if kind == "input" else "PULSE_SINK")
     try:
         index = _index(kind, "" if served else wanted)
@@ -159,7 +166,7 @@ def _open(kind: str, wanted: str, stream: Any, callback: Callable[..., None]) ->
                 dtype="int16",
                 blocksize=round(rate * BLOCK_S),
                 device=index,
-                callback=callback,
+                latency="high",
             )
         except sounddevice.PortAudioError as error:
             problem = str(error.args[0])

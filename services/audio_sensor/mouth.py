@@ -22,58 +22,51 @@ class Mouth:
     """Plays 16-bit mono."""
 
     def __init__(self) -> None:
-        self._sound = memoryview(b"")
-        self._at = 0
-        self._begun = threading.Event()
-        self._over = threading.Event()
         self._cut = False
 
     def play(self, device: str, pcm: bytes, rate: int) -> int:
         """Open the device, and play when told to go on: a person may hear it from `begun` until `ended` or `cut`."""
         padded = bytes(round(LEAD_S * rate) * 2) + pcm + bytes(round(TAIL_S * rate) * 2)
         try:
-            stream, form = open_output(device, self._block)
+            stream, form = open_output(device)
         except NoDeviceError as error:
-            messages.write(sys.stdout.buffer, {"is": "trouble", "reason": error.message})
-            return 1
-        self._sound = memoryview(spread(padded, rate, form))
+            return _trouble(error.message)
+        sound = spread(padded, rate, form)
         messages.write(sys.stdout.buffer, {"is": "open", "device": form.device})
         if messages.read(sys.stdin.buffer) is None:
             return 0
         threading.Thread(target=_end_with_the_daemon, daemon=True).start()
-        bytes_per_s = 2 * form.rate * form.channels
-        stream.start()
-        threading.Thread(target=self._tell_begun, daemon=True).start()
-        while not self._over.wait(0.25) and stream.active:
-            pass
-        whole = not self._cut and self._at >= len(self._sound)
-        if whole:
-            stream.stop()  # waits for what the device still holds
-        played_s = max(0.0, min(self._at / bytes_per_s - LEAD_S, len(pcm) / 2 / rate))
-        said = "ended" if whole else "cut" if self._cut else "trouble"
-        reason = {} if said != "trouble" else {"reason": f"{form.device} takes no sound any more"}
-        messages.write(sys.stdout.buffer, {"is": said, "played_s": played_s, **reason})
+        try:
+            at = self._write(stream, sound, 2 * form.channels * form.block)
+        except sounddevice.PortAudioError as error:
+            return _trouble(f"{form.device} takes no sound any more: {error.args[0]}")
+        held_s = stream.latency if self._cut else 0.0
+        played_s = at / (2 * form.channels * form.rate) - LEAD_S - held_s
+        said = "cut" if self._cut else "ended"
+        messages.write(sys.stdout.buffer, {"is": said, "played_s": max(0.0, min(played_s, len(pcm) / 2 / rate))})
         return 0
 
-    def _tell_begun(self) -> None:
-        self._begun.wait()
-        messages.write(sys.stdout.buffer, {"is": "begun"})
-
-    def _block(self, block: Any, _frames: int, _time: Any, _status: Any) -> None:
-        """PortAudio's callback."""
-        self._begun.set()
-        part = self._sound[self._at : self._at + len(block)]
-        block[: len(part)] = part
-        block[len(part) :] = bytes(len(block) - len(part))
-        self._at += len(part)
-        if self._at >= len(self._sound):
-            self._over.set()
-            raise sounddevice.CallbackStop
+    def _write(self, stream: Any, sound: bytes, step: int) -> int:
+        """Give the device block by block; how many bytes it took."""
+        stream.start()
+        for at in range(0, len(sound), step):
+            if self._cut:
+                stream.abort()
+                return at
+            stream.write(sound[at : at + step])
+            if at == 0:
+                messages.write(sys.stdout.buffer, {"is": "begun"})
+        stream.stop()  # waits for what the device still holds
+        return len(sound)
 
     def stop(self, *_: Any) -> None:
         """Cut it."""
         self._cut = True
-        self._over.set()
+
+
+def _trouble(reason: str) -> int:
+    messages.write(sys.stdout.buffer, {"is": "trouble", "reason": reason})
+    return 1
 
 
 def _end_with_the_daemon() -> None:

@@ -37,15 +37,15 @@ class Room:
     def look(self) -> None:
         """Somebody looks here; returns when it listens."""
         self.emit("Q_ATTENTION_GAINED", LOOK)
-        self.until(lambda: self._listens, "it does not listen")
+        self.until(lambda: self.listens, "it does not listen")
 
     def look_away(self) -> None:
         """Nobody looks here any more; returns when it does not listen."""
         self.emit("Q_ATTENTION_LOST", LOOK)
-        self.until(lambda: not self._listens, "it goes on listening")
+        self.until(lambda: not self.listens, "it goes on listening")
 
     @property
-    def _listens(self) -> bool:
+    def listens(self) -> bool:
         return self.log.rfind(" listening") > self.log.rfind(" attention_over")
 
     def settled(self) -> None:

