@@ -9,6 +9,7 @@ from typing import Any
 
 from pocketsphinx import Decoder, get_model_path
 
+from services.audio_sensor.denoising import denoised
 from services.audio_sensor.grammar import Grammar, parse
 from services.audio_sensor.logic import Heard, choose
 from signals.errors import ConfigError
@@ -46,6 +47,7 @@ class Sphinx:
 
     def hear(self, pcm: bytes) -> Heard:
         """What was said; a command only where both passes agree."""
+        pcm = denoised(pcm)
         text = self._decode(FREE, pcm)
         free = Heard(text, self._confidence() if text else 0.0)
         if not self._grammar.commands:
