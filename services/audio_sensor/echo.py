@@ -98,7 +98,7 @@ class Echo:
         last = heard[-OF_THE_LAST:]
         bound = np.percentile(heard, 10, axis=0) + NOISE_DB
         if self._gain is not None:
-            at = np.arange(len(heard) - OF_THE_LAST, len(heard)) - self._delay
+            at: Array = np.arange(len(heard) - OF_THE_LAST, len(heard)) - self._delay
             inside = (at >= 0) & (at < len(self._expected))
             echo = np.where(inside[:, None], self._expected[at.clip(0, len(self._expected) - 1)] + self._gain, FLOOR_DB)
             bound = np.maximum(bound, echo + BEYOND_DB)
