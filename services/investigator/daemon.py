@@ -94,14 +94,14 @@ async def lift(signal: Signal, put: Any) -> None:
 @daemon.on("Q_MODEL_AVAILABLE")
 async def model_came(signal: Signal, put: Any) -> None:
     """From now on the research model is asked."""
-    desk.presence.told[signal.facts["server"]] = True
+    desk.presence.came(signal.facts["server"])
     put(KEPT + signal.facts["server"], True)
 
 
 @daemon.on("Q_MODEL_UNAVAILABLE")
 async def model_went(signal: Signal, put: Any) -> None:
     """From now on reading has to do."""
-    desk.presence.told.pop(signal.facts["server"], None)
+    desk.presence.went(signal.facts["server"])
     put(KEPT + signal.facts["server"], None)
 
 

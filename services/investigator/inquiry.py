@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.investigator import logic
+from services.investigator import logic, supposing
 from services.investigator.beside import Beside, look_beside, printable
 from services.investigator.interface import interface_of
 from services.investigator.logic import Evidence, Outcome, Report
@@ -61,13 +61,16 @@ class Investigator:
     def unchanged(self, signal_id: str, asked: Mapping[str, Any], read: Outcome) -> Outcome | None:
         """The last answer about a module, told again, if what was read is just what that rested on.
 
-        None where there is none, where anything changed, or where a model should have helped and did not.
+        None where there is none, where anything changed, where a model should have helped and did not, and where
+        something is supposed, which that answer did not judge.
         """
+        if asked.get("hypothesis"):
+            return None
         facts = self.records.latest(read.facts["module_name"])
         digest = read.facts.get("evidence_sha256")
         if facts is None or digest is None or facts.get("evidence_sha256") != digest or "without_model" in facts:
             return None
-        return logic.again(facts, asked, logic.investigation_id(signal_id))
+        return logic.again(supposing.untold(facts), asked, logic.investigation_id(signal_id))
 
     def _look_into(self, asked: Mapping[str, Any], identity: str) -> Outcome:
         began = self.clock()

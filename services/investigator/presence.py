@@ -22,6 +22,7 @@ class Presence:
     any_at: float | None = None
     """When any daemon was last heard: who hears none cannot tell a silent worker from a bus that was away."""
     state: str = ""
+    """What its last heartbeat said; empty where it has told something newer of its servers, or nothing yet."""
     message: str = ""
 
     @classmethod
@@ -33,22 +34,32 @@ class Presence:
     def heard(self, facts: Mapping[str, Any], now: float) -> None:
         """A heartbeat of any daemon."""
         if self.any_at is not None and now - self.any_at > SILENT_S:
-            self.started, self.beat_at = now, None  # the bus was away: all have time to be heard again
+            self.started, self.beat_at, self.state = now, None, ""  # the bus was away: all have time to be heard again
         self.any_at = now
         if facts["daemon"] == WORKER:
             self.beat_at, self.state, self.message = now, facts["state"], facts["message"]
 
+    def came(self, server: str) -> None:
+        """It told of a server that answers."""
+        self.told[server] = True
+        self.state = ""
+
+    def went(self, server: str) -> None:
+        """It told of a server that answers no more."""
+        self.told.pop(server, None)
+        self.state = ""
+
     def absent(self, now: float) -> tuple[str, str] | None:
         """Why no model can be asked, in a word and a sentence; None when one can.
 
-        A worker that was not heard yet is believed what it told.
+        What counts is its newest word: the last heartbeat, or what it told since.
         """
         is_deaf = self.any_at is not None and now - self.any_at > SILENT_S
         last = self.started if self.beat_at is None else self.beat_at
         if now - last > SILENT_S and not is_deaf:
             return "not_running", f"{WORKER} does not run"
-        if (self.beat_at is None or is_deaf) and not any(self.told.values()):
+        if (not self.state or is_deaf) and not any(self.told.values()):
             return "unavailable", f"{WORKER} has told of no server that answers"
-        if self.beat_at is not None and not is_deaf and self.state == "degraded":
+        if not is_deaf and self.state == "degraded":
             return "unavailable", self.message or f"{WORKER} has no server that answers"
         return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.investigator import claims, logic
+from services.investigator import claims, logic, supposing
 from services.investigator.gathering import Gathering
 from services.investigator.logic import Evidence, Outcome
 from services.investigator.readers import Readers
@@ -39,11 +39,12 @@ class Rounds:
         if heard.reason:
             why = f"No model helped: {heard.why_not}."
             return claims.unanswered(asked, "no_model", why, evidence, retryable=True)
-        answer = claims.read(heard.parsed, claims.ABOUT_ANYTHING, len(evidence))
+        answer = claims.read(heard.parsed, self._schema, len(evidence))
         if answer is None:
             why = f"The answer of {heard.model} does not have the form that it was asked for."
             return claims.unanswered(asked, "invalid_output", why, evidence, retryable=True)
-        if not answer.claims:
+        verdict = supposing.judged(asked, heard.parsed, heard.model, len(evidence))
+        if not supposing.answers(answer, verdict):
             open_points = f" It left open: {'; '.join(answer.unknowns[:3])}." if answer.unknowns else ""
             why = f"Nothing that was found shows an answer, by the word of {heard.model}.{open_points}"
             return claims.unanswered(asked, "unknown", why, evidence, retryable=False)
@@ -56,7 +57,12 @@ class Rounds:
             tokens=self.tokens,
             duration_s=clock() - began,
         )
-        return Outcome("Q_INVESTIGATION_COMPLETE", facts)
+        facts["summary"] = supposing.summary(facts["summary"], verdict)
+        return Outcome("Q_INVESTIGATION_COMPLETE", supposing.told(facts, verdict))
+
+    @property
+    def _schema(self) -> dict[str, Any]:
+        return supposing.schema_of(claims.ABOUT_ANYTHING, self.signal.facts)
 
     async def _all(self) -> Heard:
         """The last thing the model said."""
@@ -78,7 +84,7 @@ class Rounds:
         """The next request, on disk before it is made."""
         shown = list(zip(self.notes["evidence"], self.notes["texts"], strict=True))
         build = functools.partial(claims.about_anything, self.signal.facts, shown, is_last)
-        self.notes["requests"].append(self.research.request(build, claims.ABOUT_ANYTHING, self.signal.facts, room))
+        self.notes["requests"].append(self.research.request(build, self._schema, self.signal.facts, room))
         identity = logic.investigation_id(self.signal.id)
         await self.readers.run(functools.partial(self.research.notebooks.write, identity, self.notes))
 
@@ -86,7 +92,7 @@ class Rounds:
         """Gather what the model wants besides; False when it wants nothing, or there is nothing of that."""
         if nth + 1 < len(self.notes["requests"]):
             return True  # gathered before a crash
-        answer = claims.read(heard.parsed, claims.ABOUT_ANYTHING, len(self.notes["evidence"]))
+        answer = claims.read(heard.parsed, self._schema, len(self.notes["evidence"]))
         if answer is None or not answer.more or len(self.notes["evidence"]) >= logic.MAX_EVIDENCE:
             return False
         known = [Evidence(one["kind"], one["ref"], one.get("sha256")) for one in self.notes["evidence"]]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
-from services.investigator import claims, logic
+from services.investigator import claims, logic, supposing
 from services.investigator.gate import RANKS, Gate
 from services.investigator.gathering import Gathering
 from services.investigator.inquiry import Investigator
@@ -61,10 +61,13 @@ class Study:
                 if (same := await self.readers.run(work)) is not None:
                     return same
             if self.research is None:
-                return outcome
+                verdict = supposing.unjudged(
+                    signal.facts, "reading alone does not decide it, and no model is configured."
+                )
+                return replace(outcome, facts=supposing.told(outcome.facts, verdict))
             absent = self.research.presence.absent(self.clock())
             if absent is not None:
-                return Outcome(COMPLETE, claims.without_model(outcome.facts, *absent))
+                return Outcome(COMPLETE, _alone(signal, outcome.facts, *absent))
             notes = {"static": outcome.facts, "texts": list(outcome.texts), "requests": []}
         return Outcome(COMPLETE, await self._asked(signal, ask, notes, began))
 
@@ -108,14 +111,17 @@ class Study:
         static = notes["static"]
         heard = await within(self.research.limits.patience_s, self._module(signal, ask, notes))
         if heard.reason:
-            return claims.without_model(static, heard.reason, heard.why_not)
-        answer = claims.read(heard.parsed, claims.ABOUT_A_MODULE, len(static["evidence"]))
+            return _alone(signal, static, heard.reason, heard.why_not)
+        cited = len(static["evidence"])
+        answer = claims.read(heard.parsed, supposing.schema_of(claims.ABOUT_A_MODULE, signal.facts), cited)
         if answer is None:
             why = f"the answer of {heard.model} does not have the form it was asked for"
-            return claims.without_model(static, "invalid_output", why)
-        if not answer.claims:
-            return claims.without_model(static, "no_evidence", f"nothing that {heard.model} said cites what was read")
-        return claims.with_model(static, answer, heard.model, heard.tokens, self.clock() - began)
+            return _alone(signal, static, "invalid_output", why)
+        verdict = supposing.judged(signal.facts, heard.parsed, heard.model, cited)
+        if not supposing.answers(answer, verdict):
+            return _alone(signal, static, "no_evidence", f"nothing that {heard.model} said cites what was read")
+        facts = claims.with_model(static, answer, heard.model, heard.tokens, self.clock() - began)
+        return supposing.told(facts, verdict)
 
     async def _module(self, signal: Signal, ask: Ask, notes: Notes) -> Heard:
         """Ask about a module; once more with less of it where the conversation is too long for the model."""
@@ -126,13 +132,20 @@ class Study:
         for nth, room in enumerate((most, most // 4)):
             if nth >= len(notes["requests"]):
                 build = functools.partial(claims.about_module, signal.facts, static, texts)
-                notes["requests"].append(self.research.request(build, claims.ABOUT_A_MODULE, signal.facts, room))
+                schema = supposing.schema_of(claims.ABOUT_A_MODULE, signal.facts)
+                notes["requests"].append(self.research.request(build, schema, signal.facts, room))
                 write = functools.partial(self.research.notebooks.write, _identity(signal), notes)
                 await self.readers.run(write)
             heard = await self.research.asked(ask, notes["requests"][nth])
             if heard.reason != "context_too_long":
                 break
         return heard
+
+
+def _alone(signal: Signal, static: Facts, reason: str, why: str) -> Facts:
+    """What reading alone gave, which decides no supposition."""
+    verdict = supposing.unjudged(signal.facts, f"no model helped: {why}")
+    return supposing.told(claims.without_model(static, reason, why), verdict)
 
 
 def _identity(signal: Signal) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from services.model_worker.failures import (
+    BROKEN,
     CUT,
     STALLED,
     UNREACHABLE,
@@ -27,6 +28,7 @@ from services.model_worker.settings import ServerSettings, Settings
 if TYPE_CHECKING:
     import openai
 
+NO_MODEL_SERVER = "something answers there, but not as a model server does; does base_url end as it should, in /v1?"
 QUIET = ("openai", "httpx2", "httpcore2")
 
 
@@ -173,8 +175,8 @@ class _told:
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, json.JSONDecodeError):
-            raise Failure(CUT, "the stream holds what is no JSON") from error
-        if error is None or isinstance(error, (Failure, asyncio.CancelledError, TimeoutError, GeneratorExit)):
+            raise Failure(CUT, "what it says is no JSON; does base_url end as it should, in /v1?") from error
+        if not isinstance(error, Exception) or isinstance(error, (Failure, TimeoutError)):
             return
         import openai  # noqa: PLC0415 - there is an error of its, so it is loaded
 
@@ -185,6 +187,8 @@ class _told:
             raise of_connection(error) from error
         if isinstance(error, openai.OpenAIError):
             raise in_stream(without(str(error), self._key)) from error
+        # the package trusts what it gets: a web page or a list in the place of an answer makes it stumble anyhow
+        raise Failure(BROKEN, f"{NO_MODEL_SERVER} ({type(error).__name__})") from error
 
 
 def read(chunk: Any) -> Piece:

@@ -41,7 +41,7 @@ class Job:
     @classmethod
     def of(cls, request_id: str, facts: Mapping[str, Any], settings: Settings, tell: Tell) -> Job:
         """From a request's facts. Raises `UnfitError` for a response_schema that is none."""
-        schema = facts.get("response_schema")
+        schema, now = facts.get("response_schema"), time.monotonic()
         return cls(
             id=request_id,
             messages=conversation(facts, settings.system_prompt),
@@ -50,7 +50,8 @@ class Job:
             temperature=facts.get("temperature", settings.temperature),
             rank=RANKS[facts.get("priority", "normal")],
             tell=tell if facts["stream"] else None,
-            ends=time.monotonic() + min(facts["deadline_s"], settings.deadline_s),
+            started=now,
+            ends=now + min(facts["deadline_s"], settings.deadline_s),
         )
 
 

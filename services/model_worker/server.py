@@ -69,7 +69,7 @@ class Server:
         try:
             self.models = await self.client.models()
         except Failure as failure:
-            if failure.status in (None, 401, 403) or failure.status >= 500:
+            if failure.status in (None, 401, 403) or not 400 <= failure.status < 500:
                 self.trouble = failure.detail
                 return
             self.models = self.models or ()  # it is there, but does not list models: some gateways do not

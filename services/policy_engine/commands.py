@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,7 +18,7 @@ from services.policy_engine.memory import Memory
 from services.policy_engine.model import Decision, Outcome, Rule
 from services.policy_engine.rulebook import FILE, Rulebook, engine_of, rulebook
 from services.policy_engine.schema import seconds as duration
-from services.policy_engine.simulation import Act, Simulation, compared, really, seconds, tried
+from services.policy_engine.simulation import Act, Comparison, Simulation, compared, really, refused, seconds, tried
 from signals.envelope import rfc3339
 from signals.errors import ConfigError, LigandError
 from signals.ids import uuid7
@@ -58,7 +58,7 @@ _json = click.option("-o", "--output", "form", type=click.Choice(["text", "json"
 
 @click.group()
 def policy() -> None:
-    """What the rules decide: why, why not, and what other rules would."""
+    """What the rules decide: why, why not, what other rules would."""
 
 
 @policy.command()
@@ -67,7 +67,10 @@ def policy() -> None:
 @_home
 @_told
 def why(signal: str, *, form: str, home: Path | None) -> int:
-    """Say every decision about SIGNAL (its id, the beginning of it, or its number), or which one led to it."""
+    """Say every decision about SIGNAL, or which one led to it.
+
+    SIGNAL is its id, the beginning of it, or its number.
+    """
     paths = Paths.resolve(home)
     wanted = _signal(paths, signal)["id"]
     found = [one for one in _decisions(paths) if wanted == one["signal_id"] or wanted in one["emitted"]]
@@ -87,7 +90,10 @@ def why(signal: str, *, form: str, home: Path | None) -> int:
 @_home
 @_told
 def why_not(rule: str, signal: str, *, home: Path | None) -> int:
-    """Say why RULE did nothing about SIGNAL: which condition held it, and what would have changed that."""
+    """Say why RULE did nothing about SIGNAL.
+
+    Which condition held it, and what would have changed that.
+    """
     paths = Paths.resolve(home)
     envelope = _signal(paths, signal)
     book = rulebook(paths)
@@ -115,7 +121,10 @@ def why_not(rule: str, signal: str, *, home: Path | None) -> int:
 @_home
 @_told
 def rehearse(rules: Path, *, since: str, form: str, home: Path | None) -> int:
-    """Say what RULES (in place of policies.yaml) would have done: the journal's past, the bus may be down."""
+    """Say what RULES would have done in the journal's past.
+
+    RULES stands in place of policies.yaml. The bus may be down.
+    """
     paths = Paths.resolve(home)
     book = rulebook(paths, rules)
     now = time.time()
@@ -132,13 +141,12 @@ def rehearse(rules: Path, *, since: str, form: str, home: Path | None) -> int:
         would = _since(candidate, journal, before, start, now)
         shadow = _since(shadows, journal, before, start, now)
         happened = list(really(_walk(journal, journal.seq_at(int(start * 1e6)) - 1)))
-    result = compared(happened, would)
+        result = compared(happened, would, refused(journal.dead_refused(int(start * 1e6))))
     in_shadow = [act for act in shadow if act.id not in {one.id for one in would}]
     if form == "json":
-        told = {"same": result.same, "gained": result.gained, "lost": result.lost, "shadow": in_shadow}
-        click.echo(orjson.dumps(told).decode())
+        click.echo(orjson.dumps({**asdict(result), "shadow": in_shadow}).decode())
     else:
-        _compare(result.same, result.gained, result.lost, in_shadow, since)
+        _compare(result, in_shadow, since)
     return 0
 
 
@@ -208,19 +216,16 @@ def _clean(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
-def _compare(same: Any, gained: Any, lost: Any, shadow: Any, since: str) -> None:
-    acts = (
-        [("  ", a) for a in same]
-        + [("+ ", a) for a in gained]
-        + [("- ", a) for a in lost]
-        + [("~ ", a) for a in shadow]
-    )
+def _compare(result: Comparison, shadow: Sequence[Act], since: str) -> None:
+    marked = {"  ": result.same, "+ ": result.gained, "- ": result.lost, "~ ": shadow, "! ": result.stopped}
+    acts = [(mark, act) for mark, found in marked.items() for act in found]
     for mark, act in sorted(acts, key=lambda item: (item[1].at, item[1].id))[-SHOWN:]:
         click.echo(f"{mark}{act.at}  {act.rule}: {act.signal}  on {act.trigger}")
     hidden = f" (the last {SHOWN} are shown)" if len(acts) > SHOWN else ""
+    stopped = f", {len(result.stopped)} that the bus refused as a loop (!)" if result.stopped else ""
     click.echo(
-        f"in {since}: {len(same)} as it was, {len(gained)} gained (+), {len(lost)} lost (-), "
-        f"{len(shadow)} only in shadow (~){hidden}"
+        f"in {since}: {len(result.same)} as it was, {len(result.gained)} gained (+), {len(result.lost)} lost (-), "
+        f"{len(shadow)} only in shadow (~){stopped}{hidden}"
     )
 
 

@@ -5,7 +5,7 @@ Ids are derived as the frame derives them, so that an action which rules would r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -46,6 +46,12 @@ def really(envelopes: Iterable[Envelope]) -> Iterator[Act]:
         for name in facts["emitted"]:
             if (one := sent.pop(name, None)) is not None and facts["mode"] == "rules":
                 yield Act(one["received_at"], facts["rule"], one["signal"], facts["trigger_id"], name)
+
+
+def refused(letters: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The ids of what the engine emitted and the bus refused as a loop; `letters` are dead letters."""
+    emitted = (letter["signal"] for letter in letters if letter["reason"] == "loop" and letter["daemon"] == DAEMON)
+    return frozenset(str(envelope["id"]) for envelope in emitted if isinstance(envelope, Mapping))
 
 
 class Simulation:
@@ -100,20 +106,28 @@ class Simulation:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Actions that both have, that only the candidate has, and that only happened."""
+    """Actions that both have, that only the candidate has, that only happened, and that the bus stopped."""
 
     same: tuple[Act, ...]
     gained: tuple[Act, ...]
     lost: tuple[Act, ...]
+    stopped: tuple[Act, ...] = ()
 
 
-def compared(happened: Iterable[Act], would: Iterable[Act]) -> Comparison:
-    """What changes: an action is the same when it has the same id, or the same rule, trigger and signal."""
+def compared(happened: Iterable[Act], would: Iterable[Act], stopped: Set[str] = frozenset()) -> Comparison:
+    """What changes: an action is the same when it has the same id, or the same rule, trigger and signal.
+
+    `stopped` are the ids of what was tried in the past and never reached anybody.
+    """
     left, same, gained = {act.id: act for act in happened}, [], []
-    rest = []
+    rest, ended = [], []
     for act in would:
-        found = left.pop(act.id, None)
-        same.append(act) if found else rest.append(act)
+        if act.id in stopped:
+            ended.append(act)
+        elif left.pop(act.id, None):
+            same.append(act)
+        else:
+            rest.append(act)
     by_place: dict[tuple[str, str, str], list[str]] = {}
     for act in left.values():
         by_place.setdefault((act.rule, act.trigger, act.signal), []).append(act.id)
@@ -124,7 +138,7 @@ def compared(happened: Iterable[Act], would: Iterable[Act]) -> Comparison:
             same.append(act)
         else:
             gained.append(act)
-    return Comparison(tuple(same), tuple(gained), tuple(left.values()))
+    return Comparison(tuple(same), tuple(gained), tuple(left.values()), tuple(ended))
 
 
 def seconds(timestamp: str) -> float:

@@ -145,7 +145,7 @@ class Daemon(Registered):
         self.config = self._load_config()
 
     def _prepare(self) -> None:
-        Paths.resolve().ensure()
+        Paths.resolve().ensure_own()
         self._read()
         self.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
         named = [[step for step in path if step != ANY] for each in self.catalogue.values() for path in each.secrets]

@@ -3,7 +3,8 @@
 #
 # Gives the machine's files a private writable layer that exists in memory only, and becomes systemd in it.
 # What happens inside (users, units, /opt, /var, /tmp, /dev) never reaches the machine. The folders are there,
-# read-only, even where they are on another file system or beneath /tmp.
+# read-only, even where they are on another file system or beneath /tmp. LIGAND_TEST_OVER is a folder of files that count
+# before the machine's, such as those of another version of systemd; it has to be on another file system.
 set -euo pipefail
 target=$1
 shift
@@ -17,7 +18,7 @@ for folder; do
 done
 mount -t tmpfs -o mode=0755 ligand-machine "$layer"
 mkdir "$layer/upper" "$layer/work" "$layer/root"
-mount -t overlay -o "lowerdir=/,upperdir=$layer/upper,workdir=$layer/work" overlay "$layer/root"
+mount -t overlay -o "lowerdir=${LIGAND_TEST_OVER:+$LIGAND_TEST_OVER:}/,upperdir=$layer/upper,workdir=$layer/work" overlay "$layer/root"
 root=$layer/root
 for folder in run tmp var/tmp var/log dev proc sys home opt; do mkdir -p "$root/$folder"; done
 
@@ -89,5 +90,5 @@ for number in /proc/self/fd/*; do
   [ "$number" -le 2 ] || eval "exec $number<&-" 2>/dev/null || true
 done
 export container=ligand-tests SYSTEMD_UNIT_PATH=/etc/systemd/system:/etc/machine-units
-unset LIGAND_TEST_RUN LIGAND_TEST_CGROUPS
+unset LIGAND_TEST_RUN LIGAND_TEST_CGROUPS LIGAND_TEST_OVER
 exec /lib/systemd/systemd --system --unit="$target" --log-target=journal --log-level=notice

@@ -9,20 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.systemd import PATH, ROOT, Machine, environment
-from tests.support.wheels import offline
+from services.runtime.manifest import Manifest, packaged
+from tests.support.systemd import ROOT, Machine, environment
+from tests.support.wheels import offline, unpacked
 
-WORKERS = ("model_worker@primary", "model_worker@research")
-DAEMONS = (
-    "bus",
-    "intent_router",
-    "investigator",
-    "capability_integrator",
-    "policy_engine",
-    "semantic_dedup",
-    "advisory_monitor",
-    *WORKERS,
-)
+NAMES = sorted(name for file in packaged() for name in Manifest.load(file).sessions({}))
+DAEMONS = ("bus", *(name for name in NAMES if name != "bus"))
 PYTHON = "/opt/ligand/venv/bin/python"
 INTENTS = "/var/lib/ligand/intents"
 INSTALL_S = 600.0
@@ -62,12 +54,25 @@ from signals.emitter import Emitter
 from signals.errors import LigandError
 from signals.paths import Paths
 asked = json.load(sys.stdin)
-with Emitter(Paths.resolve().bus_socket, asked["source"], timeout_s=3.0) as emitter:
+with Emitter(Paths.resolve().bus_socket, asked["source"], timeout_s=asked.get("patience_s", 3.0)) as emitter:
     try:
         print("seq", emitter.emit(emitter.signal(asked["signal"], asked["facts"]))[0])
     except LigandError as error:
         print(error.code, error.message)
 """
+
+
+_AROUND = """
+import os, runpy, subprocess
+plain = os.setxattr
+def setxattr(*arguments):
+    subprocess.run(["sh", "-c", {before!r}], check=False)
+    plain(*arguments)
+    subprocess.run(["sh", "-c", {after!r}], check=False)
+os.setxattr = setxattr
+runpy.run_module("tests.support.quick", run_name="__main__", alter_sys=True)
+"""
+"""`ligand`, and what a shell does before and after each access control list that it sets."""
 
 
 LISTING = ("find", "/etc", "/opt", "/usr/local", "/var/lib", "/run", "/home", "-not", "-path", "/run/log/*")
@@ -87,9 +92,15 @@ def question(module: str) -> dict[str, Any]:
     return {"type": "discover.module", "id": f"discover.module.{module}", "data": data}
 
 
-def _environ(path: str) -> dict[str, str]:
-    found = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **offline()}
-    return {**found, "PATH": f"{path}:{PATH}"} if path else found
+def _environ() -> dict[str, str]:
+    return {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **offline()}
+
+
+def _program(before: str = "", after: str = "", *, pip: bool = False) -> tuple[str, ...]:
+    if pip:
+        return (sys.executable, "-m", "tools.ligand")
+    how = ("-c", _AROUND.format(before=before, after=after)) if before or after else ("-m", "tests.support.quick")
+    return (sys.executable, *how, str(unpacked()))
 
 
 @dataclass(frozen=True)
@@ -99,24 +110,31 @@ class Installed:
     machine: Machine
     python: str = PYTHON
 
-    def ligand(self, *arguments: str, check: bool = True, path: str = "") -> subprocess.CompletedProcess[str]:
-        """`ligand ...` from the source tree, as root; programs in the folder `path` come before the machine's."""
-        command = (sys.executable, "-m", "tools.ligand", *arguments)
-        return self.machine.run(*command, check=check, timeout_s=INSTALL_S, environ=_environ(path))
+    def ligand(
+        self, *arguments: str, check: bool = True, before: str = "", after: str = "", pip: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        """`ligand ...` from the source tree, as root; a shell does that before and after each list that is set.
 
-    def begin(self, *arguments: str, path: str = "") -> subprocess.Popen[bytes]:
+        `pip`: an installation is made with pip, as a person's is.
+        """
+        command = (*_program(before, after, pip=pip), *arguments)
+        return self.machine.run(*command, check=check, timeout_s=INSTALL_S, environ=_environ())
+
+    def begin(self, *arguments: str, before: str = "", pip: bool = False) -> subprocess.Popen[bytes]:
         """The same, begun; who calls it waits for it."""
-        command = self.machine.command(sys.executable, "-m", "tools.ligand", *arguments)
-        environ = environment(None, _environ(path))
+        command = self.machine.command(*_program(before, pip=pip), *arguments)
+        environ = environment(None, _environ())
         return subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def signals(self, *names: str) -> list[dict[str, Any]]:
         """Every journaled signal of these names, in order."""
         return [json.loads(line) for line in self.machine.out(self.python, "-c", _READ, *names).splitlines()]
 
-    def emit(self, signal: str, facts: Mapping[str, Any], source: str, user: str | None = None) -> str:
+    def emit(
+        self, signal: str, facts: Mapping[str, Any], source: str, user: str | None = None, patience_s: float = 3.0
+    ) -> str:
         """What becomes of an emit: `seq N`, or the code and the words of the refusal."""
-        asked = json.dumps({"signal": signal, "facts": dict(facts), "source": source})
+        asked = json.dumps({"signal": signal, "facts": dict(facts), "source": source, "patience_s": patience_s})
         return self.machine.run(self.python, "-c", EMIT, text=asked, user=user).stdout.strip()
 
     def drop(self, name: str, module: str, user: str | None = "alice") -> None:
@@ -126,11 +144,12 @@ class Installed:
 
     def ready(self, *daemons: str) -> None:
         """Wait until these run and are ready; all unless named."""
-        for daemon in daemons or DAEMONS:
-            self.machine.until(
-                f"{daemon} is ready",
-                lambda daemon=daemon: self.machine.show(unit(daemon), "SubState") == "running",  # type: ignore[misc]
-            )
+        units = [*map(unit, daemons or DAEMONS)]
+
+        def all_run() -> bool:
+            return set(self.machine.shown(units, "SubState")) == {"running"}
+
+        self.machine.until(f"{', '.join(units)} are ready", all_run)
 
     def kill(self, daemon: str, signal: str = "KILL") -> None:
         """Send a signal to the main process of a daemon, which is running."""

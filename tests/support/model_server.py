@@ -21,10 +21,12 @@ WAIT_S = 30.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How one request is answered. `pieces` are streamed; then comes what `ends` says.
+    """How one request is answered. `thinks` and `pieces` are streamed; then comes what `ends` says.
 
     `ends`: stop, length, content_filter (a finish_reason), cut (the connection), silent (a stream without an end),
-    stall (nothing more until the other side goes), hold (until `release`, or the other side goes).
+    stall (nothing more until the other side goes), hold (until `go`, or the other side goes), dies (the connection, and
+    the server with it), error (told in the stream). `late_s`: seconds between the greeting and the first piece.
+    `goodbye`: whether the stream itself ends once the answer has.
     """
 
     pieces: tuple[str, ...] = ("Hello", " there", ".")
@@ -35,6 +37,9 @@ class Plan:
     usage: Mapping[str, int] | None = None
     no_choice: bool = False
     forever: bool = False
+    thinks: tuple[str, ...] = ()
+    late_s: float = 0.0
+    goodbye: bool = True
 
 
 def says(*pieces: str, **more: Any) -> Plan:
@@ -54,6 +59,11 @@ class ModelServer:
         self.usual = Plan()
         self.models = ["test-model"]
         self.models_status = 200
+        self.is_silent = False
+        """Whether it takes connections and answers nothing to who asks for its models."""
+        self.garbage: bytes | None = None
+        """What it answers whatever it is asked, as the wrong kind of server does."""
+        self.headers: list[str] = []
         self.shapes: set[str] = {"json_schema", "json_object_schema", "json_object"}
         self.key: str | None = None
         self.embed: Callable[[str], list[float]] | None = None
@@ -95,6 +105,12 @@ class ModelServer:
     @property
     def stopping(self) -> bool:
         return self._stopping.is_set()
+
+    def die(self) -> None:
+        """Answer nobody any more, as after a SIGKILL."""
+        self._http.shutdown()
+        self._http.socket.close()
+        self.note("died")
 
     def close(self) -> None:
         self._stopping.set()
@@ -139,6 +155,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.it.note("looked")
+        self.it.headers.append(str(self.headers))
+        if self.it.is_silent:
+            self.it.go.wait(WAIT_S)
         if self._refused():
             return
         if self.it.models_status != 200:
@@ -152,6 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._embed(body["input"])
             return
         self.it.asked.append(body)
+        self.it.headers.append(str(self.headers))
         if self._refused():
             return
         if is_probe(body):
@@ -165,6 +185,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.it.note("answered")
 
     def _refused(self) -> bool:
+        if self.it.garbage is not None:
+            kind = "text/html" if self.it.garbage.startswith(b"<") else "application/json"
+            self._say_bytes(200, self.it.garbage, {"Content-Type": kind})
+            return True
         if self.it.key is None or self.headers.get("Authorization") == f"Bearer {self.it.key}":
             return False
         self._say(401, {"error": {"message": f"Incorrect key: {self.headers.get('Authorization')}"}})
@@ -179,7 +203,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._say(200, {"object": "list", "data": rows[::-1]})
 
     def _say(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
-        raw = json.dumps(body).encode()
+        self._say_bytes(status, json.dumps(body).encode(), headers)
+
+    def _say_bytes(self, status: int, raw: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
         said = {"Content-Type": "application/json", "Content-Length": str(len(raw)), **(headers or {})}
         for name, value in said.items():
@@ -205,6 +231,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.it.note("left")
 
     def _stream(self, plan: Plan) -> None:
+        if plan.late_s:
+            self._event([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}])
+            self.it.go.wait(plan.late_s)
+        for text in plan.thinks:
+            self._event([{"index": 0, "delta": {"reasoning_content": text}, "finish_reason": None}])
         for text in plan.pieces:
             self._event([{"index": 0, "delta": {"content": text}, "finish_reason": None}])
         self.it.note("begun")
@@ -215,14 +246,20 @@ class _Handler(BaseHTTPRequestHandler):
             while not self.it.go.is_set():
                 self._chunk(b": still here\n\n")  # a comment, which only shows that the other side is there
                 self.it.go.wait(0.01)
-        if plan.ends == "cut":
+        if plan.ends == "dies":
+            self.it.die()
+        if plan.ends in ("cut", "dies"):
             return
-        if plan.ends != "silent":
+        if plan.ends == "error":
+            self._chunk(b"data: " + json.dumps({"error": {"message": plan.message}}).encode() + b"\n\n")
+        elif plan.ends != "silent":
             reason = "stop" if plan.ends in ("stall", "hold") else plan.ends
             choice = {"index": 0, "delta": {}, "finish_reason": reason}
             self._event([] if plan.no_choice else [choice])
             if plan.usage is not None:
                 self._event([], plan.usage)
+            if not plan.goodbye:
+                return
             self._chunk(b"data: [DONE]\n\n")
         self._chunk(b"")
 

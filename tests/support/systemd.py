@@ -115,7 +115,12 @@ class Machine:
 
     def show(self, unit: str, key: str) -> str:
         """One property of a unit."""
-        return self.systemctl("show", "--value", f"--property={key}", unit)
+        return self.shown([unit], key)[0]
+
+    def shown(self, units: Sequence[str], key: str) -> list[str]:
+        """One property of each unit."""
+        said = self.systemctl("show", "--value", f"--property={key}", *units)
+        return said.split("\n\n") if len(units) > 1 else [said]
 
     def pid(self, unit: str) -> int:
         """The main process of a unit, as systemd inside counts; 0 when there is none."""

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.installed import PYTHON, unit
+from tests.support.installed import PYTHON, Installed, unit
 from tests.support.systemd import Machine
 
 pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
@@ -14,21 +14,50 @@ FILE, NOTES = "/home/alice/project/module.py", "/home/alice/notes"
 
 
 def sees(machine: Machine, daemon: str, how: str, path: str) -> bool:
-    """Whether a daemon's process could do that: in its own view of the files, as its own user."""
+    """Whether a daemon's process could do that."""
+    return as_daemon(machine, daemon, f'test {how} "{path}"', check=False)
+
+
+def as_daemon(machine: Machine, daemon: str, what: str, *, check: bool = True) -> bool:
+    """Have a shell do something in a daemon's view of the files, as its user; whether it could."""
     name = f"ligand-{daemon.replace('_', '-')}"
     enter = ("nsenter", "--target", str(machine.pid(unit(daemon))), "--mount")
-    become = ("setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups", "--", "test", how, path)
-    return bool(machine.run(*enter, *become, check=False).returncode == 0)
+    become = ("setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups", "--", "sh", "-ec", what)
+    return bool(machine.run(*enter, *become, check=check).returncode == 0)
+
+
+STOPPED = tuple(map(unit, ("investigator", "capability_integrator", "model_worker@research")))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _running_afterwards(ligand):
+    yield
+    ligand.machine.systemctl("start", *STOPPED)
+    ligand.ready()
 
 
 @pytest.fixture
-def home(ligand) -> Machine:
-    machine: Machine = ligand.machine
-    ligand.ready()
+def files(ligand: Installed) -> Machine:
+    machine = ligand.machine
     machine.run("chmod", "0700", "/home/alice")
     for path in (FILE, f"{NOTES}/old.txt", "/home/alice/secret.txt"):
         machine.run("sh", "-c", 'umask 077; mkdir -p "${0%/*}"; echo text > "$0"', path, user="alice")
     return machine
+
+
+@pytest.fixture
+def home(ligand: Installed, files: Machine) -> Machine:
+    """alice's files, and every daemon runs."""
+    files.systemctl("start", *STOPPED)
+    ligand.ready()
+    return files
+
+
+@pytest.fixture
+def still(files: Machine) -> Machine:
+    """alice's files, and no daemon that would start again with each grant."""
+    files.systemctl("stop", *STOPPED)
+    return files
 
 
 def test_a_daemon_sees_what_it_was_granted_and_nothing_else(ligand, home):
@@ -44,6 +73,10 @@ def test_a_daemon_sees_what_it_was_granted_and_nothing_else(ligand, home):
     assert not sees(home, "investigator", "-w", "/home/alice/project")
     assert sees(home, "investigator", "-w", NOTES)
     assert sees(home, "investigator", "-w", f"{NOTES}/old.txt")
+    as_daemon(
+        home, "investigator", f"umask 7; mkdir {NOTES}/made; echo text > {NOTES}/made/file; chmod 600 {NOTES}/made/*"
+    )
+    home.run("sh", "-c", f"echo mine > {NOTES}/made/own", user="alice")
     assert not sees(home, "investigator", "-e", "/home/alice/secret.txt")
     assert not sees(home, "intent_router", "-r", FILE)
     home.run("sh", "-c", "umask 077; echo new > /home/alice/project/new.py", user="alice")
@@ -58,26 +91,35 @@ def test_a_daemon_sees_what_it_was_granted_and_nothing_else(ligand, home):
     ligand.ready("investigator")
     assert not sees(home, "investigator", "-e", FILE)
     assert "ligand-investigator" not in home.out("getfacl", "--recursive", "/home/alice")
+    home.run("sh", "-c", f"cat {NOTES}/made/file && rm -r {NOTES}/made", user="alice")
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
 
 
 def test_what_is_mounted_beneath_a_grant_stays_mounted_and_is_seen(ligand, home):
-    """A disk in a granted folder is the person's; granting, restarting and revoking must not unmount it."""
-    disk = "/home/alice/work/disk"
-    home.run("mkdir", "-p", disk, user="alice")
+    """A disk in a granted folder is the person's, also one that takes no lists: it stays, and is in nothing's way."""
+    disk, bare, fixed = (f"/home/alice/work/{name}" for name in ("disk", "bare", "fixed"))
+    home.run("mkdir", "-p", disk, bare, fixed, user="alice")
+    home.run("mount", "-t", "tmpfs", "-o", "mode=755,ro", "tmpfs", fixed)
+    home.run("mount", "-t", "ramfs", "-o", "mode=755", "ramfs", bare)
+    home.run("sh", "-c", f"mkdir {bare}/inner; echo theirs > {bare}/inner/file")
     home.run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", disk)
     home.run("sh", "-c", f"echo theirs > {disk}/file")
-    ligand.ligand("grant", "investigator", "/home/alice/work", "--read")
+    said = ligand.ligand("grant", "investigator", "/home/alice/work", "--read").stdout
+    for place in (bare, fixed):
+        assert said.count(f"{place} is on a file system that takes no access control lists") == 1
+    assert said.count("is on a file system") == 2
     ligand.ready("investigator")
     assert home.read(f"{disk}/file").strip() == "theirs"
     assert sees(home, "investigator", "-r", f"{disk}/file")
+    assert sees(home, "investigator", "-r", f"{bare}/inner/file")
     home.systemctl("restart", unit("investigator"))
     ligand.ready("investigator")
     assert home.read(f"{disk}/file").strip() == "theirs"
     ligand.ligand("revoke", "investigator", "/home/alice/work")
     ligand.ready("investigator")
     assert home.read(f"{disk}/file").strip() == "theirs"
-    home.run("umount", disk)
+    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
+    home.run("umount", disk, bare, fixed)
 
 
 def test_what_cannot_be_meant_is_not_granted(ligand, home):
@@ -131,41 +173,39 @@ def test_what_a_daemon_could_not_reach_is_not_granted(ligand, home):
     ligand.ligand("revoke", "investigator", path)
 
 
-SWAP = """#!/bin/sh
-if mv /home/alice/in /home/alice/moved 2>/dev/null; then ln -s /srv/private /home/alice/in; fi
-PATH=/usr/bin exec setfacl "$@"
-"""
+SWAP = "if mv -T /home/alice/in /home/alice/moved 2>/dev/null; then ln -s /srv/private /home/alice/in; fi"
 
 
-def test_a_path_that_is_swapped_while_it_is_granted_leads_nowhere_else(ligand, home):
+def test_a_path_that_is_swapped_while_it_is_granted_leads_nowhere_else(ligand, still):
     """Whoever may write to the folder above cannot make root open another's files, however fast they are."""
     for path in ("/home/alice/in/project/file", "/srv/private/project/file"):
-        home.run("sh", "-c", 'mkdir -p "${0%/*}" && echo text > "$0"', path)
-    home.write("/srv/bin/setfacl", SWAP, mode="0755")  # at the last moment: after every check, before the list is set
-    ligand.ligand("grant", "investigator", "/home/alice/in/project", "--read", path="/srv/bin")
-    assert home.out("readlink", "/home/alice/in") == "/srv/private"
-    assert "ligand-investigator" not in home.out("getfacl", "--recursive", "/srv/private")
-    assert home.out("getfacl", "--recursive", "/home/alice/moved/project").count("\nuser:ligand-investigator") == 2
+        still.run("sh", "-c", 'mkdir -p "${0%/*}" && echo text > "$0"', path)
+    # at the last moment: after every check, before the first list is set
+    ligand.ligand(
+        "grant", "investigator", "/home/alice/in/project", "--read", before=f"[ -L /home/alice/in ] || {SWAP}"
+    )
+    assert still.out("readlink", "/home/alice/in") == "/srv/private"
+    assert "ligand-investigator" not in still.out("getfacl", "--recursive", "/srv/private")
+    assert still.out("getfacl", "--recursive", "/home/alice/moved/project").count("\nuser:ligand-investigator") == 2
     done = ligand.ligand("revoke", "investigator", "/home/alice/in/project", check=False)
     assert done.returncode == 1
     assert "has become a link" in done.stdout
     assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "closing"
-    home.run("sh", "-c", "cd /home/alice && rm in && mv moved in")
+    still.run("sh", "-c", "cd /home/alice && rm in && mv moved in")
     ligand.ligand("revoke", "investigator", "/home/alice/in/project")
-    assert "ligand-investigator" not in home.out("getfacl", "--recursive", "/home/alice/in")
+    assert "ligand-investigator" not in still.out("getfacl", "--recursive", "/home/alice/in")
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
-    home.run("rm", "-r", "/home/alice/in", "/srv/private", "/srv/bin")
+    still.run("rm", "-r", "/home/alice/in", "/srv/private")
 
 
-SLOW = "#!/bin/sh\n[ -e /run/is-granting ] || { touch /run/is-granting; read line < /run/go-on; }\n"
+SLOW = "[ -e /run/is-granting ] || { touch /run/is-granting; read line < /run/go-on; }"
 
 
-def test_two_changes_at_once_do_not_mix(ligand, home):
+def test_two_changes_at_once_do_not_mix(ligand, still):
     """Two shells, two administrators: the second is told who is at it, and nothing is half done."""
-    home.write("/srv/bin/setfacl", SLOW, mode="0755")
-    home.run("mkfifo", "/run/go-on")
-    first = ligand.begin("grant", "investigator", "/home/alice/project", "--read", path="/srv/bin")
-    home.until("it is under way", lambda: home.run("test", "-e", "/run/is-granting", check=False).returncode == 0)
+    still.run("mkfifo", "/run/go-on")
+    first = ligand.begin("grant", "investigator", "/home/alice/project", "--read", before=SLOW)
+    still.until("it is under way", lambda: still.run("test", "-e", "/run/is-granting", check=False).returncode == 0)
     try:
         for command in (
             ("grant", "investigator", NOTES, "--write"),
@@ -176,18 +216,18 @@ def test_two_changes_at_once_do_not_mix(ligand, home):
             assert second.returncode == 1
             assert "`ligand grant`, process " in second.stderr
     finally:
-        home.run("sh", "-c", "echo > /run/go-on")
+        still.run("sh", "-c", "echo > /run/go-on")
         assert first.wait(60) == 0
-    home.run("rm", "-r", "/srv/bin", "/run/go-on", "/run/is-granting")
+    still.run("rm", "/run/go-on", "/run/is-granting")
     assert [one["path"] for one in json.loads(ligand.ligand("grants", "-o", "json").stdout)] == ["/home/alice/project"]
     ligand.ligand("revoke", "investigator", "/home/alice/project")
 
 
-def test_a_link_does_not_carry_a_grant_to_somewhere_else(ligand, home):
+def test_a_link_does_not_carry_a_grant_to_somewhere_else(ligand, still):
     """A link planted in a folder does not give away what it points to when the folder is granted."""
-    home.run("ln", "-s", "/home/alice/secret.txt", "/home/alice/project/link", user="alice")
+    still.run("ln", "-s", "/home/alice/secret.txt", "/home/alice/project/link", user="alice")
     ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
-    assert "ligand-investigator" not in home.out("getfacl", "/home/alice/secret.txt")
+    assert "ligand-investigator" not in still.out("getfacl", "/home/alice/secret.txt")
     ligand.ligand("revoke", "investigator", "/home/alice/project")
 
 
@@ -210,51 +250,51 @@ def test_a_granted_name_that_leads_elsewhere_later_shows_nothing(ligand, home):
     ligand.ligand("revoke", "investigator", "/home/alice/project")
 
 
-def test_a_grant_opens_new_files_to_nobody_else_and_a_revoke_leaves_nothing(ligand, home):
+def test_a_grant_opens_new_files_to_nobody_else_and_a_revoke_leaves_nothing(ligand, still):
     """What a person makes in a granted folder with a strict umask stays theirs; afterwards the folder is as it was."""
     listed = ("getfacl", "--numeric", "--recursive", "--absolute-names", "/home/alice/work")
-    home.run("sh", "-c", "mkdir -p ~/work/own && chmod 755 ~/work && setfacl -d -m g::-,o::- ~/work/own", user="alice")
-    before = home.out(*listed)
+    still.run("sh", "-c", "mkdir -p ~/work/own && chmod 755 ~/work && setfacl -d -m g::-,o::- ~/work/own", user="alice")
+    before = still.out(*listed)
     ligand.ligand("grant", "investigator", "/home/alice/work", "--read")
     ligand.ligand("grant", "capability_integrator", "/home/alice/work", "--read")
-    home.run("sh", "-c", "umask 077; cd ~/work; echo new > new.txt; mkdir inner", user="alice")
+    still.run("sh", "-c", "umask 077; cd ~/work; echo new > new.txt; mkdir inner", user="alice")
     for new in ("/home/alice/work/new.txt", "/home/alice/work/inner"):
-        assert home.run("test", "-r", new, user="mallory", check=False).returncode == 1
-        assert home.run("test", "-r", new, user="ligand-investigator", check=False).returncode == 1  # not from outside
-        said = home.out("getfacl", new).splitlines()
+        assert still.run("test", "-r", new, user="mallory", check=False).returncode == 1
+        assert still.run("test", "-r", new, user="ligand-investigator", check=False).returncode == 1  # not from outside
+        said = still.out("getfacl", new).splitlines()
         assert {"user:ligand-investigator:r-x", "group::---", "other::---"} <= {line.split("\t")[0] for line in said}
     for daemon in ("investigator", "capability_integrator"):
         ligand.ligand("revoke", daemon, "/home/alice/work")
-    assert "default:" not in home.out("getfacl", "/home/alice/work/inner")
-    home.run("rm", "-r", "/home/alice/work/new.txt", "/home/alice/work/inner")
-    assert home.out(*listed) == before
+    assert "default:" not in still.out("getfacl", "/home/alice/work/inner")
+    still.run("rm", "-r", "/home/alice/work/new.txt", "/home/alice/work/inner")
+    assert still.out(*listed) == before
 
 
-def test_a_grant_gives_nobody_else_what_the_mask_withholds(ligand, home):
+def test_a_grant_gives_nobody_else_what_the_mask_withholds(ligand, still):
     """A file that was closed with chmod stays closed for those its list still names; a revoke leaves it as it was."""
     listed = ("getfacl", "--numeric", "--absolute-names", "/home/alice/notes/closed.txt")
     make = "cd ~/notes; echo x > closed.txt; setfacl -m u:bob:rw closed.txt; chmod 600 closed.txt"
-    home.run("sh", "-c", make, user="alice")
+    still.run("sh", "-c", make, user="alice")
     attributes = "import os; print(os.listxattr('/home/alice/notes/closed.txt'))"
-    before = home.out(*listed)
+    before = still.out(*listed)
     ligand.ligand("grant", "investigator", NOTES, "--write")
-    assert "trusted.ligand" in home.out(PYTHON, "-c", attributes)
-    said = home.out("getfacl", "/home/alice/notes/closed.txt")
+    assert "trusted.ligand" in still.out(PYTHON, "-c", attributes)
+    said = still.out("getfacl", "/home/alice/notes/closed.txt")
     assert "user:bob:---" in said
     assert "user:ligand-investigator:rw-" in said
     ligand.ligand("revoke", "investigator", NOTES)
-    assert home.out(*listed) == before
-    assert "trusted.ligand" not in home.out(PYTHON, "-c", attributes)
+    assert still.out(*listed) == before
+    assert "trusted.ligand" not in still.out(PYTHON, "-c", attributes)
 
 
-def test_a_grant_of_a_daemon_that_is_listed_no_more_can_be_taken_back(ligand, home):
+def test_a_grant_of_a_daemon_that_is_listed_no_more_can_be_taken_back(ligand, still):
     """Who removes an instance from bus.yaml can still take back what it was granted; nothing of it stays behind."""
     ligand.ligand("grant", "model_worker@research", "/home/alice/project", "--read")
-    settings = home.read("/etc/ligand/bus.yaml")
-    home.write("/etc/ligand/bus.yaml", f"{settings}\ninstances:\n  model_worker: [primary]\n")
+    settings = still.read("/etc/ligand/bus.yaml")
+    still.write("/etc/ligand/bus.yaml", f"{settings}\ninstances:\n  model_worker: [primary]\n")
     ligand.ligand("revoke", "model_worker@research", "/home/alice/project")
-    home.write("/etc/ligand/bus.yaml", settings)
-    assert "ligand-model-worker" not in home.out("getfacl", "--recursive", "/home/alice/project")
+    still.write("/etc/ligand/bus.yaml", settings)
+    assert "ligand-model-worker" not in still.out("getfacl", "--recursive", "/home/alice/project")
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
 
 
@@ -279,41 +319,75 @@ def test_a_revoke_leaves_the_grants_beneath_and_above(ligand, home):
     home.run("rm", "-r", inner)
 
 
-def test_a_grant_that_was_killed_is_listed_and_can_be_taken_back(ligand, home):
+def test_a_grant_that_was_killed_is_listed_and_can_be_taken_back(ligand, still):
     """No access is open that `ligand grants` does not list, whenever the command was ended."""
-    home.write("/srv/bin/setfacl", '#!/bin/sh\nPATH=/usr/bin setfacl "$@"\nkill -KILL $PPID\n', mode="0755")
-    done = ligand.ligand("grant", "investigator", "/home/alice/project", "--read", path="/srv/bin", check=False)
+    how = ("grant", "investigator", "/home/alice/project", "--read")
+    done = ligand.ligand(*how, after="kill -KILL $PPID", check=False)
     assert done.returncode != 0
-    assert "ligand-investigator" in home.out("getfacl", "--recursive", "/home/alice/project")
+    assert "ligand-investigator" in still.out("getfacl", "--recursive", "/home/alice/project")
     found = json.loads(ligand.ligand("grants", "-o", "json").stdout)
     assert [(one["path"], one["state"]) for one in found] == [("/home/alice/project", "pending")]
     ligand.ligand("revoke", "investigator", "/home/alice/project")
-    assert "ligand-investigator" not in home.out("getfacl", "--recursive", "/home/alice/project")
+    assert "ligand-investigator" not in still.out("getfacl", "--recursive", "/home/alice/project")
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
-    home.run("rm", "-r", "/srv/bin")
 
 
-def test_what_was_granted_and_moved_away_is_not_forgotten_by_another_grant(ligand, home):
+def test_a_grant_that_cannot_be_finished_says_how_to_go_on(ligand, still):
+    """Somebody moves a folder just then: the grant is not called done, and both ways on are named and work."""
+    tree, away = "/home/alice/tree", "/home/alice/away"
+    still.run("mkdir", "-p", f"{tree}/a/b/c", user="alice")
+    moves = (
+        f"if getfacl {tree}/a/b | grep -q ligand; then mv -T {tree}/a/b {away}; fi"  # while what is in it is granted
+    )
+    done = ligand.ligand("grant", "investigator", tree, "--read", before=moves, check=False)
+    assert done.returncode == 1
+    assert "A folder was moved to /home/alice meanwhile" in done.stderr
+    assert f"take it back: ligand revoke investigator {tree}" in done.stderr
+    assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "pending"
+    still.run("mv", "-T", away, f"{tree}/a/b", user="alice")
+    ligand.ligand("grant", "investigator", tree, "--read")
+    assert "state" not in json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]
+    ligand.ligand("revoke", "investigator", tree)
+    assert "ligand-investigator" not in still.out("getfacl", "--recursive", tree)
+
+
+def test_what_was_granted_and_moved_away_is_not_forgotten_by_another_grant(ligand, still):
     """The daemon may still reach it where it is now; who grants the name again hears that first."""
-    home.run("mkdir", "/home/alice/moving", user="alice")
+    still.run("mkdir", "/home/alice/moving", user="alice")
     ligand.ligand("grant", "investigator", "/home/alice/moving", "--read")
-    home.run("sh", "-c", "cd /home/alice && mv moving moved && mkdir moving", user="alice")
+    still.run("sh", "-c", "cd /home/alice && mv moving moved && mkdir moving", user="alice")
     again = ligand.ligand("grant", "investigator", "/home/alice/moving", "--read", check=False)
     assert again.returncode == 1
     assert "Take that back first: ligand revoke investigator /home/alice/moving" in again.stderr
     assert ligand.ligand("revoke", "investigator", "/home/alice/moving", check=False).returncode == 1
-    home.run("sh", "-c", "cd /home/alice && rmdir moving && mv moved moving", user="alice")
+    still.run("sh", "-c", "cd /home/alice && rmdir moving && mv moved moving", user="alice")
     ligand.ligand("revoke", "investigator", "/home/alice/moving")
-    assert "ligand-investigator" not in home.out("getfacl", "/home/alice/moving")
+    assert "ligand-investigator" not in still.out("getfacl", "/home/alice/moving")
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
 
 
-def test_a_grant_of_what_is_gone_for_good_can_be_dropped(ligand, home):
+def test_a_grant_of_what_is_gone_for_good_can_be_dropped(ligand, still):
     """What could not be closed stays listed, until the person says that it will not come back."""
-    home.run("mkdir", "/home/alice/gone", user="alice")
+    still.run("mkdir", "/home/alice/gone", user="alice")
     ligand.ligand("grant", "investigator", "/home/alice/gone", "--read")
-    home.run("rmdir", "/home/alice/gone")
+    still.run("rmdir", "/home/alice/gone")
     assert ligand.ligand("revoke", "investigator", "/home/alice/gone", check=False).returncode == 1
     assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "closing"
     ligand.ligand("revoke", "--forget", "investigator", "/home/alice/gone")
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
+
+
+def test_a_daemon_that_does_not_start_leaves_nothing_mounted(ligand, home):
+    """A configuration error keeps a daemon from starting, and no second way to alice's files stays open meanwhile."""
+    file, name = "/etc/ligand/investigator.yaml", unit("investigator")
+    whole = home.read(file)
+    ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
+    home.write(file, "no_such_setting: 1\n")
+    home.systemctl("restart", name, check=False)
+    home.until("it has failed", lambda: home.show(name, "ActiveState") == "failed")
+    assert "/run/ligand-grants" not in home.read("/proc/mounts")
+    home.write(file, whole)
+    home.systemctl("reset-failed", name)
+    home.systemctl("start", name)
+    assert sees(home, "investigator", "-r", FILE)
+    ligand.ligand("revoke", "investigator", "/home/alice/project")

@@ -70,13 +70,24 @@ def test_a_persons_settings_and_choices_survive(ligand):
     ligand.machine.systemctl("enable", "--now", unit("capability_integrator"))
 
 
+def killed_half_way(ligand, folder: str) -> str:
+    """Upgrade, and have the power go once the link is swapped; the folder's name of the version then in use."""
+    machine, link = ligand.machine, ligand.machine.out("readlink", "/opt/ligand/venv")
+    upgrade = ligand.begin("install", "--system", "--from", folder)
+    machine.until("the link is swapped", lambda: machine.out("readlink", "/opt/ligand/venv") != link, 600.0)
+    machine.run("kill", "-KILL", machine.read("/run/ligand-install.lock").split()[-1])
+    assert upgrade.wait(60) != 0
+    return str(machine.out("readlink", "/opt/ligand/venv").removeprefix("versions/"))
+
+
 def test_a_broken_version_goes_back_by_itself_and_says_why(ligand):
-    """An upgrade that does not work leaves the person with the Ligand they had, running."""
+    """An upgrade that does not work, also one that was killed and run again, leaves a person the Ligand they had."""
     ligand.ready()
     folder = tree(ligand, "broken", "0.9.0")
     broken = "import sys\nsys.exit('the flux is not compensated')\n"
     ligand.machine.write(f"{folder}/services/investigator/__main__.py", broken)
     before = version_in_use(ligand)
+    killed_half_way(ligand, folder)
     done = ligand.ligand("install", "--system", "--from", folder, check=False)
     assert done.returncode == 1
     assert "ligand-investigator.service" in done.stderr
@@ -128,11 +139,7 @@ def test_an_upgrade_that_is_killed_half_way_is_mended_by_running_it_again_and_ca
     ligand.ready()
     machine, old = ligand.machine, version_in_use(ligand)
     link, folder = machine.out("readlink", "/opt/ligand/venv"), tree(ligand, "newer", "0.2.0")
-    upgrade = ligand.begin("install", "--system", "--from", folder)
-    machine.until("the link is swapped", lambda: machine.out("readlink", "/opt/ligand/venv") != link, 600.0)
-    machine.run("kill", "-KILL", machine.read("/run/ligand-install.lock").split()[-1])
-    assert upgrade.wait(60) != 0
-    new = machine.out("readlink", "/opt/ligand/venv").removeprefix("versions/")
+    new = killed_half_way(ligand, folder)
     ligand.ligand("install", "--system", "--from", folder)
     assert version_in_use(ligand) == "0.2.0"
     ligand.ready()

@@ -28,7 +28,7 @@ def test_what_cannot_be_installed_leaves_no_trace(fresh):
         ("/srv/link/ligand", "/srv/alice: it belongs to the user 1234"),
         ("/srv/all/ligand", "/srv/all: others than root may write to it"),
     ):
-        done = ligand.ligand("install", "--system", "--prefix", prefix, check=False)
+        done = ligand.ligand("install", "--system", "--prefix", prefix, check=False, pip=True)
         assert done.returncode == 1, prefix
         assert said in done.stderr, prefix
         assert "Traceback" not in done.stderr
@@ -61,8 +61,19 @@ def test_purging_removes_the_users_that_ligand_made_and_nobody_else(fresh):
     assert "usermod --gid GROUP carol" in refused.stderr
     assert known(fresh, "passwd", "ligand-bus")
     fresh.run("usermod", "--gid", "users", "carol")
+    held = "/run/ligand-grants/investigator/abc"  # as it is left when the power goes while a daemon starts
+    fresh.run("mkdir", "-p", "/home/carol/project", held, "/srv/disk/bus")
+    fresh.write("/home/carol/project/file", "hers")
+    fresh.run("mount", "--bind", "/home/carol/project", held)
+    fresh.run("ln", "-s", "/srv/disk", "/var/lib/ligand")
     said = ligand.ligand("uninstall", "--system", "--purge").stdout
     assert "ligand-mine stays" in said
+    assert "/var/lib/ligand is a link to /srv/disk: it stays, and what it leads to" in said
+    assert fresh.out("ls", "/srv/disk") == "bus"
+    fresh.run("rm", "/var/lib/ligand")
+    assert fresh.read("/home/carol/project/file") == "hers"
+    assert fresh.run("test", "-e", "/run/ligand-grants", check=False).returncode == 1
+    assert "ligand-grants" not in fresh.read("/proc/mounts")
     assert all(known(fresh, "passwd", name) for name in ("ligand-admin", "ligand-mine", "carol"))
     for name in ("ligand-bus", "ligand-investigator", "ligand-twin-one", "ligand-old"):
         assert not known(fresh, "passwd", name), name
@@ -70,10 +81,10 @@ def test_purging_removes_the_users_that_ligand_made_and_nobody_else(fresh):
     assert fresh.run("test", "-e", "/etc/sysusers.d/ligand-instances.conf", check=False).returncode
 
 
-def kill_when(ligand, what, condition) -> None:
+def kill_when(ligand, what, condition, *, pip: bool) -> None:
     """Begin an installation and kill it once something is so, after a second one was refused; pip must not live on."""
     machine = ligand.machine
-    begun = ligand.begin("install", "--system")
+    begun = ligand.begin("install", "--system", pip=pip)
     machine.until(what, condition, 600.0)
     second = ligand.ligand("install", "--system", check=False)
     assert second.returncode == 1
@@ -86,10 +97,12 @@ def kill_when(ligand, what, condition) -> None:
 def test_purging_after_a_killed_installation_leaves_nothing(fresh):
     """Whenever the power went, one command takes away what was made until then."""
     before, ligand = traces(fresh), Installed(fresh)
-    kill_when(ligand, "pip runs", lambda: not fresh.run("pgrep", "-f", " -m pip ", check=False).returncode)
+    kill_when(ligand, "pip runs", lambda: not fresh.run("pgrep", "-f", " -m pip ", check=False).returncode, pip=True)
     assert "remove /opt/ligand/versions" in ligand.ligand("uninstall", "--system", "--purge").stdout
     assert traces(fresh) - before == set()
     unit_file = "/etc/systemd/system/ligand.target"
-    kill_when(ligand, "units are there", lambda: not fresh.run("test", "-e", unit_file, check=False).returncode)
+    kill_when(
+        ligand, "units are there", lambda: not fresh.run("test", "-e", unit_file, check=False).returncode, pip=False
+    )
     ligand.ligand("uninstall", "--system", "--purge")
     assert traces(fresh) - before == set()

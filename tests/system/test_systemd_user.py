@@ -39,9 +39,13 @@ def ligand(machine, *arguments: str) -> str:
 
 
 def test_a_person_without_root_installs_uses_and_removes_their_own_ligand(carol):
-    """Everything lies in the home folder, needs no root, and is gone after a purge."""
+    """Everything lies in the home folder, needs no root, is shown before it is done, and is gone after a purge."""
     before = set(carol.out("find", HOME, "-not", "-path", "*/.cache*").splitlines())
-    ligand(carol, "install", "--user")
+    shown = ligand(carol, "install", "--user", "--dry-run").splitlines()
+    assert "ligand" not in carol.out("find", HOME)
+    *done, last = ligand(carol, "install", "--user").splitlines()
+    assert [line.removeprefix("would ") for line in shown] == done
+    assert "every daemon is ready" in last
     states = carol.run(
         "systemctl", "--user", "list-units", "--output=json", "ligand-*.service", user=NAME, environ=ENVIRON
     ).stdout

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,9 +52,10 @@ def bought(wheel: Path, tmp_path_factory) -> Iterator[Bought]:
     with booted(tmp_path_factory.mktemp("systemd"), limits_memory=True) as machine:
         machine.run("useradd", "alice")
         found = Bought(machine, traces(machine), people(machine))
-        machine.run(os.path.realpath(sys.executable), "-m", "venv", "/srv/own")
+        machine.run(os.path.realpath(sys.executable), "-m", "venv", "--without-pip", "/srv/own")
         machine.run("sh", "-c", 'base64 -d > "$0"', f"/srv/{wheel.name}", text=_text(wheel))
-        machine.run("/srv/own/bin/python", "-m", "pip", "install", "--no-deps", "--no-index", f"/srv/{wheel.name}")
+        pip = (sys.executable, "-m", "pip", "--python", "/srv/own/bin/python")
+        machine.run(*pip, "install", "--no-deps", "--no-index", f"/srv/{wheel.name}")
         # what Ligand needs is there already, as it is for these tests
         beside = machine.out("/srv/own/bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
         machine.write(f"{beside}/dependencies.pth", f"{sysconfig.get_path('purelib')}\n")
@@ -139,19 +140,31 @@ def test_memory_beyond_the_limit_ends_the_daemon_not_the_machine(installed):
     assert told() <= {"signal", "oom-kill"}
 
 
+def shown_and_done(command: Callable[..., subprocess.CompletedProcess[str]], *arguments: str) -> list[str]:
+    """What a command says that it does, which is what its dry run said that it would do."""
+    shown = command(*arguments, "--dry-run").stdout.splitlines()
+    done = command(*arguments).stdout.splitlines()
+    assert [line.removeprefix("would ") for line in shown] == done
+    return done
+
+
 def test_uninstalling_keeps_what_is_a_persons_and_purging_leaves_nothing(bought, installed):
-    """Somebody who tried Ligand, wherever they put it, gets their machine back."""
-    machine = installed.machine
+    """Somebody who tried Ligand, moved it, and had enough of it, loses nothing by it and gets their machine back."""
+    machine, mine = installed.machine, "/home/alice/file"
     machine.run("usermod", "--append", "--groups", "ligand-users", "alice")
-    machine.write("/home/alice/file", "text")
-    bought.ligand("grant", "investigator", "/home/alice/file", "--read")
-    bought.ligand("uninstall", "--system")
+    machine.write(mine, "text")
+    bought.ligand("grant", "investigator", mine, "--read")
+    shown_and_done(bought.ligand, "uninstall", "--system")
     assert machine.run("systemctl", "cat", unit("bus"), check=False).returncode != 0
     assert machine.run("test", "-e", PREFIX, check=False).returncode != 0
     assert machine.read("/etc/ligand/bus.yaml")
     assert machine.out("ls", "/var/lib/ligand/bus/journal.db")
     assert "is not installed" in bought.ligand("uninstall", "--system", "--prefix", PREFIX, check=False).stderr
-    bought.ligand("uninstall", "--system", "--prefix", PREFIX, "--purge")
-    assert "ligand" not in machine.out("getfacl", "/home/alice/file")
+    elsewhere = Installed(machine)
+    elsewhere.ligand("install", "--system")
+    view = f"/proc/{machine.pid(unit('investigator'))}/root"
+    assert machine.out("cat", f"{view}{mine}") == "text"  # the grant goes on
+    shown_and_done(elsewhere.ligand, "uninstall", "--system", "--purge")
+    assert "ligand" not in machine.out("getfacl", mine)
     assert traces(machine) - bought.before == set()
     assert people(machine) == bought.users

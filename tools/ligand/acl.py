@@ -1,17 +1,14 @@
 """Access control lists on a tree of somebody else's files, set by root without ever following a link.
 
-Each file is opened first, component by component, then setfacl(1) is told the open descriptor: what somebody puts in
-its place meanwhile is not touched.
+Each file is opened first, then the kernel is told the open descriptor: what somebody puts in its place meanwhile is not
+touched. Who owns a folder keeps every right on what the user makes in it, and owns it once the user's rights are taken.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import islice
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from tools.ligand import acl_before as before
 from tools.ligand.acl_entries import (
@@ -19,140 +16,127 @@ from tools.ligand.acl_entries import (
     DEFAULT,
     PRIVATE,
     Lists,
+    closed,
     given,
-    loses,
+    has,
     named,
-    ours_alone,
+    packed,
     read,
-    taken,
-    text,
     without,
 )
 from tools.ligand.layout import InstallError
-from tools.ligand.steps import run
+from tools.ligand.tree import Entry, walk
 
-AT_ONCE = 100
-_HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-@contextmanager
-def held(path: Path) -> Iterator[int]:
-    """A descriptor of an absolute path of which no component is a link. Raises `InstallError`."""
-    found = os.open("/", _HOLD)
-    try:
-        for part in path.parts[1:]:
-            inner = os.open(part, _HOLD, dir_fd=found)
-            os.close(found)
-            found = inner
-            if stat.S_ISLNK(os.fstat(found).st_mode):
-                raise InstallError(f"{path} has become a link ({part}); nothing was done to it. Look who changes it.")
-        yield found
-    except OSError as error:
-        raise InstallError(f"{path}: {error.strerror}.") from error
-    finally:
-        os.close(found)
+ROOT = 0
+SHOWN = 5
 
 
-def give(top: int, user: int, rights: str) -> None:
+def give(top: int, user: int, rights: str) -> list[str]:
     """Let a user (a number) do that (`rX`, `rwX`) with an open file, or a folder and all in it, now and later.
 
-    Nobody else gains or loses by it. Raises `InstallError` or `OSError`.
+    Nobody else gains or loses by it, but for who owns a folder in which the user may write. What could not be done on
+    file systems that take no lists, in sentences. Raises `InstallError` naming what else could not.
     """
-    _each(top, lambda one: _giving(one, user, rights))
+    return _each(top, lambda one: _give(one, user, rights), (errno.ENOTSUP, errno.EROFS))
 
 
-def take(top: int, user: int) -> None:
+def take(top: int, user: int) -> list[str]:
     """Take every right of a user on an open file, or a folder and all in it, and leave what was before it.
 
-    Raises `InstallError` or `OSError`.
+    What that user owns in it becomes its person's. Returns and raises as `give`.
     """
-    _each(top, lambda one: _taking(one, user))
+    return _each(top, lambda one: _take(one, user), (errno.ENOTSUP,))
 
 
-def _giving(descriptor: int, user: int, rights: str) -> list[str]:
-    is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-    rights = rights.replace("X", "x") if is_folder else rights
+def _give(entry: Entry, user: int, rights: str) -> None:
+    rights = rights.replace("X", "x") if entry.is_folder else rights
+    owner = entry.outside_of(user).uid
+    kept, now = before.load(entry.path), _lists(entry)
     wanted: Lists = {}
-    kept = before.load(descriptor)
-    for kind, now in _lists(descriptor).items():
-        changed = given(PRIVATE if now is None else now, user, rights)
+    for kind, found in now.items():
+        changed = given(PRIVATE if found is None else found, user, rights)
+        if "w" in rights and _is_owners(kind, entry, user, owner) and not (kind == DEFAULT and has(changed, owner)):
+            changed = given(changed, owner, "rwx" if kind == DEFAULT else rights)
         wanted[kind] = changed
-        ours = kept.get(kind)
-        first = ours[0] if ours is not None and ours[1] == now else now
-        if first is not None and (loses(first) or (kind == DEFAULT and ours_alone(first))):
-            kept[kind] = (without(first, user), changed)
-        else:
-            kept.pop(kind, None)
-    before.save(descriptor, kept)
-    return _arguments(descriptor, wanted)
+        ours = kept.pop(kind, None)
+        first = ours[0] if ours is not None and ours[1] == found else found
+        if first is not None and has(first, user):
+            first = closed(first, kind, user, owner)
+        if first is not None and closed(changed, kind, user, owner) != first:
+            kept[kind] = (first, changed)
+    before.save(entry.path, kept)
+    _put(entry, wanted, now)
 
 
-def _taking(descriptor: int, user: int) -> list[str]:
+def _is_owners(kind: str, entry: Entry, user: int, owner: int) -> bool:
+    """Whether the owner needs an entry of its own: on what the user has made, and for what the user will make."""
+    return owner not in (ROOT, user) and (kind == DEFAULT or entry.uid == user)
+
+
+def _take(entry: Entry, user: int) -> None:
+    _hand_over(entry, user)
+    kept, now = before.load(entry.path), _lists(entry)
     wanted: Lists = {}
-    kept = before.load(descriptor)
-    for kind, now in _lists(descriptor).items():
-        wanted[kind] = None if now is None else taken(now, user)
-        if now is None or kind not in kept or kept[kind][1] != now:  # nothing to go back to, or somebody changed it
-            kept.pop(kind, None)
-            if kind == DEFAULT and now is not None and ours_alone(taken(now, user)):
-                wanted[kind] = None
+    for kind, found in now.items():
+        ours, above = kept.pop(kind, None), entry.parent.known.get(kind) if entry.parent else None
+        if found is None or not has(found, user):
+            wanted[kind] = found
             continue
-        first = without(kept.pop(kind)[0], user)
-        if named(first) == named(wanted[kind]):
-            wanted[kind] = first
+        left = closed(found, kind, user, entry.uid)
+        if ours is not None and ours[1] == found:  # nobody has changed it
+            first = without(ours[0], user)
+            if named(first, but=entry.uid) == named(left, but=entry.uid):
+                left = first
+            elif left is not None:
+                kept[kind] = (first, left)  # another grant is still in it
+        elif above is not None and above[0] == found:  # it came from there, so it becomes what that becomes
+            left = above[1]
+        wanted[kind] = left
+        if kind == DEFAULT:
+            entry.known[kind] = (found, left)
+    _put(entry, wanted, now)
+    before.save(entry.path, kept)
+
+
+def _hand_over(entry: Entry, user: int) -> None:
+    """Make the owner of the folder around it own what the user has made."""
+    owner = entry.outside_of(user)
+    if entry.uid == user and owner.uid != user:
+        os.chown(entry.path, owner.uid, owner.gid)
+        entry.uid, entry.gid = owner.uid, owner.gid
+
+
+def _lists(entry: Entry) -> Lists:
+    return {kind: read(entry.path, kind) for kind in ((ACCESS, DEFAULT) if entry.is_folder else (ACCESS,))}
+
+
+def _put(entry: Entry, wanted: Lists, now: Lists) -> None:
+    for kind, entries in wanted.items():
+        if entries == now[kind]:
+            continue
+        if entries is None:
+            os.removexattr(entry.path, kind)
         else:
-            kept[kind] = (first, taken(now, user))  # another grant is still in it
-    before.save(descriptor, kept)
-    return _arguments(descriptor, wanted)
+            os.setxattr(entry.path, kind, packed(entries))
 
 
-def _lists(descriptor: int) -> Lists:
-    kinds = (ACCESS, DEFAULT) if stat.S_ISDIR(os.fstat(descriptor).st_mode) else (ACCESS,)
-    return {kind: read(descriptor, kind) for kind in kinds}
+def _each(top: int, change: Callable[[Entry], None], passing: Sequence[int]) -> list[str]:
+    """Change the lists of a tree. Which file systems were left out, for one of the errors that are let pass.
 
-
-def _arguments(descriptor: int, wanted: Lists) -> list[str]:
-    """What setfacl(1) is told; nothing when all is so already."""
-    if wanted == _lists(descriptor):
-        return []
-    default = wanted.get(DEFAULT)
-    said = [text(wanted[ACCESS] or {})] + ([text(default, "d:")] if default is not None else [])
-    return [*(["--remove-default"] if default is None and DEFAULT in wanted else []), "--set", ",".join(said)]
-
-
-def _each(top: int, change: Callable[[int], list[str]]) -> None:
-    """Change the lists of a tree; files that are to have the same one are told to setfacl(1) together."""
-    for some in _batches(_tree(top)):
+    Raises `InstallError` for all others, once everything that can be changed is.
+    """
+    wrong: list[str] = []
+    bare: dict[int, str] = {}
+    for one in walk(top, wrong.append):
         try:
-            together: dict[tuple[str, ...], list[int]] = {}
-            for descriptor in some:
-                together.setdefault(tuple(change(descriptor)), []).append(descriptor)
-            for how, alike in together.items():
-                if how:
-                    names = [f"/proc/self/fd/{one}" for one in alike]
-                    run(["setfacl", *how, "--", *names], pass_fds=alike)
-        finally:
-            for descriptor in some:
-                os.close(descriptor)
-
-
-def _batches(descriptors: Iterator[int]) -> Iterator[list[int]]:
-    while some := list(islice(descriptors, AT_ONCE)):
-        yield some
-
-
-def _tree(top: int) -> Iterator[int]:
-    """Descriptors of `top` and of everything beneath that is no link; they are the caller's to close."""
-    yield os.dup(top)
-    if not stat.S_ISDIR(os.fstat(top).st_mode):
-        return
-    for _, folders, files, here in os.fwalk(".", dir_fd=top, follow_symlinks=False):
-        for name in (*folders, *files):
-            try:
-                found = os.open(name, _HOLD, dir_fd=here)
-            except FileNotFoundError:
-                continue  # gone meanwhile
-            if stat.S_ISLNK(os.fstat(found).st_mode):
-                os.close(found)
+            change(one)
+        except OSError as error:
+            if error.errno in passing:
+                said = f"{one.name} is on a file system that takes no access control lists ({error.strerror})"
+                bare.setdefault(one.status.st_dev, f"{said}: its modes alone count there")
             else:
-                yield found
+                wrong.append(f"{one.name}: {error.strerror}")
+    if wrong:
+        more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
+        raise InstallError("Not everything could be done: " + "; ".join([*wrong[:SHOWN], *more]) + ".")
+    return [*bare.values()]

@@ -16,10 +16,10 @@ NAME = "trusted.ligand.before"
 Kept = dict[str, tuple[Entries, Entries]]
 
 
-def load(descriptor: int) -> Kept:
-    """What is kept of an open file: kind -> (before, what was set). Raises `OSError`."""
+def load(path: str) -> Kept:
+    """What is kept of a file: kind -> (before, what was set). Raises `OSError`."""
     try:
-        raw = os.getxattr(f"/proc/self/fd/{descriptor}", NAME)
+        raw = os.getxattr(path, NAME)
     except OSError as error:
         if error.errno != errno.ENODATA:
             raise
@@ -28,13 +28,12 @@ def load(descriptor: int) -> Kept:
     return {kind: (parsed(bytes.fromhex(one[0])), parsed(bytes.fromhex(one[1]))) for kind, one in found.items()}
 
 
-def save(descriptor: int, kept: Kept) -> None:
+def save(path: str, kept: Kept) -> None:
     """Keep that, and nothing else. Raises `OSError`."""
-    if kept == load(descriptor):
+    if kept == load(path):
         return
-    name = f"/proc/self/fd/{descriptor}"
     if kept:
         found = {kind: [packed(one).hex() for one in pair] for kind, pair in kept.items()}
-        os.setxattr(name, NAME, json.dumps(found).encode())
+        os.setxattr(path, NAME, json.dumps(found).encode())
     else:
-        os.removexattr(name, NAME)
+        os.removexattr(path, NAME)

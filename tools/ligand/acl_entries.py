@@ -17,7 +17,6 @@ Lists = dict[str, Entries | None]
 ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
 NOBODY = 0xFFFFFFFF
 _OWNER, _USER, _OWN_GROUP, _GROUP, _MASK, _OTHER = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-_LETTERS = {_OWNER: "u", _USER: "u", _OWN_GROUP: "g", _GROUP: "g", _MASK: "m", _OTHER: "o"}
 _VERSION, _ENTRY = struct.Struct("<I"), struct.Struct("<HHI")
 PRIVATE: Entries = {(_OWNER, NOBODY): 7, (_OWN_GROUP, NOBODY): 0, (_OTHER, NOBODY): 0}
 """The default list of a folder that had none: what is made in it is not opened to anybody by having one."""
@@ -33,26 +32,17 @@ def packed(entries: Entries) -> bytes:
     return _VERSION.pack(2) + b"".join(_ENTRY.pack(tag, may, who) for (tag, who), may in sorted(entries.items()))
 
 
-def read(descriptor: int, kind: str) -> Entries | None:
-    """A list of an open file; a mode is a list of three. None when there is none. Raises `OSError`."""
+def read(path: str, kind: str) -> Entries | None:
+    """A list of a file; a mode is a list of three. None when there is none. Raises `OSError`."""
     try:
-        return parsed(os.getxattr(f"/proc/self/fd/{descriptor}", kind))
+        return parsed(os.getxattr(path, kind))
     except OSError as error:
         if error.errno != errno.ENODATA:
             raise
     if kind == DEFAULT:
         return None
-    mode = os.fstat(descriptor).st_mode
+    mode = os.stat(path).st_mode
     return {(_OWNER, NOBODY): mode >> 6 & 7, (_OWN_GROUP, NOBODY): mode >> 3 & 7, (_OTHER, NOBODY): mode & 7}
-
-
-def text(entries: Entries, prefix: str = "") -> str:
-    """The list as setfacl(1) takes it."""
-    said = []
-    for (tag, who), may in sorted(entries.items()):
-        rights = "".join(letter if may & bit else "-" for letter, bit in (("r", 4), ("w", 2), ("x", 1)))
-        said.append(f"{prefix}{_LETTERS[tag]}:{'' if who == NOBODY else who}:{rights}")
-    return ",".join(said)
 
 
 def settled(entries: Entries) -> Entries:
@@ -60,11 +50,6 @@ def settled(entries: Entries) -> Entries:
     mask = entries.get((_MASK, NOBODY), 7)
     held_by_mask = (_USER, _OWN_GROUP, _GROUP)
     return {key: may & mask if key[0] in held_by_mask else may for key, may in entries.items() if key[0] != _MASK}
-
-
-def loses(entries: Entries) -> bool:
-    """Whether `settled` forgets something that the mask had only hidden."""
-    return settled(entries) != {key: may for key, may in entries.items() if key[0] != _MASK}
 
 
 def given(entries: Entries, user: int, rights: str) -> Entries:
@@ -85,14 +70,26 @@ def without(entries: Entries, user: int) -> Entries:
     return {key: may for key, may in entries.items() if key != (_USER, user)}
 
 
-def named(entries: Entries | None) -> set[tuple[int, int]]:
-    """The users and groups that are named."""
-    return {key for key in entries or {} if key[0] in (_USER, _GROUP)}
+def has(entries: Entries, user: int) -> bool:
+    """Whether a user is named."""
+    return (_USER, user) in entries
 
 
-def ours_alone(default: Entries) -> bool:
-    """Whether a default list is the one that is made for a folder that had none."""
-    return not named(default) and not default[(_OWN_GROUP, NOBODY)] and not default[(_OTHER, NOBODY)]
+def named(entries: Entries | None, but: int = NOBODY) -> set[tuple[int, int]]:
+    """The users and groups that are named, without that user."""
+    return {key for key in entries or {} if key[0] in (_USER, _GROUP)} - {(_USER, but)}
+
+
+def closed(entries: Entries, kind: str, user: int, owner: int) -> Entries | None:
+    """What is left of a list without that user, where nothing else tells what was before; None for no default list.
+
+    Naming the owner gives nothing on a file, and in a default list that is otherwise ours it was for that user's sake.
+    """
+    left, plain = taken(entries, user), taken(taken(entries, user), owner)
+    if kind == ACCESS:
+        return plain
+    ours_alone = not named(plain) and not plain[(_OWN_GROUP, NOBODY)] and not plain[(_OTHER, NOBODY)]
+    return None if ours_alone else left
 
 
 def _masked(entries: Entries) -> Entries:

@@ -25,6 +25,7 @@ def intent_body(
     priority: str | None = None,
     kind: str | None = None,
     name: str | None = None,
+    hypothesis: str | None = None,
 ) -> dict[str, Any]:
     """The intent as the drop folder takes it. Raises `UsageError` for a question that it would refuse."""
     if not question.strip():
@@ -38,6 +39,8 @@ def intent_body(
     body["data"] = {"question": question, "priority": priority or "normal"}
     if module:
         body["data"] |= {"module_path": module, "evidence": [f"module:{module}"]}
+    if hypothesis:
+        body["data"]["hypothesis"] = hypothesis
     return body
 
 

@@ -82,7 +82,8 @@ def drop_in_for(grants: Sequence[Grant], python: Path) -> str:
     if bound:
         # "+" frees from the sandbox, yet leaves a namespace of mounts; what is mounted there systemd would not see
         program = f"{NSENTER} --target 1 --mount -- {_named(python).replace(' ', chr(92) + 'x20')}"
-        for key, what in (("ExecStartPre", "hold"), ("ExecStartPost", "release")):
+        # ExecStopPost= for a daemon that does not get as far as ExecStartPost=
+        for key, what in (("ExecStartPre", "hold"), ("ExecStartPost", "release"), ("ExecStopPost", "release")):
             lines.append(f"{key}=+-{program} -I -m tools.ligand.hold_grants {what} {_named(bound[0].daemon)}")
     return "\n".join(lines) + "\n"
 

@@ -10,7 +10,7 @@ import json
 import os
 import pwd
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from tools.ligand.instances import listed
 from tools.ligand.layout import HOMES, InstallError, Layout
 from tools.ligand.manager import Manager
 from tools.ligand.steps import Steps
+from tools.ligand.tree import held
 from tools.ligand.unit_names import unit_of
 
 DROP_IN = "50-grants.conf"
@@ -37,12 +38,16 @@ _PLAIN = re.compile(r"[^\x00-\x1f\x7f\"'\\:$\ud800-\udfff]+")
 
 
 class Grants:
-    """Every grant of a system installation. Each change is complete: file, drop-in, list, restart."""
+    """Every grant of a system installation. Each change is complete: file, drop-in, list, restart.
 
-    def __init__(self, layout: Layout, steps: Steps, manager: Manager) -> None:
+    `stopped`: no daemon runs by now, or none would in a dry run.
+    """
+
+    def __init__(self, layout: Layout, steps: Steps, manager: Manager, *, stopped: bool = False) -> None:
         self.layout = layout
         self.steps = steps
         self.manager = manager
+        self._stopped = stopped
         self._file = layout.config / "grants.json"
         self.all = load(self._file)
 
@@ -58,15 +63,32 @@ class Grants:
             raise InstallError(f"{real} is much to give: {'; '.join(why)}. Grant a folder in it, or add --anyway.")
         _require_way(real, daemon, user)
         others = tuple(one for one in self.all if (one.daemon, one.path) != (daemon, str(real)))
-        with acl.held(real) as top:
+        with held(real) as top:
             self._require_same(daemon, real, identity(top))
             grant = Grant(daemon, str(real), access, identity(top), user, _number(user), "pending")
             self._record((*others, grant))
-            self.steps.do(f"let {user} {access} {real} (setfacl)", lambda: acl.give(top, grant.uid, grant.rights))
+            self._let(grant, top)
         self._give_again(grant, above=False)
         grant = replace(grant, state="open")
         self._save((*others, grant), daemon)
         return grant
+
+    def _let(self, grant: Grant, top: int) -> None:
+        what = f"let {grant.user} {grant.access} {grant.path}"
+        try:
+            self._lists(what, lambda: acl.give(top, grant.uid, grant.rights))
+        except InstallError as error:
+            raise InstallError(
+                f"{error.message} The grant stays listed as pending. Mend that and grant it again, or take it back: "
+                f"ligand revoke {grant.daemon} {grant.path}"
+            ) from error
+
+    def _lists(self, what: str, change: Callable[[], list[str]]) -> None:
+        """Change access control lists, and say where there are none."""
+        left_out: list[str] = []
+        self.steps.do(f"{what} (access control lists)", lambda: left_out.extend(change()))
+        for said in left_out:
+            self.steps.note(said)
 
     def _require_same(self, daemon: str, path: Path, found: str) -> None:
         """Raise `InstallError` when something else was granted by this name: it may still be open, elsewhere."""
@@ -101,10 +123,10 @@ class Grants:
         uid = grant.uid if grant.uid >= 0 else _number(self._user(grant.daemon))
         whose = grant.user or grant.daemon
         try:
-            with acl.held(Path(grant.path)) as top:
+            with held(Path(grant.path)) as top:
                 if grant.object not in ("", identity(top)):
                     raise InstallError(f"{grant.path} is not what was granted, something else was put there.")
-                self.steps.do(f"take {grant.path} from {whose} (setfacl)", lambda: acl.take(top, uid))
+                self._lists(f"take {grant.path} from {whose}", lambda: acl.take(top, uid))
         except InstallError as error:
             self.steps.note(
                 f"{error.message} What was granted keeps its access control list, and the grant stays listed as "
@@ -128,9 +150,9 @@ class Grants:
 
     def _give_one(self, grant: Grant, path: Path) -> None:
         try:
-            with acl.held(path) as top:
-                what = f"let {grant.user} {grant.access} {path} as before (setfacl)"
-                self.steps.do(what, lambda: acl.give(top, grant.uid, grant.rights))
+            with held(path) as top:
+                what = f"let {grant.user} {grant.access} {path} as before"
+                self._lists(what, lambda: acl.give(top, grant.uid, grant.rights))
         except InstallError as error:
             self.steps.note(f"{grant.daemon} may have lost {path}: {error.message} Grant it again.")
 
@@ -155,11 +177,6 @@ class Grants:
             raise InstallError(f"There is no daemon {daemon!r}. Its instances here: {ours}")
         return manifests[name].system_user
 
-    def _python(self) -> Path:
-        """The installed one, wherever `--prefix` put it: the command is a link to its neighbour."""
-        command = self.layout.commands / "ligand"
-        return (command.readlink() if command.is_symlink() else self.layout.link / "bin" / "ligand").with_name("python")
-
     def _record(self, grants: Sequence[Grant]) -> None:
         self.all = tuple(sorted(grants))
         self.steps.write(self._file, json.dumps([asdict(one) for one in self.all], indent=2) + "\n")
@@ -167,16 +184,25 @@ class Grants:
     def _save(self, grants: Sequence[Grant], daemon: str) -> None:
         self._record(grants)
         unit = unit_of(daemon)
-        drop_in = self.layout.units / f"{unit}.d" / DROP_IN
+        self._write_drop_in(daemon)
+        self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
+        if not self._stopped and unit in self.manager.running():
+            self.steps.do(f"restart {unit}", lambda: self.manager.systemctl("restart", unit))
+
+    def write_drop_ins(self) -> bool:
+        """Have the drop-ins name the program where it is by now; whether any was another."""
+        written = [self._write_drop_in(daemon) for daemon in sorted({one.daemon for one in self.all})]
+        return any(written)
+
+    def _write_drop_in(self, daemon: str) -> bool:
+        """Whether there is one that said something else, or was not there."""
+        drop_in = self.layout.units / f"{unit_of(daemon)}.d" / DROP_IN
         own = [one for one in self.all if (one.daemon, one.state) == (daemon, "open")]
         if own:
-            self.steps.write(drop_in, drop_in_for(own, self._python()))
-        else:
-            self.steps.remove(drop_in)
-            self.steps.remove_folder(drop_in.parent)
-        self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
-        if unit in self.manager.running():
-            self.steps.do(f"restart {unit}", lambda: self.manager.systemctl("restart", unit))
+            return self.steps.write(drop_in, drop_in_for(own, self.layout.link / "bin" / "python"))
+        self.steps.remove(drop_in)
+        self.steps.remove_folder(drop_in.parent)
+        return False
 
 
 def _number(user: str) -> int:
@@ -224,7 +250,7 @@ def _require_way(real: Path, daemon: str, user: str) -> None:
 def _grants(dry: bool = False) -> Iterator[Grants]:
     if os.getuid() != 0:
         raise InstallError("Grants belong to a system installation: use sudo. Daemons of --user see what you see.")
-    layout = Layout.for_system()
+    layout = Layout.for_system(Layout.for_system().installed_prefix())
     if not layout.units.joinpath("ligand.target").exists():
         raise InstallError("Ligand is not installed for the machine. `ligand install --system` does that.")
     os.umask(0o022)

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.ligand import acl
 from tools.ligand.granted import HELD, Grant, identity, load
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.steps import run
+from tools.ligand.tree import held
 
 
 def hold(grants: Sequence[Grant]) -> list[str]:
@@ -24,7 +24,7 @@ def hold(grants: Sequence[Grant]) -> list[str]:
     wrong: list[str] = []
     for one in grants:
         try:
-            with acl.held(Path(one.path)) as found:
+            with held(Path(one.path)) as found:
                 _mount(one, found)
         except InstallError as error:
             wrong.append(f"{one.daemon} starts without {one.path}: {error.message}")

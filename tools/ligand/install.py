@@ -19,6 +19,7 @@ from tools.ligand.installer import READY_S, Installer
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.manager import Manager
 from tools.ligand.steps import Steps
+from tools.ligand.uninstaller import Uninstaller
 
 MACHINES_OWN = Path("/etc/systemd/system/ligand.target")
 A_FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -129,7 +130,7 @@ def install(
 @click.option("--purge", is_flag=True, help="Remove configuration, journal, users and groups too.")
 def uninstall(installer: Installer, purge: bool) -> None:
     """Stop every daemon and remove Ligand."""
-    installer.uninstall(purge=purge)
+    Uninstaller(installer.layout, installer.steps, installer.manager).uninstall(purge=purge)
 
 
 @click.command()

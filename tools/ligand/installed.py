@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tools.ligand.layout import InstallError
 
@@ -21,14 +22,15 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """The record. `kept` holds the version in use and, if there is one, the one before.
+    """The record. `kept` holds the version in use and those that were `ready`.
 
+    `ready`: the versions of which every daemon became ready, the last one first, at most two.
     `unfinished`: a change of version began and did not end, because it was killed; which one runs is not known.
-    `going_back`: that change leads back to the version before. `extras` are what a person wanted beside it.
+    `going_back`: that change leads back to a version that was ready. `extras` are what a person wanted beside it.
     """
 
     current: str = ""
-    previous: str = ""
+    ready: tuple[str, ...] = ()
     kept: tuple[Version, ...] = ()
     files: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
@@ -45,15 +47,25 @@ class Installed:
             files, services = tuple(found["files"]), tuple(found["services"])
             left = {key: bool(found.get(key, False)) for key in ("unfinished", "going_back")}
             extras = tuple(found.get("extras", ()))
-            return cls(found["current"], found["previous"], kept, files, services, extras=extras, **left)
+            return cls(found["current"], _ready(found), kept, files, services, extras=extras, **left)
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InstallError(f"{path} cannot be read ({error}). Remove it and install again.") from error
 
     def text(self) -> str:
-        """The file's content."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        """The file's content; with `previous` for versions of Ligand that know no `ready`."""
+        return json.dumps({**asdict(self), "previous": self.previous}, indent=2) + "\n"
+
+    @property
+    def last_ready(self) -> str:
+        """The version that was ready last; empty when there was none yet."""
+        return next(iter(self.ready), "")
+
+    @property
+    def previous(self) -> str:
+        """The version to go back to by hand; empty when there is none."""
+        return next((name for name in self.ready if name != self.current), "")
 
     def version(self, name: str) -> Version:
         """The version in a folder. Raises `InstallError`."""
@@ -68,10 +80,8 @@ class Installed:
         return f"{max(map(int, names), default=0) + 1:04d}"
 
     def adopt(self, fresh: Version) -> Installed:
-        """With a new version in use; the one in use until now is the one to go back to."""
-        keep = tuple(one for one in self.kept if one.name == self.current)
-        fresh_one = replace(self, current=fresh.name, previous=self.current, kept=(*keep, fresh))
-        return replace(fresh_one, unfinished=True, going_back=False)
+        """With a new version in use, of which it is not known yet whether it becomes ready."""
+        return replace(self, kept=(*self.kept, fresh))._change_to(fresh.name, going_back=False)
 
     def go_back(self) -> Installed:
         """With the one before in use; the other is kept. Raises `InstallError` when there is none.
@@ -82,8 +92,26 @@ class Installed:
             return self
         if not self.previous:
             raise InstallError("There is no earlier version to go back to.")
-        return replace(self, current=self.previous, previous=self.current, unfinished=True, going_back=True)
+        return self._change_to(self.previous, going_back=True)
+
+    def give_up(self) -> Installed:
+        """With the version in use that was ready last, in place of one that does not become so."""
+        return self._change_to(self.last_ready, going_back=True)
 
     def ended(self) -> Installed:
-        """With the change over."""
-        return replace(self, unfinished=False, going_back=False)
+        """With the change over: the version in use is ready."""
+        ready = (self.current, *(name for name in self.ready if name != self.current))[:2]
+        return replace(self, ready=ready, unfinished=False, going_back=False)._narrowed()
+
+    def _change_to(self, name: str, *, going_back: bool) -> Installed:
+        return replace(self, current=name, unfinished=True, going_back=going_back)._narrowed()
+
+    def _narrowed(self) -> Installed:
+        needed = {self.current, *self.ready}
+        return replace(self, kept=tuple(one for one in self.kept if one.name in needed))
+
+
+def _ready(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Also of a record that was written before it was noted: of an unfinished change the one before was ready."""
+    before = (found.get("previous", ""),) if found.get("unfinished") else (found["current"], found.get("previous", ""))
+    return tuple(found["ready"] if "ready" in found else filter(None, before))

@@ -1,4 +1,4 @@
-"""Install, upgrade with a way back, roll back, uninstall."""
+"""Install, upgrade with a way back, roll back."""
 
 from __future__ import annotations
 
@@ -13,21 +13,19 @@ import click
 from services.runtime.manifest import Manifest, load_all
 from signals.errors import LigandError
 from tools.ligand import environment
-from tools.ligand.accounts import Accounts, packaged_units, with_those_before
+from tools.ligand.accounts import with_those_before
 from tools.ligand.completion import script
-from tools.ligand.granted import HELD
 from tools.ligand.grants import Grants
 from tools.ligand.installed import Installed, Version
 from tools.ligand.instances import Instance, listed, users
 from tools.ligand.layout import InstallError, Layout, require_roots_own
 from tools.ligand.manager import Manager, Trouble
 from tools.ligand.settings import template
-from tools.ligand.steps import Steps, beside, run
+from tools.ligand.steps import Steps, remove_files, run
 from tools.ligand.unit_files import rendered, services
-from tools.ligand.unit_names import unit_of
+from tools.ligand.unit_names import TARGET, unit_of
 
 READY_S = 90.0
-TARGET = "ligand.target"
 BUS = "ligand-bus.service"
 PROGRAMS = ("ligand", "signal-tap")
 
@@ -65,59 +63,71 @@ class Installer:
         current = next((one for one in self.record.kept if one.name == self.record.current), None)
         if current is not None and current.digest == digest and self._folder(current.name).is_dir():
             self.steps.note(f"Ligand {current.version} is installed already; its files are looked over")
-            self._go_on_with(current.name, ready_s, restart=self.record.unfinished)
+            self._change_to(current, ready_s, restart=self.record.unfinished)
             return
         name = self.record.next_name(self._there())
         folder = self._folder(name)
         self.steps.do(f"make {folder} from {source.path}", lambda: environment.build(folder, source, python))
         if self.steps.dry:
             with source.opened() as self._shown:
-                self._check(folder, current)
+                self._check(folder)
                 self._take_over(Version(name, "", digest), ready_s)
             return
         fresh = Version(name, environment.version(folder), digest)
         try:
-            self._check(folder, current)
+            self._check(folder)
         except InstallError:
             shutil.rmtree(folder)
             raise
         self._take_over(fresh, ready_s)
 
-    def _check(self, folder: Path, current: Version | None) -> None:
+    def _check(self, folder: Path) -> None:
         """Configuration, manifests and contracts, by the new version itself, before anything is touched."""
-        old = [str(_package(self._folder(current.name), "signals") / "contracts")] if current is not None else []
+        ready = self.record.last_ready
+        old = [str(_package(self._folder(ready), "signals") / "contracts")] if ready else []
         check = [str(folder / "bin" / "python"), "-m", "tools.ligand.check_version", str(self.layout.config), *old]
         self.steps.do("check configuration, manifests and contracts", lambda: run(check))
 
     def _take_over(self, fresh: Version, ready_s: float) -> None:
-        before = self.record
         self._save(self.record.adopt(fresh))
-        try:
-            self._go_on_with(fresh.name, ready_s, restart=True)
-        except (LigandError, OSError) as error:
-            if not before.current:
-                raise
-            self._return_to(before, fresh, error, ready_s)
-        self._prune()
+        self._change_to(fresh, ready_s, restart=True)
         if not self.steps.dry:
             self.steps.note(f"Ligand {fresh.version} is installed and every daemon is ready")
 
-    def _return_to(self, before: Installed, fresh: Version, error: Exception, ready_s: float) -> None:
-        old = before.version(before.current)
-        self.steps.note(f"Ligand {fresh.version} does not work here; going back to {old.version}")
-        made = replace(before, files=self.record.files, services=self.record.services)
-        self._save(replace(made, unfinished=True, going_back=True))
-        self._go_on_with(old.name, ready_s, restart=True)
-        self._prune()
-        raise InstallError(f"Gone back to Ligand {old.version}, which runs. {fresh.version} did not:\n{error}")
-
     def rollback(self, ready_s: float = READY_S) -> None:
-        """Go back to the version before, by hand. Raises `InstallError`."""
+        """Go back to the version before, by hand. Raises `InstallError`; the one in use is in use again then."""
         back = self.record.go_back()
         old = back.version(back.current)
         self.steps.note(f"going back to Ligand {old.version}")
         self._save(back)
-        self._go_on_with(old.name, ready_s, restart=True)
+        self._change_to(old, ready_s, restart=True)
+
+    def _change_to(self, version: Version, ready_s: float, *, restart: bool) -> None:
+        """Have the version in use that is recorded so; where that fails, the one that was ready last.
+
+        Raises `InstallError`, `LigandError` or `OSError`.
+        """
+        try:
+            self._go_on_with(version.name, ready_s, restart=restart)
+        except (LigandError, OSError) as error:
+            if self.record.last_ready in ("", version.name):
+                self._save(replace(self.record, going_back=False))  # going back once more leads to another version
+                raise
+            self._return_from(version, error, ready_s)
+        self._prune()
+
+    def _return_from(self, failed: Version, error: Exception, ready_s: float) -> None:
+        old = self.record.version(self.record.last_ready)
+        self.steps.note(f"Ligand {failed.version} does not work here; going back to {old.version}")
+        self._save(self.record.give_up())
+        try:
+            self._change_to(old, ready_s, restart=True)
+        except (LigandError, OSError) as again:
+            raise InstallError(
+                f"Ligand {failed.version} did not work here:\n{error}\nand {old.version}, which did, does so no more:"
+                f"\n{again}\nMend that, then run it again."
+            ) from again
+        raise InstallError(f"Gone back to Ligand {old.version}, which runs. {failed.version} did not:\n{error}")
 
     # -- the parts -----------------------------------------------------------------------------------
 
@@ -139,9 +149,10 @@ class Installer:
         return [folder.name for folder in self.layout.versions.iterdir()] if self.layout.versions.is_dir() else []
 
     def _look_for_strangers(self) -> None:
-        """Raise `InstallError` where others could change the program, or a person's file has a name that is needed."""
+        """Raise `InstallError` where others could change the program, or a person's file is in the way or broken."""
         if self.layout.system:
             require_roots_own(self.layout.prefix)
+            Grants(self.layout, self.steps, self.manager)
         for program in PROGRAMS:
             path = self.layout.commands / program
             if path.exists() and not path.is_symlink():
@@ -163,13 +174,15 @@ class Installer:
             self.steps.folder(path, 0o700)
         self._configure(folder, instances)
         changed = [self.steps.write(self.layout.units / unit, text) for unit, text in units.items()]
+        if self.layout.system:  # what was granted to daemons that were installed elsewhere before
+            changed.append(Grants(self.layout, self.steps, self.manager).write_drop_ins())
         self.steps.link(self.layout.link, Path("versions") / name)
         files += self._commands()
         gone = sorted(set(self.record.files) - {str(file) for file in files})
         enabled = [*services(units), *(one.unit for one in instances if self._has_unit(one, units))]
         left = [unit for unit in self.record.services if unit not in enabled]
         self._disable(left)
-        self._remove_files(gone)
+        remove_files(self.steps, gone)
         if any(changed) or gone or left or self.manager.needs_reload():
             self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
         would = {*self.manager.enabled(), *enabled} - {*left, *self._switched_off(enabled)}
@@ -306,75 +319,11 @@ class Installer:
             raise InstallError("Not every daemon became ready:\n" + "\n".join(map(str, trouble)))
 
     def _prune(self) -> None:
-        """Remove the environments that are neither in use nor the one to go back to."""
+        """Remove the environments that are neither in use nor to be gone back to."""
         keep = {one.name for one in self.record.kept}
         for name in sorted(self._there()):
             if name not in keep:
                 self.steps.remove_tree(self._folder(name))
-
-    def _remove_files(self, files: list[str]) -> None:
-        for file in map(Path, files):
-            self.steps.remove(file)
-            if not beside(file).is_dir():
-                self.steps.remove(beside(file))
-            if file.parent.name.endswith((".service.d", ".slice.d", ".target.d")):
-                self.steps.remove_folder(file.parent)
-
-    # -- uninstalling --------------------------------------------------------------------------------
-
-    def uninstall(self, *, purge: bool) -> None:
-        """Stop and remove everything; what the daemons know and how they are set stays unless purged."""
-        if not self.record.current and not purge:
-            raise InstallError(f"Ligand is not installed in {self.layout.prefix}. --purge removes what it left.")
-        accounts = Accounts(self.layout, packaged_units()) if purge and self.layout.system else None
-        if accounts is not None:
-            accounts.check()
-        self._remove_program()
-        if purge:
-            self._purge(accounts)
-
-    def _remove_program(self) -> None:
-        self._tell_stopped()
-        kept = {str(self.layout.sysusers), str(self.layout.instance_users)}  # as long as the users are there
-        self._remove_files([file for file in self.record.files if file not in kept])
-        if self.record.files:
-            self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
-        self.steps.remove_tree(self.layout.versions)
-        self._remove_files([str(self.layout.link), str(self.layout.record)])
-        self.steps.remove_folder(self.layout.prefix)
-
-    def _tell_stopped(self) -> None:
-        """Stop and disable what is there; of an installation that was killed that may be a part, or nothing."""
-        enabled = sorted({*self.record.services, *self._wanted()})
-        there = [unit for unit in (TARGET, *enabled) if self._unit_file(unit).exists()]
-        loaded = {*self.manager.running(), *self.manager.failed()}
-        if units := sorted({*loaded, *there}):
-            self.steps.do("stop every daemon", lambda: self.manager.systemctl("stop", *units))
-        if there:
-            self.steps.do("disable them", lambda: self.manager.systemctl("disable", "--quiet", *there))
-        if not self.steps.dry:
-            self.manager.forget(units)
-
-    def _wanted(self) -> list[str]:
-        """Units of ours that are enabled, also where that could not be recorded any more."""
-        links = (self.layout.units / f"{TARGET}.wants").glob("ligand-*")
-        return [link.name for link in links if str(self._unit_file(link.name)) in self.record.files]
-
-    def _unit_file(self, unit: str) -> Path:
-        """Where a unit's file is, or that of its template."""
-        name, is_instance, _ = unit.partition("@")
-        return self.layout.units / (f"{name}@.service" if is_instance else unit)
-
-    def _purge(self, accounts: Accounts | None) -> None:
-        if self.layout.system and (grants := Grants(self.layout, self.steps, self.manager)).all:
-            grants.remove_all()
-        if self.layout.system:
-            self.steps.remove_folder(HELD)  # never as a tree: what may be mounted in it is a person's
-        for path in self.layout.purged:
-            self.steps.remove_tree(path)
-        if accounts is not None:
-            accounts.remove(self.steps)
-            self._remove_files([str(self.layout.sysusers), str(self.layout.instance_users)])
 
 
 def _units(folder: Path) -> Path:

@@ -53,6 +53,13 @@ def listed(manifests: Iterable[Manifest], configuration: Path) -> list[Instance]
     ]
 
 
+def disabled(manifests: Iterable[Manifest], configuration: Path) -> list[str]:
+    """The daemons that the bus's configuration says do not run here. Raises `LigandError` as `listed` does."""
+    (schema,) = (manifest.config for manifest in manifests if manifest.daemon == "bus")
+    found: list[str] = config.load(configuration / "bus.yaml", schema, daemon="bus")["disable"]
+    return found
+
+
 def _checked(daemon: str, name: str) -> str:
     if not _NAME.fullmatch(name):
         raise InstallError(

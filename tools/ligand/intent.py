@@ -37,6 +37,7 @@ FILED_S = 5.0
 @click.option(
     "--type", "kind", metavar="TYPE", help="The intent's type, else 'question', or 'discover.module' with --module."
 )
+@click.option("--hypothesis", metavar="TEXT", help="What you suspect; the answer says what becomes of it.")
 @click.option("--id", "name", metavar="ID", help="How the question is called in its answer.")
 @click.option("--wait", is_flag=True, help="Follow the story to its end, and exit by its outcome.")
 @click.option(
@@ -56,6 +57,7 @@ def intent(
     module: str | None,
     priority: str | None,
     kind: str | None,
+    hypothesis: str | None,
     name: str | None,
     wait: bool,
     timeout_s: float,
@@ -70,7 +72,8 @@ def intent(
     """
     question = sys.stdin.read().strip() if text == "-" else text
     paths = paths_of(home)
-    raw = encoded(intent_body(question, module=module, priority=priority, kind=kind, name=name))
+    body = intent_body(question, module=module, priority=priority, kind=kind, name=name, hypothesis=hypothesis)
+    raw = encoded(body)
     file = file_name(question, uuid7())
     if wait:
         need_bus(paths)

@@ -12,11 +12,17 @@ from tools.ligand.unit_syntax import UnitError
 from tools.ligand.units import Unit, load
 
 
-def select(folders: Path | Sequence[Path], only: Iterable[str] = (), instances: Iterable[str] = ()) -> list[Unit]:
+def select(
+    folders: Path | Sequence[Path],
+    only: Iterable[str] = (),
+    instances: Iterable[str] = (),
+    disabled: Iterable[str] = (),
+) -> list[Unit]:
     """The units in the folders in start order: all, or those named and what they want.
 
     Names are those of daemons (`intent_router`, `model_worker@primary`) or units. Of a template run those `instances`
-    whose template is there, or those that are named. Raises `UnitError` for an unknown name, a broken unit or a circle.
+    whose template is there, or those that are named; of the `disabled` daemons only those that are named. Raises
+    `UnitError` for an unknown name, a broken unit or a circle.
     """
     folders = [folders] if isinstance(folders, Path) else list(folders)
     files = _files(folders)
@@ -24,13 +30,15 @@ def select(folders: Path | Sequence[Path], only: Iterable[str] = (), instances: 
         raise UnitError(f"{folders[0]}: no units (ligand-*.service) here")
     started = (name for name in map(unit_of, instances) if _template(name) in files)
     wanted = [unit_of(daemon_of(name)) for name in only]
-    wanted = wanted or [*(name for name in files if "@." not in name), *started]
+    left_out = {unit_of(name) for name in disabled} - set(wanted)
+    wanted = wanted or [*(name for name in files if "@." not in name and name not in left_out), *started]
     chosen: dict[str, Unit] = {}
     while wanted:
         name = wanted.pop()
         if name not in chosen:
             chosen[name] = _load(name, files)
-            wanted += [other for other in chosen[name].wants if _template(other) in files or other in files]
+            wants = (other for other in chosen[name].wants if other not in left_out)
+            wanted += [other for other in wants if _template(other) in files or other in files]
     return in_order(chosen)
 
 

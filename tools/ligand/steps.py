@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -70,9 +69,13 @@ class Steps:
             self._would[path] = content
 
     def remove_tree(self, path: Path) -> None:
-        """Remove a folder and all in it; nothing happens when it is not there."""
-        if path.is_dir() and not path.is_symlink():
-            self.do(f"remove {path} and all in it", lambda: shutil.rmtree(path))
+        """Remove a folder and all in it; nothing happens when it is not there. Of a link it is said that it stays."""
+        if path.is_symlink():
+            self.note(f"{path} is a link to {path.readlink()}: it stays, and what it leads to; remove them yourself")
+        elif path.is_dir():
+            self.do(f"remove {path} and all in it", lambda: _remove_tree(path))
+            if path.is_mount():
+                self.note(f"{path} itself stays, since something is mounted there")
 
     def remove_folder(self, path: Path) -> None:
         """Remove a folder if it is empty."""
@@ -82,6 +85,16 @@ class Steps:
     def run(self, *argv: str, what: str = "") -> None:
         """Run a program. Raises `InstallError` with the end of what it said."""
         self.do(what or f"run {' '.join(argv)}", lambda: run(argv))
+
+
+def remove_files(steps: Steps, files: Iterable[str]) -> None:
+    """Remove files of an installation, what a kill left beside them, and drop-ins' folders that are empty then."""
+    for file in map(Path, files):
+        steps.remove(file)
+        if not beside(file).is_dir():
+            steps.remove(beside(file))
+        if file.parent.name.endswith((".service.d", ".slice.d", ".target.d")):
+            steps.remove_folder(file.parent)
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str] | None = None, pass_fds: Sequence[int] = ()) -> str:
@@ -154,6 +167,12 @@ def _content(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
+
+
+def _remove_tree(path: Path) -> None:
+    """Not with shutil.rmtree, which before Python 3.13 does not get to the end of a thousand nested folders."""
+    whole = sorted(path.iterdir()) if path.is_mount() else [path]
+    run(["rm", "--recursive", "--force", "--", *map(str, whole)])
 
 
 def _rmdir(path: Path) -> None:

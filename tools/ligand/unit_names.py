@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 PREFIX, SUFFIX = "ligand-", ".service"
+TARGET = "ligand.target"
 HELPERS = ("ligand-tell-failure", "ligand-note-failure")
 """How units that are no daemons begin."""
 

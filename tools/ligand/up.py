@@ -16,7 +16,7 @@ from services.runtime.manifest import load_all
 from signals.errors import LigandError
 from signals.paths import Paths
 from tools.cli import Failure
-from tools.ligand.instances import listed
+from tools.ligand.instances import disabled, listed
 from tools.ligand.lock import Lock
 from tools.ligand.selection import select
 from tools.ligand.supervisor import Supervisor
@@ -86,8 +86,9 @@ def up(home: Path | None, only: tuple[str, ...], units: Path | None) -> None:
     try:
         paths = Paths.resolve(home, inherited(os.environ))
         folders = [units] if units else [packaged_units(), users_units(paths)]
-        instances = [one.daemon for one in listed(load_all(paths.manifests).values(), paths.config)]
-        chosen = [here(unit) for unit in select(folders, only, instances)]
+        manifests = load_all(paths.manifests).values()
+        instances = [one.daemon for one in listed(manifests, paths.config)]
+        chosen = [here(unit) for unit in select(folders, only, instances, disabled(manifests, paths.config))]
         sys.exit(_up(paths, chosen))
     except LigandError as error:
         raise Failure.of(error) from error
@@ -98,7 +99,7 @@ def _up(paths: Paths, units: Sequence[Unit]) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         # a daemon's line that this terminal cannot show must not end the constellation
         sys.stdout.reconfigure(errors="backslashreplace")
-    lock = Lock(paths.run / "up.lock")
+    lock = Lock(paths)
 
     async def live() -> int:
         supervisor = Supervisor(

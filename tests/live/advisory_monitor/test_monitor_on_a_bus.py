@@ -89,34 +89,6 @@ def test_a_check_that_fails_or_hangs_is_told_and_holds_up_no_other(watched: Watc
     assert running.stop() == 0
 
 
-def test_a_new_module_is_investigated_registered_and_told_no_more(watched: Watched) -> None:
-    """What a person drops into their tools would stay unknown, or be investigated for ever."""
-    home = watched.home
-    root = home.home / "root"
-    (root / "garden").mkdir(parents=True)
-    (root / "garden" / "__init__.py").write_text(
-        '"""Waters the garden."""\n\n\ndef water() -> None:\n    """Water it."""\n'
-    )
-    home.running[-1].stop()
-    home.config("bus", {"disable": ["intent_router", "model_worker"]})
-    home.config("investigator", {"roots": [str(root)]})
-    quick = {"roots": [str(root)], "interval_s": 0.1, "settle_s": 0.1, "repeat_s": 60}
-    watched.config(modules=quick, promotions=PROMOTIONS)
-    home.bus()
-    for name in ("policy_engine", "investigator", "capability_integrator"):
-        home.daemon(name).ready()
-    watched.start()
-    (found,) = home.wait_for("Q_MODULE_DISCOVERED")
-    assert (found.facts["module_name"], found.facts["py_files_count"]) == ("garden", 1)
-    (known,) = home.wait_for("Q_MODULE_INTEGRATED")
-    assert known.correlation_id == found.id
-    home.running[-1].kill()
-    watched.start()
-    watched.promote("p-1")
-    home.wait_for("Q_PROMOTIONS_DETECTED")
-    assert len(home.signals("Q_MODULE_DISCOVERED")) == 1
-
-
 def test_dead_letters_and_model_servers_are_told_with_their_cause(watched: Watched) -> None:
     """A person would see an alert about the bus and not what led to it."""
     home = watched.home

@@ -41,15 +41,19 @@ def test_a_question_is_answered_from_what_was_read_and_the_model_may_ask_for_mor
         {"kind": "file", "what": "link.md"},
     ]
     with model_server() as server:
-        server.plans.append(answers(more=more))
+        server.plans.append(answers(more=more, hypothesis={**claim("Not shown yet."), "verdict": "undecided"}))
         server.plans.append(
-            answers(claim("In March.", "E1"), claim("The sweep came in May.", "E2"), claim("By Ada.", "E3"))
-        )
+            answers(
+                claim("In March.", "E1"), claim("The sweep came in May.", "E2"), claim("By Ada.", "E3"),
+                hypothesis={**claim("March it was.", "E1"), "verdict": "confirmed"},
+            )
+        )  # fmt: skip
         desk.start(server, folders=[str(notes)])
-        facts = desk.end(desk.ask(question=QUESTION)).facts
+        facts = desk.end(desk.ask(question=QUESTION, hypothesis="It was in March.")).facts
         told = json.dumps(server.questions)
     assert (facts["subject"], facts["method"]) == ("general", "model")
     assert facts["summary"] == "In March. The sweep came in May."
+    assert (facts["verdict"], facts["findings"][0]) == ("confirmed", "Supposition confirmed: March it was. [1]")
     assert [Path(one["ref"]).name for one in facts["evidence"]] == ["heating.md", "chimney.md"]
     for one in facts["evidence"]:
         assert hashlib.sha256(Path(one["ref"]).read_bytes()).hexdigest() == one["sha256"]

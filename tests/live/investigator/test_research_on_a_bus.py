@@ -21,16 +21,18 @@ def test_a_module_is_understood_with_the_model_and_only_what_it_can_show_is_kept
                 integration_points=[claim("a camera daemon", "[E1]")],
                 risks=[claim("it may fall asleep")],
                 unknowns=["which camera"],
+                hypothesis={**claim("It watches a camera.", "E1"), "verdict": "refuted"},
             )
         )
         desk.start(server)
-        found = desk.end(desk.ask("door"))
+        found = desk.end(desk.ask("door", hypothesis="It opens the door."))
         (asked,) = server.questions
     facts = found.facts
     assert (facts["method"], facts["model"]) == ("model", "test-model")
     assert facts["summary"] == "door: Watches the front door."
     assert facts["capabilities"] == ["watch a camera", "watch(camera)"]
-    assert facts["findings"][0] == "Watches the front door. [1]"
+    assert facts["verdict"] == "refuted"
+    assert facts["findings"][:2] == ["Supposition refuted: It watches a camera. [1]", "Watches the front door. [1]"]
     assert {"Integrates: a camera daemon [1]", "Unknown: which camera"} <= set(facts["findings"])
     assert "Left out: 2 claims of the model that cited nothing of what was read." in facts["findings"]
     assert "radio" not in json.dumps(facts)
@@ -40,26 +42,17 @@ def test_a_module_is_understood_with_the_model_and_only_what_it_can_show_is_kept
     assert "def watch(camera)" in asked["messages"][-1]["content"]
 
 
-def test_without_a_model_that_answers_the_static_result_says_so(desk):
-    """The server is dead: the answer comes all the same, at once, and says that no model helped, and why."""
-    desk.module("door")
-    desk.start("http://127.0.0.1:9/v1")
-    found = desk.end(desk.ask("door"))
-    assert (found.facts["method"], found.facts["without_model"]) == ("static", "unavailable")
-    assert found.facts["summary"] == "door: Watches the door."
-    assert [line for line in found.facts["findings"] if line.startswith("No model helped: ")]
-    assert not desk.home.signals("Q_MODEL_REQUEST")
-
-
 def test_a_model_that_fails_or_cites_nothing_leaves_the_static_result(desk):
-    """A stream that is cut, or words without evidence, are never taken for findings."""
+    """A stream that is cut, or words without evidence, are never taken for findings, nor for a verdict."""
     desk.module("door")
     with model_server() as server:
         usual = about(claim("Knows the future.", "E9"))
         server.plans.extend([replace(usual, ends="cut"), usual])
         desk.start(server)
-        cut, baseless = desk.end(desk.ask("door")), desk.end(desk.ask("door"))
+        cut, baseless = desk.end(desk.ask("door", hypothesis="It opens.")), desk.end(desk.ask("door"))
     assert (cut.facts["method"], cut.facts["without_model"]) == ("static", "unavailable")
+    assert (cut.facts["verdict"], "verdict" in baseless.facts) == ("undecided", False)
+    assert cut.facts["findings"][0].startswith("Supposition undecided: no model helped: unavailable")
     assert (baseless.facts["method"], baseless.facts["without_model"]) == ("static", "no_evidence")
     assert "future" not in json.dumps(baseless.facts)
 

@@ -23,13 +23,17 @@ OTHERS = f"disable: [{', '.join(others())}]\n"
 
 
 def test_each_listed_instance_runs_in_the_foreground_too(tmp_path: Path) -> None:
-    """What a person has listed under systemd is there without systemd as well, each instance under its own name."""
+    """What a person has listed under systemd is there without systemd as well, each instance under its own name.
+
+    What they have disabled is not started: the bus would refuse it, and all the others would be stopped for it.
+    """
     paths, units = Paths.resolve(tmp_path), tmp_path / "units"
     for folder in (paths.manifests, units):
         folder.mkdir(parents=True)
     (paths.manifests / "twin.yaml").write_text(MANIFEST)
     paths.config_of("bus").write_text(OTHERS + "instances:\n  twin: [one, two_2]\n")
-    (units / "ligand-bus.service").write_text((packaged_units() / "ligand-bus.service").read_text())
+    for name in ("ligand-bus.service", "ligand-investigator.service"):  # of which the second is disabled
+        (units / name).write_text((packaged_units() / name).read_text())
     (units / "ligand-twin@.service").write_text(
         "[Unit]\nWants=ligand-bus.service\nAfter=ligand-bus.service\n[Service]\nType=notify\n"
         f"ExecStart={sys.executable} {ROOT / 'tests/support/twin_daemon.py'} %i\n"

@@ -17,6 +17,7 @@ from tests.support.raw import Raw
 
 PROMPT = "the-words-of-the-person"
 KEY = "sk-the-key-of-the-person"
+ENVIRONMENT = {"PYTHONWARNINGS": "error", "OPENAI_ORG_ID": "org-of-another"}
 FAST = {"retries": {"rounds": 2, "backoff_s": 0.01}, "timeouts": {"idle_s": 20}}
 
 
@@ -41,7 +42,7 @@ class Home:
 
     def work(self, role: str) -> Running:
         name = f"model_worker@{role}"
-        self.workers[role] = self.home.start(name, "-m", "services.model_worker", role, env={"PYTHONWARNINGS": "error"})
+        self.workers[role] = self.home.start(name, "-m", "services.model_worker", role, env=ENVIRONMENT)
         return self.workers[role].ready()
 
     def answers(self, request: Signal) -> list[Signal]:
@@ -105,6 +106,7 @@ def test_each_role_is_answered_by_its_own_instance_and_nothing_secret_is_logged(
         assert PROMPT not in home.log()
         assert KEY not in home.log()
         assert KEY not in str([one.facts for one in home.home.signals()])
+        assert "org-of-another" not in str(near.headers)  # nothing is taken from the environment
         available = home.home.signals("Q_MODEL_AVAILABLE")
         assert {(one.facts["role"], one.facts["server"]) for one in available} == {
             ("primary", near.url),
@@ -122,6 +124,7 @@ def test_a_server_that_goes_and_comes_is_told_once_each_and_used_again(home):
         home.home.wait_for("Q_MODEL_AVAILABLE")
     (down,) = home.home.wait_for("Q_MODEL_UNAVAILABLE")
     assert down.facts["server"] == f"http://127.0.0.1:{port}/v1"
+    assert down.taint == ("model",)
     with person(home) as asker:
         assert home.answer(request(asker)).facts["reason"] in ("unavailable", "circuit_open")
         home.workers["primary"].stop()

@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from services.advisory_monitor.filesystems import Mount, mounts
@@ -66,6 +68,33 @@ class TestHealth:
         assert {one.severity for one in seen.readings if one.check == "disk"} <= {"warning"}
         assert reading(seen, "memory").severity == "warning"
         assert 0 < float(reading(seen, "memory").value) <= 100
+
+    @pytest.mark.parametrize(
+        ("own", "at", "severity"),
+        [
+            ((70.0, 90.0), 75.0, "warning"),
+            ((70.0, 90.0), 95.0, "critical"),
+            ((70.0, 90.0), 60.0, None),
+            ((None, None), 87.0, "warning"),
+            ((0.0, 65261.0), 87.0, "warning"),
+        ],
+    )
+    def test_heat_is_held_against_what_the_sensor_calls_high(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: tuple[Any, Any], at: float, severity: str | None
+    ) -> None:
+        """A disk that may be at 60 degrees and a processor at 90 have no bound in common; nonsense is none."""
+        sensor = SimpleNamespace(label="Package", current=at, high=own[0], critical=own[1])
+        monkeypatch.setattr(psutil, "sensors_temperatures", lambda: {"coretemp": [sensor]}, raising=False)
+        seen = Looking("health", tmp_path, temperature_warning=85, temperature_critical=95).look()
+        found = reading(seen, "temperature", "coretemp Package")
+        assert (found.severity, found.value) == (severity, at)
+
+    def test_swap_that_fills_up_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A machine that is about to stand still would be noticed when it does."""
+        full = SimpleNamespace(total=8 << 30, free=1 << 30, percent=87.5)
+        monkeypatch.setattr(psutil, "swap_memory", lambda: full)
+        found = reading(Looking("health", tmp_path, swap_warning=80, swap_critical=95).look(), "swap")
+        assert (found.severity, found.message) == ("warning", "Swap is 88 % used, 1.0 GiB are free.")
 
     def test_a_place_that_cannot_be_seen_is_said(self, tmp_path: Path) -> None:
         """Under systemd a home is hidden; its disk would fill up unseen."""

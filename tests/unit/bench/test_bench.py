@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+from tools.bench.investigate import PAUSE_S, PIECES, STEPS
 from tools.bench.plot import svg
 from tools.bench.report import Measured, gather, percentile
 
@@ -41,6 +42,23 @@ def test_the_cost_of_taps_is_measured(tmp_path):
     assert all(figures[f"tap, {verb} live"]["median"] > 0 for verb in ("hz", "bw"))
     assert all(figures[f"tap, {verb} rate"]["target"] == 20_000 for verb in ("follow", "hz", "bw"))
     assert [figure["values"] for figure in figures.values() if len(figure["values"]) != 1] == []
+    assert list(tmp_path.iterdir()) == [written]
+
+
+def test_the_models_time_is_told_apart_from_the_rest_of_an_investigation(tmp_path):
+    """If this fails, a person cannot tell whether to look for a faster model or at Ligand."""
+    written = tmp_path / "figures.json"
+    command = ["-m", "tools.bench", "--quick", "--in", str(tmp_path), "--json", str(written), "investigate"]
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = {figure["name"]: figure["median"] for figure in json.loads(written.read_text())["figures"]}
+    whole, model, beside = (
+        figures[f"investigation, {name} p50"]
+        for name in ("discovered → integrated", "the model's own time", "beside the model")
+    )
+    assert model >= 1000 * PIECES * PAUSE_S * 0.9
+    assert 0 < beside < whole
+    assert len([name for name in figures if "of that" in name]) == len(STEPS)
     assert list(tmp_path.iterdir()) == [written]
 
 

@@ -84,6 +84,24 @@ def test_a_unit_is_read_by_its_name_alone_and_without_its_secrets(tmp_path):
         assert list(machine.journal(odd)) == []
 
 
+def test_a_units_journal_is_evidence_and_nothing_but_its_name_goes_into_the_command(tmp_path, monkeypatch):
+    """A person who asks why a service fails gets an answer from its log; a name from a question is no option."""
+    program = tmp_path / "journalctl"
+    program.write_text('#!/bin/sh\necho "2026-01-01 door[7]: the latch is stuck"\necho "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (one,) = machine.journal("door.service")
+    said, options = one.text.splitlines()
+    assert said.endswith("the latch is stuck")
+    assert options == "--no-pager --quiet --output=short-iso --lines=60 --unit=door.service"
+    assert (one.kind, one.ref) == ("journal", "journalctl --unit=door.service")
+    assert hashlib.sha256(one.text.encode()).hexdigest() == one.sha256
+    program.write_text("#!/bin/sh\nexit 1\n")
+    assert list(machine.journal("door.service")) == []
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert list(machine.journal("door.service")) == []
+
+
 def test_a_history_that_is_not_there_is_no_evidence(root):
     """A folder without a repository is not an error."""
     assert list(machine.history(Place(root, "root"), ())) == []

@@ -115,6 +115,19 @@ def test_a_worker_is_believed_by_its_heartbeat_and_before_that_by_its_word():
     assert told.absent(34) == ("unavailable", "no model server answers")
 
 
+def test_what_a_worker_tells_of_its_servers_counts_from_then_on_and_not_from_its_next_heartbeat():
+    """A module dropped right after the model was started would be described without it."""
+    found = Presence(0.0)
+    found.heard(BEAT | {"state": "degraded", "message": "no model server answers"}, 1)
+    found.came("http://near")
+    assert found.absent(2) is None
+    found.heard(BEAT, 3)
+    found.went("http://near")
+    assert found.absent(4) == ("unavailable", f"{WORKER} has told of no server that answers")
+    found.heard(BEAT | {"state": "degraded", "message": "no model server answers"}, 5)
+    assert found.absent(6) == ("unavailable", "no model server answers")
+
+
 def test_a_bus_that_was_away_does_not_make_the_worker_absent():
     """After an update of the bus the first questions would be answered without the model that is there."""
     found = Presence.of({"model|http://near": True}, 0.0)

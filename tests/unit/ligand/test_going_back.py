@@ -10,19 +10,22 @@ import pytest
 
 from tools.ligand import environment
 from tools.ligand.environment import Source
+from tools.ligand.installed import Installed
 from tools.ligand.installer import Installer
 from tools.ligand.layout import InstallError, Layout
-from tools.ligand.manager import Manager
+from tools.ligand.manager import Manager, Trouble
 from tools.ligand.steps import Steps
 
 ROOT = Path(__file__).resolve().parents[3]
+BROKEN = Trouble("ligand-bus.service", "lame")
 
 
 class Deaf(Manager):
     """A service manager that does as it is told at once, and runs nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, *settles: Trouble | BaseException) -> None:
         super().__init__(system=False)
+        self._settles = [*settles]
 
     def systemctl(self, *arguments: str) -> str:
         return "[]" if "list-units" in arguments else "\n"
@@ -31,7 +34,11 @@ class Deaf(Manager):
         return 252
 
     def settle(self, units, timeout_s):
-        return []
+        """What goes wrong first, second, and so on; afterwards nothing."""
+        found = self._settles.pop(0) if self._settles else None
+        if isinstance(found, BaseException):
+            raise found
+        return [found] if found else []
 
 
 def built(folder: Path, source: Source, python: Path) -> None:
@@ -61,14 +68,30 @@ def tree(folder: Path, description: str) -> Source:
     return Source(folder)
 
 
+def installer(layout: Layout, *settles: Trouble | BaseException) -> Installer:
+    return Installer(layout, Steps(lambda _: None), Deaf(*settles))
+
+
+def install(layout: Layout, source: Source, *settles: Trouble | BaseException) -> None:
+    installer(layout, *settles).install(source, Path("/usr/bin/python3"))
+
+
+def in_use(layout: Layout) -> tuple[str, list[str]]:
+    """What the units would run, and what is there; the record says the same."""
+    name = layout.link.readlink().name
+    record = Installed.load(layout.record)
+    there = sorted(folder.name for folder in layout.versions.iterdir())
+    assert (record.current, sorted(one.name for one in record.kept)) == (name, there)
+    return name, there
+
+
 def test_whatever_fails_in_the_middle_the_old_version_is_put_back(layout, tmp_path) -> None:
     """A disk that is full while units are written must not leave units of two versions."""
-    python = Path("/usr/bin/python3")
-    Installer(layout, Steps(lambda _: None), Deaf()).install(tree(tmp_path / "one", "one"), python)
+    install(layout, tree(tmp_path / "one", "one"))
     (layout.units / ".ligand-z-two.service.new").mkdir()  # in the way of a unit that is written late
     second = tree(tmp_path / "two", "two")
     with pytest.raises(InstallError, match=r"Gone back to Ligand 0\.1\.0(.|\n)*ligand-z-two"):
-        Installer(layout, Steps(lambda _: None), Deaf()).install(second, python)
+        install(layout, second)
     assert (layout.units / "ligand-bus.service").read_text().endswith("# one\n")
     assert layout.link.readlink() == Path("versions/0001")
     assert [folder.name for folder in layout.versions.iterdir()] == ["0001"]
@@ -87,3 +110,45 @@ def test_nobody_listening_any_more_does_not_stop_a_change(tmp_path) -> None:
         steps.write(tmp_path / name, "text")
     os.close(write)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+@pytest.mark.parametrize("then", ["two", "three"])
+def test_an_upgrade_that_was_killed_and_then_fails_goes_back_to_what_ran(layout, tmp_path, then) -> None:
+    """Power lost, upgrade run again, and it does not work: what is put back is a version that has worked."""
+    install(layout, tree(tmp_path / "zero", "zero"))
+    install(layout, tree(tmp_path / "one", "one"))
+    sources = {name: tree(tmp_path / name, name) for name in ("two", "three")}
+    with pytest.raises(KeyboardInterrupt):
+        install(layout, sources["two"], KeyboardInterrupt())
+    assert layout.link.readlink() == Path("versions/0003")
+    with pytest.raises(InstallError, match=r"Gone back to Ligand 0\.1\.0(.|\n)*lame"):
+        install(layout, sources[then], BROKEN)
+    assert in_use(layout) == ("0002", ["0001", "0002"])
+    assert (layout.units / "ligand-bus.service").read_text().endswith("# one\n")
+    installer(layout).rollback()
+    assert in_use(layout) == ("0001", ["0001", "0002"])
+
+
+def test_a_rollback_to_what_does_not_start_returns_to_what_ran(layout, tmp_path) -> None:
+    """Going back is a change like any other: where it does not work, the person keeps what did."""
+    install(layout, tree(tmp_path / "one", "one"))
+    install(layout, tree(tmp_path / "two", "two"))
+    with pytest.raises(InstallError, match=r"Gone back to Ligand 0\.1\.0(.|\n)*lame"):
+        installer(layout, BROKEN).rollback()
+    assert in_use(layout) == ("0002", ["0001", "0002"])
+    with pytest.raises(KeyboardInterrupt):
+        installer(layout, BROKEN, KeyboardInterrupt()).rollback()  # killed on the way to 0002
+    installer(layout).rollback()
+    assert in_use(layout) == ("0002", ["0001", "0002"])
+    installer(layout).rollback()
+    assert in_use(layout) == ("0001", ["0001", "0002"])
+
+
+def test_where_neither_version_works_both_can_still_be_tried(layout, tmp_path) -> None:
+    """A broken configuration stops every version; the message says so, and no version becomes unreachable."""
+    install(layout, tree(tmp_path / "one", "one"))
+    install(layout, tree(tmp_path / "two", "two"))
+    with pytest.raises(InstallError, match=r"did not work here(.|\n)*does so no more"):
+        installer(layout, BROKEN, BROKEN).rollback()
+    installer(layout).rollback()
+    assert in_use(layout) == ("0001", ["0001", "0002"])

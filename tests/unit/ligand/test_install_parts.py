@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import pwd
 import re
 import shutil
 import tempfile
 import zipfile
+from dataclasses import asdict, replace
 from pathlib import Path
 from pwd import struct_passwd
 
@@ -21,16 +23,19 @@ from tests.support.required import root
 from tools.ligand.check_version import faults
 from tools.ligand.doubtful import closed_above, doubts
 from tools.ligand.environment import Source
-from tools.ligand.granted import Grant, drop_in_for
+from tools.ligand.granted import Grant, State, drop_in_for
+from tools.ligand.grants import Grants
 from tools.ligand.install import where_it_is
 from tools.ligand.installed import Installed, Version
 from tools.ligand.layout import InstallError, Layout
+from tools.ligand.manager import Manager
 from tools.ligand.settings import template
 from tools.ligand.steps import Steps
 from tools.ligand.unit_files import rendered, services
 
 ROOT = Path(__file__).resolve().parents[3]
 UNITS = ROOT / "systemd"
+STATES: tuple[State, ...] = ("open", "pending", "closing")
 
 
 @pytest.fixture
@@ -120,13 +125,35 @@ def test_the_configuration_that_is_written_is_the_defaults(path: Path, tmp_path:
 def test_the_record_keeps_the_version_to_go_back_to() -> None:
     """After two upgrades there is one way back, and going back can be taken back."""
     one, two, three = (Version(f"000{n}", f"0.{n}", f"digest {n}") for n in (1, 2, 3))
-    found = Installed().adopt(one).adopt(two).adopt(three)
+    found = Installed().adopt(one).ended().adopt(two).ended().adopt(three).ended()
     assert [version.name for version in found.kept] == ["0002", "0003"]
     assert found.go_back().current == "0002"
-    assert found.ended().go_back().ended().go_back().ended() == found.ended()
+    assert found.go_back().ended().go_back().ended() == found
     assert found.next_name() == "0004"
     with pytest.raises(InstallError, match="no earlier version"):
-        Installed().adopt(one).go_back()
+        Installed().adopt(one).ended().go_back()
+
+
+def test_only_what_was_ready_is_gone_back_to() -> None:
+    """A version that was killed before it ran once is no way back, however the next change ends."""
+    one, two, three, four = (Version(f"000{n}", f"0.{n}", f"digest {n}") for n in (1, 2, 3, 4))
+    killed = Installed().adopt(one).ended().adopt(two).ended().adopt(three)
+    assert killed.go_back().current == killed.adopt(four).go_back().current == killed.give_up().current == "0002"
+    assert killed.give_up().ended().go_back().current == "0001"
+    assert [version.name for version in killed.adopt(four).ended().kept] == ["0002", "0004"]
+    assert [version.name for version in killed.ended().kept] == ["0002", "0003"]
+
+
+def test_a_record_from_before_knows_what_was_ready(tmp_path: Path) -> None:
+    """The upgrade to a Ligand that notes it keeps its way back, and an older Ligand can read what is noted."""
+    one, two = (Version(f"000{n}", f"0.{n}", f"digest {n}") for n in (1, 2))
+    killed = Installed().adopt(one).ended().adopt(two)
+    for found, ready in ((killed, ("0001",)), (killed.ended(), ("0002", "0001"))):
+        written = json.loads(found.text())
+        assert written["previous"] == "0001"
+        del written["ready"]
+        (tmp_path / "r").write_text(json.dumps(written))
+        assert Installed.load(tmp_path / "r").ready == ready
 
 
 def test_going_back_that_was_killed_goes_on_back() -> None:
@@ -142,7 +169,7 @@ def test_going_back_that_was_killed_goes_on_back() -> None:
 
 def test_the_record_survives_its_file(tmp_path: Path) -> None:
     """A broken record is named, not guessed at."""
-    found = Installed().adopt(Version("0001", "0.1", "x")).adopt(Version("0002", "0.1", "y")).go_back()
+    found = Installed().adopt(Version("0001", "0.1", "x")).ended().adopt(Version("0002", "0.1", "y")).go_back()
     (tmp_path / "r").write_text(found.text())
     assert Installed.load(tmp_path / "r") == found
     (tmp_path / "r").write_text("{")
@@ -184,7 +211,45 @@ def test_a_grant_is_a_bind_where_homes_are_hidden() -> None:
         f'BindReadOnlyPaths="-{home.held}":"/home/a/100%%"',
         f'BindPaths="-{out.held}":"/srv/out"',
     ]
-    assert [line.split("=")[0] for line in lines[5:]] == ["ExecStartPre", "ExecStartPost"]
+    assert [line.split("=")[0] for line in lines[5:]] == ["ExecStartPre", "ExecStartPost", "ExecStopPost"]
+
+
+def test_grants_go_on_where_ligand_is_installed_next(user: Layout, tmp_path: Path) -> None:
+    """Who uninstalls Ligand, which keeps grants, and installs it elsewhere has daemons that still see what they may."""
+    grants = [
+        Grant("investigator", "/home/a/project", "read", "1:2", "ligand-investigator", 1, state) for state in STATES
+    ]
+    user.config.mkdir(parents=True)
+    (user.config / "grants.json").write_text(json.dumps([asdict(one) for one in grants]))
+    for prefix in (tmp_path / "one", tmp_path / "two"):
+        moved = Grants(replace(user, prefix=prefix), Steps(lambda _: None), Manager(system=False))
+        assert moved.write_drop_ins()
+        assert not moved.write_drop_ins()
+        (text,) = (file.read_text() for file in user.units.glob("*/50-grants.conf"))
+        assert text.count(f" -- {prefix}/venv/bin/python -I -m tools.ligand.hold_grants") == 3
+        assert text.count("BindReadOnlyPaths=") == 1
+
+
+def test_what_is_removed_whole_is_no_link_and_may_be_nested_beyond_measure(tmp_path: Path) -> None:
+    """A purge does not run into a person's disk behind a link, and says so; a runaway script does not end it."""
+    said: list[str] = []
+    steps = Steps(said.append)
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    steps.remove_tree(tmp_path / "link")
+    assert said == [
+        f"{tmp_path}/link is a link to {tmp_path}/disk: it stays, and what it leads to; remove them yourself"
+    ]
+    (tmp_path / "deep").mkdir()
+    here = os.open(tmp_path / "deep", os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        inner = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    steps.remove_tree(tmp_path / "deep")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
 
 
 def test_a_dry_run_touches_nothing(tmp_path: Path) -> None:

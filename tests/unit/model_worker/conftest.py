@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import openai  # noqa: F401 - loaded before any time is counted; it takes seconds on a busy machine
 import pytest
 
 from services.model_worker.answering import answer
 from services.model_worker.pool import Pool
+from services.model_worker.server import Server
 from services.model_worker.settings import ServerSettings, Settings
 from tests.support.model_server import ModelServer, model_server
 
@@ -47,6 +50,11 @@ class Asker:
                 await pool.close()
 
         return asyncio.run(story())
+
+
+def its_time_is_over(server: Server) -> None:
+    """The breaker has been open for long enough."""
+    server.breaker._until = time.monotonic()
 
 
 def at(server: ModelServer, **more: Any) -> ServerSettings:

@@ -9,10 +9,9 @@ import time
 
 import pytest
 
-from services.model_worker.server import Server
 from services.model_worker.settings import ServerSettings
 from tests.support.model_server import Plan, fails, model_server, says
-from tests.unit.model_worker.conftest import at
+from tests.unit.model_worker.conftest import at, its_time_is_over
 
 SCHEMA = {
     "type": "object",
@@ -32,12 +31,12 @@ def nowhere() -> ServerSettings:
 
 def test_an_answer_says_what_it_took_and_where_it_came_from(asker, first):
     """The asker sees text, model, server and cost without a second question."""
-    first.plans.append(Plan(usage={"prompt_tokens": 19, "completion_tokens": 3, "total_tokens": 22}))
+    first.plans.append(Plan(usage={"prompt_tokens": 19, "completion_tokens": 7, "total_tokens": 26}))
     name, facts = asker().once(at(first))
     assert name == "Q_MODEL_RESPONSE"
     assert facts["text"] == "Hello there."
     assert (facts["model"], facts["server"], facts["finish_reason"]) == ("test-model", first.url, "stop")
-    assert (facts["prompt_tokens"], facts["completion_tokens"], facts["usage"]) == (19, 3, "reported")
+    assert (facts["prompt_tokens"], facts["completion_tokens"], facts["usage"]) == (19, 7, "reported")
     assert 0 < facts["first_token_s"] <= facts["latency_s"]
 
 
@@ -73,6 +72,7 @@ def test_what_is_sent_begins_the_same_each_time(asker, first):
         (Plan(no_choice=True, pieces=()), "ended before the answer did"),
         (says(), "empty answer"),
         (fails(400, "This model's maximum context length is 10 tokens"), "maximum context length"),
+        (says("Hel", ends="error", message="out of memory"), "out of memory"),
     ],
 )
 def test_a_server_that_fails_is_replaced_by_the_next(asker, first, second, plan, said):
@@ -84,6 +84,28 @@ def test_a_server_that_fails_is_replaced_by_the_next(asker, first, second, plan,
     name, facts = asker(rounds=1).once(at(first))
     assert name == "Q_MODEL_FAILED"
     assert said in facts["detail"]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"<html>the router's page</html>", b"", bytes(range(256)), b'["a"]', b"7", b"null", b"[" * 100_000, b'{"a": 1}'],
+    ids=["page", "nothing", "bytes", "list", "number", "null", "deep", "other"],
+)
+def test_what_is_no_model_server_at_all_is_replaced_by_the_next_and_ends_nothing(asker, first, second, garbage):
+    """A wrong port in the configuration would end the worker, again and again, instead of being told."""
+    first.garbage = garbage
+
+    async def story() -> None:
+        asking = asker(rounds=1)
+        pool = asking.pool(at(first), at(first, model="m"), at(second))
+        await pool.look()
+        assert pool.answering <= 2
+        assert (await asking.ask(pool))[1]["server"] == second.url
+        await pool.close()
+
+    asyncio.run(story())
+    name, facts = asker(rounds=1).once(at(first, model="m"), response_schema=SCHEMA)
+    assert (name, facts["reason"], facts["retryable"]) == ("Q_MODEL_FAILED", "unavailable", True)
 
 
 def test_a_server_that_stalls_is_replaced_by_the_next(asker, first, second):
@@ -112,11 +134,11 @@ def test_a_stream_without_a_word_is_asked_for_its_reason(asker, first):
     assert [body.get("stream", False) for body in first.questions] == [True, False]
 
 
-@pytest.mark.parametrize("status", [500, 503, 429])
+@pytest.mark.parametrize("status", [500, 503, 429, 408, 409, 425])
 def test_what_may_pass_is_tried_again_on_the_same_server(asker, first, status):
-    """A server that is just loading its model answers a moment later."""
+    """A server that is just loading its model answers a moment later; it is not left alone for it."""
     first.plans.extend([fails(status), fails(status)])
-    name, facts = asker().once(at(first))
+    name, facts = asker(failures=3 if status == 500 else 1).once(at(first))
     assert (name, facts["attempts"]) == ("Q_MODEL_RESPONSE", 3)
 
 
@@ -180,15 +202,25 @@ def test_no_server_at_all_is_said_at_once(asker, nowhere):
 def test_the_deadline_holds(asker, first):
     """What comes after it is of no use; the asker hears why a little before."""
     first.usual = says("Hel", ends="hold")
-    name, facts = asker().once(at(first), deadline_s=0.5)
+    patient = {"idle_s": 60.0, "first_token_s": 60.0}
+    name, facts = asker(**patient).once(at(first), deadline_s=0.5)
     assert (name, facts["reason"]) == ("Q_MODEL_FAILED", "timeout")
+    assert "no whole answer within 0.5 s" in facts["detail"]
     first.until("left")
+    _, facts = asker(**patient, deadline_s=0.4).once(at(first), deadline_s=20)
+    assert "no whole answer within 0.4 s" in facts["detail"]
 
 
 @pytest.mark.parametrize(
     ("plan", "reason", "said"),
     [
         (says("Half of", ends="length"), "invalid_output", "cut off after 2048 tokens"),
+        (
+            says("Half of", ends="length", usage={"prompt_tokens": 1, "completion_tokens": 2}),
+            "invalid_output",
+            "cut off",
+        ),
+        (says(" ", "\n"), "invalid_output", "empty"),
         (says("", ends="stop"), "invalid_output", "empty"),
         (says("<think>hm</think>", ends="stop"), "invalid_output", "empty"),
         (says("No", ends="content_filter"), "refused", "filter"),
@@ -292,8 +324,34 @@ def test_what_a_server_really_does_is_found_out_once(asker, first, shapes, taken
         wanted = body.get("response_format")
         assert (wanted and wanted["type"] + ("+schema" if "schema" in wanted else "")) == taken
         assert ("JSON Schema" in body["messages"][-1]["content"]) is (taken != "json_schema")
+    assert {body["temperature"] for body in first.asked if body not in first.questions} == {0}
     if shapes:
         assert probes == {"json_schema": 1, "json_object+schema": 2}.get(taken or "", 3)
+
+
+def test_a_server_that_only_failed_has_shown_nothing(asker, first):
+    """A server that was just coming up would be asked in the humblest way for as long as the worker runs."""
+    first.shapes = set()
+    first.usual = says(RIGHT)
+
+    async def story() -> None:
+        asking = asker()
+        pool = asking.pool(at(first))
+        await asking.ask(pool, response_schema=SCHEMA)
+        assert pool.servers[0].shapes == {}
+        first.shapes = {"json_schema"}
+        await asking.ask(pool, response_schema=SCHEMA)
+        assert pool.servers[0].shapes == {"test-model": "json_schema"}
+        await pool.close()
+
+    asyncio.run(story())
+
+
+def test_only_a_refused_schema_makes_the_next_question_humbler(asker, first):
+    """A model that is not there would be asked for in four ways."""
+    first.usual = fails(404)
+    _, facts = asker().once(at(first, structured="json_schema"), response_schema=SCHEMA)
+    assert (facts["reason"], len(first.questions)) == ("refused", 1)
 
 
 @pytest.mark.parametrize(
@@ -324,6 +382,7 @@ def test_an_answer_that_does_not_fit_is_sent_back_once(asker, first):
     wish = first.questions[1]["messages"]
     assert wish[-2] == {"role": "assistant", "content": '{"modules": 7}'}
     assert "/modules" in wish[-1]["content"]
+    assert first.questions[1]["response_format"] == first.questions[0]["response_format"]
 
 
 @pytest.mark.parametrize(
@@ -338,6 +397,13 @@ def test_what_does_not_fit_twice_fails_with_the_evidence(asker, first, text, pat
     assert facts["evidence"]["text"] == text
     assert facts["evidence"]["path"] == path
     assert len(first.questions) == 2
+
+
+def test_evidence_is_bounded_and_about_what_came_first(asker, first):
+    """A model that rambles must not fill the journal with it."""
+    first.usual = says('{"modules": 7} or {"other": 1}' + "x" * 5000)
+    _, facts = asker().once(at(first, structured="text"), response_schema=SCHEMA)
+    assert (len(facts["evidence"]["text"]), facts["evidence"]["path"]) == (1024, "/modules")
 
 
 def test_a_schema_that_the_server_cannot_do_is_asked_in_a_humbler_way(asker, first):
@@ -358,22 +424,36 @@ def test_a_schema_that_is_none_is_refused_before_anything_is_asked(asker, first,
     assert first.asked == []
 
 
+def test_a_schema_makes_the_worker_fetch_nothing(asker, first, tmp_path):
+    """A schema that a stranger wrote would read files of this machine, or knock at its doors."""
+    (tmp_path / "any.json").write_text('{"type": "object"}')
+    for place in (f"{first.url}/models", (tmp_path / "any.json").as_uri()):
+        _, facts = asker().once(at(first, model="m"), response_schema={"$ref": place})
+        assert (facts["reason"], "it refers to" in facts["detail"]) == ("refused", True)
+    assert first.events == []
+
+
 # -- the breaker ---------------------------------------------------------------------------------------
 
 
-def its_time_is_over(server: Server) -> None:
-    server.breaker._until = time.monotonic()
-
-
-def test_a_server_that_keeps_failing_is_left_alone_and_tried_again(asker, first):
+@pytest.mark.parametrize(
+    ("plan", "reason"),
+    [
+        (fails(500), "unavailable"),
+        (says("Hel", ends="cut"), "unavailable"),
+        (says("Hel", ends="error"), "unavailable"),
+        (says("Hel", ends="stall"), "timeout"),
+    ],
+)
+def test_a_server_that_keeps_failing_is_left_alone_and_tried_again(asker, first, plan, reason):
     """A dead server does not cost every request its time-out, and is used again once it works."""
-    first.plans.extend([fails(500)] * 3)
+    first.plans.extend([plan] * 3)
 
     async def story() -> None:
-        asking = asker(failures=3, open_s=1000, rounds=1)
+        asking = asker(failures=3, open_s=1000, rounds=1, idle_s=0.1)
         pool = asking.pool(at(first))
         for _ in range(3):
-            assert (await asking.ask(pool))[1]["reason"] == "unavailable"
+            assert (await asking.ask(pool))[1]["reason"] == reason
         assert (await asking.ask(pool))[1]["reason"] == "circuit_open"
         assert len(first.questions) == 3
         (server,) = pool.servers
@@ -412,14 +492,17 @@ def test_a_server_that_went_away_and_came_back_is_used_without_a_restart(asker):
         port = one.port
 
     async def story() -> None:
-        asking = asker(rounds=1)
+        asking = asker(rounds=1, failures=1, open_s=1000)
         pool = asking.pool(dataclasses.replace(at(one), base_url=one.url))
         assert (await asking.ask(pool))[1]["reason"] == "unavailable"
+        assert pool.wanted.is_set()  # who failed is looked at now, not in a minute
         await pool.look()
         assert pool.answering == 0
+        pool.servers[0].shapes["test-model"] = "text"
         with model_server(port=port):
             await pool.look()
             assert pool.answering == 1
+            assert pool.servers[0].shapes == {}  # another version may do more
             assert (await asking.ask(pool))[0] == "Q_MODEL_RESPONSE"
             await pool.close()
 

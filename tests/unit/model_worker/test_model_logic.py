@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from services.model_worker.breaker import CLOSED, HALF_OPEN, OPEN, Breaker
 from services.model_worker.failures import of_connection, seconds
 from services.model_worker.gate import Gate, allowed
-from services.model_worker.logic import conversation
-from services.model_worker.output import UnfitError, Wanted, candidates, visible, writable
+from services.model_worker.logic import conversation, with_schema
+from services.model_worker.output import MAX_STARTS, UnfitError, Wanted, candidates, visible, writable
 from services.model_worker.presence import Deference, Presence
 from services.model_worker.settings import normal
 
@@ -153,6 +153,45 @@ def test_presence_ends_by_itself():
     assert gated(story)[:3] == [f"1 at {URL}", f"1 at {URL}", f"0 at {URL}"]
 
 
+def test_a_lease_that_is_renewed_is_not_over_with_the_first():
+    """Background work would come back while the person still talks."""
+
+    async def story(noted: list[str]) -> None:
+        deference = Deference(lambda _, in_use: noted.append(str(in_use)))
+        deference.heard({"server": URL, "in_use": 1, "lease_s": 0.05})
+        deference.heard({"server": URL, "in_use": 1, "lease_s": 60})
+        await asyncio.sleep(0.15)
+        deference.heard({"server": URL, "in_use": 0, "lease_s": 60})
+
+    assert gated(story) == ["1", "1", "0"]
+
+
+def test_the_end_of_a_question_is_told_at_once():
+    """Background work would wait for the lease after each of the person's questions."""
+    told: list[tuple[str, int, float]] = []
+    presence = Presence(lambda *words: told.append(words))
+    with presence.at(URL):
+        pass
+    presence.renew()
+    assert [in_use for _, in_use, _ in told] == [1, 0]
+
+
+def test_who_is_called_off_in_the_moment_it_is_let_in_leaves_its_place():
+    """A place would be lost for good, and with one place the server."""
+
+    async def story(noted: list[str]) -> None:
+        gate = Gate(1, yields=False)
+        place = await gate._acquire(2)
+        waiting = asyncio.create_task(gate.run(2, functools.partial(asyncio.sleep, 60)))
+        await asyncio.sleep(0)
+        gate._release(place)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        noted.append(str(gate.is_idle))
+
+    assert gated(story) == ["True"]
+
+
 # -- texts ---------------------------------------------------------------------------------------------
 
 
@@ -172,6 +211,12 @@ def test_hostile_nesting_is_read_in_no_time(text):
     assert list(candidates(text)) == []
 
 
+def test_only_so_many_beginnings_are_tried():
+    """A model that opens brackets for ever would keep the worker busy with them."""
+    assert list(candidates("{ " * (MAX_STARTS - 1) + "{}")) == [{}]
+    assert list(candidates("{ " * MAX_STARTS + "{}")) == []
+
+
 @pytest.mark.parametrize("data", [2**70, {"deep": 2**64}])
 def test_what_no_signal_can_carry_is_no_answer(data):
     """A number that the bus refuses would fail the settle, again and again."""
@@ -189,6 +234,20 @@ def test_what_no_signal_can_carry_is_no_answer(data):
 def test_a_thought_at_the_beginning_is_not_the_answer(text, seen):
     """Only what the model means to say is told."""
     assert visible(text) == seen
+
+
+def test_what_stands_inside_data_that_does_not_fit_is_no_answer():
+    """A draft within an answer of another form would be taken for the answer."""
+    wanted = Wanted.of({"type": "object", "required": ["modules"], "additionalProperties": False,
+                        "properties": {"modules": {"type": "array"}}})  # fmt: skip
+    with pytest.raises(UnfitError):
+        wanted.read('Well: {"draft": {"modules": []}}')
+
+
+def test_a_schema_is_written_the_same_however_it_is_ordered():
+    """The server could not keep what it has read, though the question is the same."""
+    messages = [{"role": "user", "content": "A"}]
+    assert with_schema(messages, {"a": 1, "b": 2}) == with_schema(messages, {"b": 2, "a": 1})
 
 
 def test_a_conversation_has_one_system_message_and_no_orphaned_tool():

@@ -38,6 +38,7 @@ def test_the_most_telling_facts_come_first() -> None:
     """A person would otherwise read hashes before the reason."""
     line = key_facts({"sha256": "ab" * 32, "n": 1, "ok": True, "none": None, "reason": "phantom", "items": [1, 2]})
     assert line.startswith("reason=phantom n=1 ok=true none=null items=[1, 2] sha256=")
+    assert key_facts({"question": "x" * 400, "verdict": "refuted"}).startswith("verdict=refuted ")
 
 
 @pytest.mark.parametrize("value", [HOSTILE, [HOSTILE], {HOSTILE: 1}, "x" * 10**6, list(range(10**5))])
@@ -64,6 +65,7 @@ def test_json_for_a_terminal_is_the_same_json() -> None:
         (0.012, "12 ms"),
         (1.25, "1.2 s"),
         (182, "3 min 2 s"),
+        (240, "4 min"),
         (7500, "2 h 5 min"),
         (273600, "3 d 4 h"),
     ],

@@ -1,0 +1,66 @@
+"""What becomes of a hypothesis. If this fails, a person is told that a guess is confirmed which nothing shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from services.investigator import claims, supposing
+from services.investigator.claims import Answer
+
+ASKED = {"question": "Is it used?", "question_id": "q", "evidence": [], "hypothesis": "Nothing imports it."}
+PLAIN = {key: value for key, value in ASKED.items() if key != "hypothesis"}
+
+
+def said(verdict: str, *evidence: str) -> dict[str, Any]:
+    return {"hypothesis": {"text": "main imports it.", "evidence": list(evidence), "verdict": verdict}}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "evidence", "word", "why"),
+    [
+        ("refuted", ["E2", "[E1]"], "refuted", "main imports it. [2, 1]"),
+        ("confirmed", ["E3"], "undecided", "qwen said confirmed, and cited nothing of what was read."),
+        ("confirmed", [], "undecided", "qwen said confirmed, and cited nothing of what was read."),
+        ("undecided", ["E1"], "undecided", "main imports it."),
+    ],
+)
+def test_only_what_was_read_decides(verdict, evidence, word, why):
+    """A model that is sure, and shows nothing, has decided nothing."""
+    found = supposing.judged(ASKED, said(verdict, *evidence), "qwen", 2)
+    assert found == supposing.Verdict(word, why)
+
+
+def test_nothing_is_judged_where_nothing_is_supposed():
+    """An answer to a plain question would carry a verdict that nobody asked for."""
+    assert supposing.judged(PLAIN, said("refuted", "E1"), "qwen", 2) is None
+    assert supposing.unjudged(PLAIN, "why") is None
+    assert supposing.schema_of(claims.ABOUT_A_MODULE, PLAIN) == claims.ABOUT_A_MODULE
+
+
+def test_a_verdict_is_asked_for_and_told_first_and_taken_off_again():
+    """The model must give one, the person reads it first, and who asks something else later does not."""
+    schema = supposing.schema_of(claims.ABOUT_ANYTHING, ASKED)
+    plain = {"answer": [], "more": [], "confidence": 1, "unknowns": []}
+    assert jsonschema_rs.is_valid(schema, plain | said("refuted", "E1"))
+    assert not jsonschema_rs.is_valid(schema, plain)
+    assert "SUPPOSED Nothing imports it." in claims.about_anything(ASKED, [], True, 100)[1]["content"]
+    facts = {"findings": [f"finding {nth}" for nth in range(20)]}
+    told = supposing.told(facts, supposing.Verdict("refuted", "main imports it. [1]"))
+    assert (told["verdict"], told["findings"][:2]) == (
+        "refuted", ["Supposition refuted: main imports it. [1]", "finding 0"],
+    )  # fmt: skip
+    assert len(told["findings"]) == 20
+    assert supposing.untold(told) == {"findings": facts["findings"][:19]}
+
+
+def test_a_verdict_alone_is_an_answer_an_open_one_is_none():
+    """A question that only asks whether something holds would fail, though the evidence decides it."""
+    nothing = Answer((), 0, 0.5, ())
+    refuted = supposing.Verdict("refuted", "main imports it. [1]")
+    assert supposing.answers(nothing, refuted)
+    assert not supposing.answers(nothing, supposing.Verdict("undecided", "it is not shown."))
+    assert supposing.summary("", refuted) == "Supposition refuted: main imports it. [1]"
+    assert supposing.summary("It is used.", refuted) == "It is used."
