@@ -66,6 +66,7 @@ class Hearing:
         self._recogniser: Child | None = None
         self._engine = ""
         self._stale = False
+        self._anew = False
         self._utterances: asyncio.Queue[tuple[dict[str, Any], bytes, float] | None] = asyncio.Queue(MOST_UTTERANCES)
 
     async def take(self, config: Mapping[str, Any]) -> None:
@@ -73,6 +74,7 @@ class Hearing:
         self._config = config
         self._stale = True
         if self._ear is not None:
+            self._anew = True
             self._ear.ask_to_end()
 
     # -- what it is told -----------------------------------------------------------------------------
@@ -115,6 +117,9 @@ class Hearing:
                 trouble = trouble or await self._one_ear()
             finally:
                 self._person(False)
+            if self._anew:  # told to end: that is no trouble
+                self._anew, pause = False, FIRST_RETRY_S
+                continue
             there = await machine.seen()
             self._say(trouble)
             lasted = time.monotonic() - began

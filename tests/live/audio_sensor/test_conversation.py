@@ -189,3 +189,26 @@ def test_a_person_can_ask_it_to_listen(room: Room) -> None:
     out, err = asking.communicate(timeout=60)
     assert (out, err, asking.returncode) == ("what did you find out today\n", "", 0)
     room.until(lambda: not room.listens, "it goes on listening")
+
+
+def test_commands_hold_after_a_reload(room: Room) -> None:
+    """A person who writes down commands need restart nothing; a slip in them is named, and the old ones hold."""
+    room.quiet()
+    file = room.home.paths.config / "voice-commands.txt"
+    file.write_text("turn (on|off) the light\nturn (on the light\n")
+    check = [sys.executable, "-m", "tools.ligand", "config", "check", "--home", str(room.home.home)]
+    checked = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert checked.returncode != 0
+    assert f"{file}:2: ')' is missing" in checked.stdout + checked.stderr
+    room.audio.signal(signal.SIGHUP)
+    room.until(lambda: "reload_refused" in room.log, "the slip is taken")
+    file.write_text("turn (on|off) the light\n")
+    degraded, opened = room.count("Q_SENSOR_DEGRADED"), room.log.count("microphone_open")
+    room.audio.signal(signal.SIGHUP)
+    room.until(lambda: room.log.count("microphone_open") > opened, "it does not listen anew")
+    assert room.count("Q_SENSOR_DEGRADED") == degraded
+    room.look()
+    before = room.count("Q_USER_VOICE")
+    room.server.speak(say("turn off the light", "rms"))
+    heard = room.after(before, "Q_USER_VOICE")
+    assert (heard.facts["text"], heard.facts["command"]) == ("turn off the light", True)
