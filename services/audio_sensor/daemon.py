@@ -57,7 +57,7 @@ async def start() -> None:
     since = daemon.state.get("attention")
     desk.attention = Attention(config["attention"], config["attention_at_most_s"], since)
     desk.hearing = Hearing(_for_hearing(), daemon.log, _understood, desk.changed.set)
-    desk.speaking = Speaking(daemon, desk.hearing, _attended, desk.changed.set)
+    desk.speaking = Speaking(daemon, desk.hearing, _is_there, desk.changed.set)
     desk.hearing.barge_in = desk.speaking.barge_in
     daemon.status("looking for a microphone")
 
@@ -160,6 +160,10 @@ def _attended() -> bool:
     return desk.attention.until(time.time()) is not None
 
 
+def _is_there() -> bool:
+    return desk.attention.hears_answers(time.time())
+
+
 @daemon.every(1.0)
 async def keep_up() -> None:
     """Bring what hears and what speaks up to date whenever something changed, or attention ends by itself."""
@@ -211,7 +215,7 @@ async def _understood(heard: Understood) -> None:
         await asyncio.to_thread(_record, daemon.state_dir / "recordings", name, heard.pcm)
     await daemon.emit("Q_USER_VOICE", facts, because=[asked] if asked else [], taint=["microphone"])
     daemon.log.info("heard", confidence=heard.confidence, stt_s=round(heard.stt_s, 3), command=heard.command)
-    desk.attention.answered()
+    desk.attention.answered(time.time())
     desk.changed.set()
 
 

@@ -10,6 +10,8 @@ from typing import Any, Literal
 Mode = Literal["gaze", "push_to_talk", "always"]
 OWN_WORDS = 0.6
 """From this share of words on that it was just saying itself, an utterance is taken for its own voice."""
+ANSWER_S = 120.0
+"""So long waits for its answer who has asked to be listened to."""
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 
 
@@ -24,6 +26,7 @@ class Attention:
     at_most_s: float
     gained_at: float | None = None
     listen_until: float = 0.0
+    answer_until: float = 0.0
 
     def gained(self, at: float) -> None:
         """Somebody looked here."""
@@ -42,9 +45,15 @@ class Attention:
         if self.listen_until > now:
             self.listen_until = max(until, self.listen_until)
 
-    def answered(self) -> None:
-        """What the person had to say was heard."""
+    def answered(self, now: float) -> None:
+        """What the person had to say was heard; who has asked to be listened to waits for an answer."""
+        if self.listen_until > 0.0:
+            self.answer_until = now + ANSWER_S
         self.listen_until = 0.0
+
+    def hears_answers(self, now: float) -> bool:
+        """Whether somebody is there to be told something."""
+        return self.until(now) is not None or self.answer_until > now
 
     def until(self, now: float) -> float | None:
         """When attention ends by itself; None when there is none now."""

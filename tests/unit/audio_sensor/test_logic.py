@@ -45,8 +45,10 @@ def test_push_to_talk_does_not_follow_the_eyes() -> None:
     assert attention.until(1001.0) is None
     attention.listen(1015.0)
     assert attention.until(1001.0) == 1015.0
-    attention.answered()
+    attention.answered(1001.0)
     assert attention.until(1001.0) is None
+    assert attention.hears_answers(1060.0), "who has asked is told the answer"
+    assert not attention.hears_answers(1200.0)
 
 
 def test_who_was_asked_to_speak_is_heard_out() -> None:
@@ -55,7 +57,7 @@ def test_who_was_asked_to_speak_is_heard_out() -> None:
     attention.listen(1015.0)
     attention.speaking(1044.0, 1014.0)
     assert attention.until(1020.0) == 1044.0
-    attention.answered()
+    attention.answered(1020.0)
     attention.speaking(1100.0, 1050.0)
     assert attention.until(1060.0) is None
 
