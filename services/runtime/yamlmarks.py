@@ -67,13 +67,23 @@ def parse(raw: bytes) -> Marked:
     """Read one document. Raises `YamlError` with the line; an empty text is `None`."""
     if len(raw) > MAX_BYTES:
         raise YamlError(f"the file is larger than {MAX_BYTES // 1024} KiB", 1)
+    node = compose(raw)
+    marked = Marked(None)
+    if node is not None:
+        marked.data = _Builder(marked).build(node, ())
+    return marked
+
+
+def compose(raw: bytes | str) -> Node | None:
+    """The nodes of one document, each with its place in the text; None for an empty one. Raises `YamlError`."""
     try:
         _need_shallow(raw)
         loader = _CoreLoader(raw)
         try:
-            node = loader.get_single_node()
+            node: Node | None = loader.get_single_node()
         finally:
             loader.dispose()
+        return node
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise YamlError(error.problem or "not valid YAML", mark.line + 1 if mark else 1) from error
@@ -81,13 +91,9 @@ def parse(raw: bytes) -> Marked:
         raise YamlError(" ".join(str(error).split()), 1) from error
     except RecursionError as error:
         raise YamlError(f"nested deeper than {MAX_DEPTH} levels", 1) from error
-    marked = Marked(None)
-    if node is not None:
-        marked.data = _Builder(marked).build(node, ())
-    return marked
 
 
-def _need_shallow(raw: bytes) -> None:
+def _need_shallow(raw: bytes | str) -> None:
     """Raise `YamlError` for what is nested too deep: composing it would overflow the stack of libyaml's binding."""
     depth = 0
     for event in yaml.parse(raw, Loader=_CoreLoader):

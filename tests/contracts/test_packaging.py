@@ -12,9 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from services.runtime.extras import NAMES, lock_of
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock", "requirements-audio.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-build.lock",
+    "requirements-audio.lock",
+    *map(lock_of, NAMES),
+)
 PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[\w.!+]+)(?: ; [\w.'<>=! ]+)? \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
 
@@ -47,6 +55,8 @@ def test_every_dependency_is_locked() -> None:
     assert build - pins("requirements-build.lock").keys() == set()
     audio = {plain(requirement) for requirement in PROJECT["project"]["optional-dependencies"]["audio"]}
     assert audio - pins("requirements-audio.lock").keys() == set()
+    for extra in NAMES:
+        assert {plain(requirement) for requirement in groups[extra]} == pins(lock_of(extra)).keys()
 
 
 def test_the_locks_agree() -> None:
@@ -77,6 +87,7 @@ def test_every_dependency_is_explained() -> None:
     assert documented("To hear and to speak") == {
         plain(requirement) for requirement in PROJECT["project"]["optional-dependencies"]["audio"]
     }
+    assert documented("To sense") == {plain(entry) for extra in NAMES for entry in PROJECT["dependency-groups"][extra]}
     assert documented("To develop") == {plain(entry) for entry in groups if isinstance(entry, str)}
 
 

@@ -22,7 +22,7 @@ LOCKS = ("requirements-build.lock", "requirements.lock")
 EXTRAS = ("audio",)
 """What a person may have beside it, each with a lock of its own."""
 IN_WHEEL = "tools/locks"
-ROOM_BYTES = 150_000_000
+ROOM_BYTES = 300_000_000
 LEAST_BYTES = 20_000_000
 _PIN = re.compile(r"^([a-z0-9._-]+)==", re.MULTILINE)
 
