@@ -334,15 +334,14 @@ def test_a_grant_that_was_killed_is_listed_and_can_be_taken_back(ligand, still):
 
 def test_a_grant_that_cannot_be_finished_says_how_to_go_on(ligand, still):
     """Somebody moves a folder just then: the grant is not called done, and both ways on are named and work."""
-    tree, away = "/home/alice/tree", "/home/alice/away"
+    tree, away = "/home/alice/a tree", "/home/alice/away"
     still.run("mkdir", "-p", f"{tree}/a/b/c", user="alice")
-    moves = (
-        f"if getfacl {tree}/a/b | grep -q ligand; then mv -T {tree}/a/b {away}; fi"  # while what is in it is granted
-    )
+    # while what is in it is granted
+    moves = f"if getfacl '{tree}/a/b' | grep -q ligand; then mv -T '{tree}/a/b' {away}; fi"
     done = ligand.ligand("grant", "investigator", tree, "--read", before=moves, check=False)
     assert done.returncode == 1
     assert "A folder was moved to /home/alice meanwhile" in done.stderr
-    assert f"take it back: ligand revoke investigator {tree}" in done.stderr
+    assert f"take it back: ligand revoke investigator '{tree}'" in done.stderr
     assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "pending"
     still.run("mv", "-T", away, f"{tree}/a/b", user="alice")
     ligand.ligand("grant", "investigator", tree, "--read")

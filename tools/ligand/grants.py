@@ -170,8 +170,8 @@ class Grants:
         for one in self.all:
             try:
                 self._take_back(one)
-            except InstallError as error:
-                self.steps.note(f"{one.path} keeps its access control list for {one.daemon}: {error.message}")
+            except (InstallError, OSError) as error:
+                self.steps.note(f"{one.path} keeps its access control list for {one.daemon}: {error}")
 
     def _user(self, daemon: str) -> str:
         manifests = load_all(self.layout.config / "daemons.d")
