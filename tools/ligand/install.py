@@ -13,9 +13,8 @@ from typing import Any
 import click
 
 from services.runtime.extras import NAMES
-from signals.errors import LigandError
 from tools.ligand import extras
-from tools.ligand.changing import changing
+from tools.ligand.changing import changing, told
 from tools.ligand.environment import EXTRAS, Source, interpreter
 from tools.ligand.installer import READY_S, Installer
 from tools.ligand.layout import InstallError, Layout
@@ -41,17 +40,10 @@ def scoped(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def wrapped(system: bool | None, prefix: Path | None, dry_run: bool, **options: Any) -> None:
-        try:
+        with told():
             layout = layout_of(system, prefix)
             with nullcontext() if dry_run else changing(layout.lock):
                 command(_installer(layout, dry_run), **options)
-        except LigandError as error:
-            raise click.ClickException(error.message) from error
-        except OSError as error:
-            where = error.filename or "a file"
-            raise click.ClickException(
-                f"{where}: {error.strerror}. Mend that, then run it again; it goes on."
-            ) from error
 
     for option in reversed(_SCOPE):
         wrapped = option(wrapped)

@@ -200,6 +200,16 @@ def test_a_valid_file_does_not_import_the_slow_validator() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_part_of_the_frame_does_not_load_all_of_it() -> None:
+    """`ligand status` and the like start sooner without what a running daemon alone needs; that has it all."""
+    code = "import sys; from services.runtime import config; assert 'asyncio' not in sys.modules, 'asyncio'; "
+    code += "from services.runtime import Daemon, Reject, Unavailable; from services.runtime import turn; "
+    code += "assert Reject is turn.Reject and Daemon.__module__ == 'services.runtime.daemon'"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    with pytest.raises(ImportError, match="Nonsense"):
+        exec("from services.runtime import Nonsense")
+
+
 def test_changed_keys_are_dotted_and_exact() -> None:
     """A reload tells which settings changed; true is not 1."""
     old = {"a": 1, "b": {"c": 1, "d": [1]}, "e": True}
