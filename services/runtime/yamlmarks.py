@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from signals.files import read_regular
 
 PathTo = tuple[str | int, ...]
 MAX_BYTES = 256 * 1024
@@ -58,6 +61,11 @@ class _CoreLoader(yaml.SafeLoader):
 
 for _name, _pattern, _first in _CORE:
     _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"^(?:{_pattern})$"), _first)
+
+
+def parse_file(path: Path) -> Marked:
+    """Read the one document in a file. Raises `YamlError`, and OSError for what is no file that can be read."""
+    return parse(read_regular(path, MAX_BYTES))
 
 
 def parse(raw: bytes) -> Marked:
