@@ -118,7 +118,7 @@ def test_what_is_no_model_server_at_all_is_replaced_by_the_next_and_ends_nothing
     ids=["event", "error", "packed"],
 )
 def test_what_a_server_sends_is_bounded_before_it_is_understood(asker, first, does, told):
-    """A server that never ends a line would take all memory within seconds, and the worker be killed again and again."""
+    """A server that never ends a line would take all memory within seconds, and end the worker again and again."""
     first.usual = does
     name, facts = asker(rounds=1).once(at(first, model="m"))
     assert (name, facts["reason"]) == ("Q_MODEL_FAILED", "unavailable")
