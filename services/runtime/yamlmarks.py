@@ -55,12 +55,14 @@ class Marked:
         return self.lines.get(path, 1)
 
 
-class _CoreLoader(yaml.SafeLoader):
+class CoreLoader(yaml.SafeLoader):
+    """Reads plain scalars by YAML 1.2's core schema."""
+
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
 
 
 for _name, _pattern, _first in _CORE:
-    _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"^(?:{_pattern})$"), _first)
+    CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"^(?:{_pattern})$"), _first)
 
 
 def parse_file(path: Path) -> Marked:
@@ -73,7 +75,7 @@ def parse(raw: bytes) -> Marked:
     if len(raw) > MAX_BYTES:
         raise YamlError(f"the file is larger than {MAX_BYTES // 1024} KiB", 1)
     try:
-        loader = _CoreLoader(raw)
+        loader = CoreLoader(raw)
         try:
             node = loader.get_single_node()
         finally:
@@ -108,7 +110,7 @@ class _Builder:
             return self._mapping(node, path)
         if isinstance(node, SequenceNode) and node.tag.endswith(":seq"):
             return [self.build(item, (*path, nth)) for nth, item in enumerate(node.value)]
-        return _scalar(node, line)
+        return scalar(node)
 
     def _mapping(self, node: MappingNode, path: PathTo) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -136,7 +138,9 @@ def _text(text: str, line: int) -> str:
     return text
 
 
-def _scalar(node: Node, line: int) -> Any:
+def scalar(node: Node) -> Any:
+    """The plain value of a node. Raises `YamlError`."""
+    line = node.start_mark.line + 1
     kind = node.tag.removeprefix("tag:yaml.org,2002:")
     if not isinstance(node, ScalarNode) or kind not in ("null", "bool", "int", "float", "str"):
         raise YamlError(f"the tag {node.tag} is not allowed; plain values, lists and mappings are", line)
