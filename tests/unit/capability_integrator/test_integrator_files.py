@@ -123,10 +123,8 @@ def test_what_is_not_plain_is_registered_all_the_same(hand, found, registry, tex
     """An unusual way of writing YAML would lose an entry, or end in one that stands elsewhere."""
     registry.write_bytes(text.encode())
     assert hand(found()).signal == "Q_MODULE_INTEGRATED"
-    assert list(Document(registry.read_bytes())._data["capabilities"]) == [
-        *(["a", "b"] if "? b" in text else ["a"]),
-        "json",
-    ]
+    for name in ("a", "b", "json") if "? b" in text else ("a", "json"):
+        entry_of(registry.read_bytes(), name)
 
 
 def test_a_text_that_nests_without_an_end_ends_nothing(hand, found, registry):
