@@ -14,9 +14,13 @@ KILLS ?= 1000
 INPUTS ?= 1000000
 MINUTES ?= 60
 RATE ?= 500
+RUNS ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-llama crash-sweep model bench chaos fuzz soak docs pictures lint format lock clean
+SENSES := $(VENV)/extras/gaze/.made-of
+
+.PHONY: help setup senses demo demo-dream test test-llama crash-sweep deploy-sweep model bench chaos fuzz soak soak-dream \
+	docs pictures lint format lock clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-12s %s\n' "$$goal" "$$what"; done
@@ -34,10 +38,19 @@ $(READY): pyproject.toml requirements-build.lock requirements-dev.lock tools/cre
 	@$(PIP) check
 	@touch $@
 
+senses: $(READY) $(SENSES) ## install the engines of the sensors too (300 MB)
+
+$(VENV)/extras/%/.made-of: requirements-%.lock | $(READY)
+	@echo "Installing the engine of $*_sensor"
+	@$(VENV)/bin/python -m tools.ligand.extras $*
+
 demo: $(READY) ## run the constellation on example intents in a temporary home
 	@$(VENV)/bin/python -m tools.demo
 
-test: $(READY) ## run every test, the linters and the type checker among them
+demo-dream: $(READY) ## have D-REAM mend a setting, deploy it, measure it; and take a bad one back
+	@$(VENV)/bin/python -m tools.demo.dream
+
+test: $(READY) $(if $(CI),$(SENSES)) ## run every test, the linters and the type checker among them
 	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 test-llama: $(READY) ## try the model worker on a real llama.cpp server, built once in the cache folder
@@ -45,6 +58,9 @@ test-llama: $(READY) ## try the model worker on a real llama.cpp server, built o
 
 crash-sweep: $(READY) ## cut the power before every act of the bus on the disk
 	@$(VENV)/bin/python -m tests.sweep $(SWEEP_ARGS)
+
+deploy-sweep: $(READY) ## kill the deployer before every line of a deployment and of each recovery
+	@$(VENV)/bin/python -m tests.deploy_sweep $(if $(SEED),--seed $(SEED))
 
 model: $(READY) ## drive a real bus against a model for as long as the profile says (HYPOTHESIS_PROFILE=long)
 	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-long} $(VENV)/bin/python -m pytest -s --timeout 0 tests/model $(MODEL_ARGS)
@@ -68,6 +84,9 @@ fuzz: $(READY) ## put INPUTS=1000000 wrong and right inputs into every door; SEE
 soak: $(READY) ## everything at RATE=500 signals a second for MINUTES=60: does anything grow?
 	@$(VENV)/bin/python -m tests.soak --minutes $(MINUTES) --rate $(RATE)
 
+soak-dream: $(READY) ## how good D-REAM's candidates are against random search, over RUNS=5 seeds
+	@$(VENV)/bin/python -m tests.dream --runs $(RUNS)
+
 docs: $(READY) ## make the documents that come from contracts and manifests
 	@$(VENV)/bin/python -m tools.docs
 
@@ -87,6 +106,7 @@ lock: ## pin newer versions of the dependencies (needs uv)
 	@$(LOCK) --upgrade pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	@$(LOCK) --upgrade --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 	@$(LOCK) --upgrade --group bench --output-file requirements-bench.lock
+	@$(LOCK) --upgrade --group gaze --no-deps --output-file requirements-gaze.lock
 
 clean: ## remove .venv, caches and build results
 	@rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

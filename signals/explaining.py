@@ -52,8 +52,9 @@ def explain(
         return _error(name, steps, "what JSON can hold", f"a Python {type(value).__name__}", 0)
     errors = sorted(_validator(schema).iter_errors(facts), key=relevance, reverse=True)
     steps, expected, found = _words(_deepest(errors[0])) if errors else _strict_words(schema, refused[0])
-    if any(_is_at(steps, secret) for secret in secrets):
-        found = "a value that is not shown"
+    for secret in secrets:
+        if _is_at(steps, secret):
+            steps, found = steps[: len(secret)], "a value that is not shown"  # the keys in it are secret too
     return _error(name, steps, expected, found, max(len(errors), 1) - 1)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NoReturn, get_args
 import jsonschema_rs
 
 from signals.errors import ContractError
-from signals.secrecy import Marks
+from signals.secrecy import ASIDE, Marks, holds_secret, resolved, secret_paths
 
 Kind = Literal["intent", "advisory", "trigger", "completion", "error", "sensor", "model", "system"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -20,6 +20,7 @@ OWN_KEYS = {
     "kind", "version", "delivery", "terminal", "expects", "unconsumed", "story_limit", "counter_examples",
 }  # fmt: skip
 LIMITS = {"type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf", "x-open"}
+UNMASKABLE = "cannot be masked here"
 EXPECTS_KEYS = {"answers", "within_s", "queued_at_most_s", "timeout", "copy"}
 
 Document = dict[str, Any]
@@ -141,11 +142,23 @@ class Judgement:
 
     def secrets(self) -> None:
         """Nothing may be marked secret and be shown all the same."""
+        if not holds_secret(self.document, self.document):
+            return
         marks = Marks(self.document)
         self.need(not marks.endless, "$", "a part that refers to itself holds a secret; not every depth can be masked")
         for place, part in subschemas(self.document):
             masked = not part.get("x-secret") or id(part) in marks.reached or place.startswith("$.$defs.")
-            self.need(masked, f"{place}.x-secret", "cannot be masked here; mark the property or the items that hold it")
+            self.need(masked, f"{place}.x-secret", f"{UNMASKABLE}; mark the property or the items that hold it")
+            for key in ASIDE:
+                self.need(not holds_secret(self.document, part.get(key)), f"{place}.{key}", f"a secret {UNMASKABLE}")
+            self.found(place, part)
+
+    def found(self, place: str, part: Document) -> None:
+        """What a reference leads to could be marked, so it has to be found."""
+        words = "leads nowhere, or by an anchor, and this contract has secrets to mask: write #/$defs/NAME"
+        self.need("$dynamicRef" not in part, f"{place}.$dynamicRef", words)
+        ref = part.get("$ref", "#")
+        self.need(resolved(self.document, str(ref)) is not None, f"{place}.$ref", words)
 
     def samples(self) -> None:
         fits = self.validator()
@@ -217,6 +230,9 @@ class Judgement:
         missing, unfilled = sorted(given - have), sorted(wanted - given)
         self.need(not missing, f"{place}.timeout", f"{name} has no property {', '.join(missing)}")
         self.need(not unfilled, f"{place}.copy", f"{name} also requires {', '.join(unfilled)}")
+        here, there = ({path[0] for path in secret_paths(each)} for each in (self.document, target))
+        shown = sorted(here.intersection(copy) - there)
+        self.need(not shown, f"{place}.copy", f"{', '.join(shown)} is secret here; mark it x-secret in {name} too")
 
     def properties(self) -> Document:
         found: Document = self.document.get("properties", {})

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +14,8 @@ from pathlib import Path
 from signals.errors import ConfigError
 
 SOCKET_PATH_MAX = 107
+RECORD = "runtime_folder"
+TRIES = 1000
 _SYSTEM_RUN = Path("/run/ligand")
 _SHORT = Path("/tmp")  # not TMPDIR: that may be as long, and another in the shell that looks for the bus
 
@@ -97,13 +102,46 @@ class Paths:
 
     def ensure(self) -> None:
         """Make the folders that are not there yet, closed to other users. Raises `ConfigError`."""
-        for folder in (self.config, self.state, self.run, self.intents):
-            try:
-                folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-            except OSError as error:
-                raise ConfigError(f"Cannot make {folder}: {error.strerror}. Choose another --home.") from error
+        self.ensure_own()
+        self.ensure_run()
+
+    def ensure_own(self) -> None:
+        """Those that stay: all but the runtime folder. Raises `ConfigError`."""
+        for folder in (self.config, self.state, self.intents):
+            _make(folder)
+
+    def ensure_run(self) -> None:
+        """The runtime folder, and in the home of a short one the record of where it is. Raises `ConfigError`."""
+        for _ in range(TRIES):
+            with contextlib.suppress(FileNotFoundError):  # who ends at this instant takes it away
+                self._make_run()
+                return
+        raise ConfigError(f"{self.run} goes away again and again. Choose another --home.")
+
+    def _make_run(self) -> None:
+        _make(self.run)
+        if _is_short(self.run):
+            _need_own(self.run)
         if self.home is not None and self.run != self.home / "run":
-            _record(self.home / "run", self.run)
+            _make(self.home / "run")
+            (self.home / "run" / RECORD).write_text(f"{self.run}\n")
+
+    def leave_run(self, *names: str) -> None:
+        """Take these files of ours out of a short runtime folder, and the folder away when nobody else uses it.
+
+        Elsewhere everything stays. For whoever holds the lock that is among them, before it is given back. Raises
+        `ConfigError`.
+        """
+        if not _is_short(self.run):
+            return
+        with contextlib.suppress(FileNotFoundError):  # somebody has cleared it away
+            _need_own(self.run)
+        for name in names:
+            (self.run / name).unlink(missing_ok=True)
+        _remove_empty(self.run)
+        if self.home is not None and not self.run.exists():
+            (self.home / "run" / RECORD).unlink(missing_ok=True)
+            _remove_empty(self.home / "run")
 
 
 def endpoint(socket: Path) -> str:
@@ -112,15 +150,15 @@ def endpoint(socket: Path) -> str:
         raise ConfigError(
             f"The socket's path {socket} is longer than {SOCKET_PATH_MAX} bytes. Choose a shorter --home."
         )
-    if socket.parent.parent == _SHORT and socket.parent.exists():
+    if _is_short(socket.parent) and os.path.lexists(socket.parent):
         _need_own(socket.parent)
     return f"ipc://{socket}"
 
 
 def _need_own(folder: Path) -> None:
     """In a folder that anybody can write to, somebody else could have made ours first, to pose as the bus."""
-    found = folder.stat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o022:
+    found = folder.lstat()  # a link of somebody else's could lead to another folder at any time
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise ConfigError(f"{folder} belongs to somebody else. Remove it, or choose a shorter --home.")
 
 
@@ -139,7 +177,24 @@ def _short(run: Path) -> Path:
     return _SHORT / f"ligand-{os.getuid()}-{name}"
 
 
-def _record(place: Path, actual: Path) -> None:
-    _need_own(actual)
-    place.mkdir(mode=0o750, exist_ok=True)
-    (place / "runtime_folder").write_text(f"{actual}\n")
+def _is_short(run: Path) -> bool:
+    return run.parent == _SHORT and run.name.startswith(f"ligand-{os.getuid()}-")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except FileExistsError as error:
+        if not os.path.lexists(folder):
+            raise FileNotFoundError(f"{folder} was there and is not any more") from error
+        raise ConfigError(f"Cannot make {folder}: it is no folder. Choose another --home.") from error
+    except OSError as error:
+        raise ConfigError(f"Cannot make {folder}: {error.strerror}. Choose another --home.") from error
+
+
+def _remove_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            raise

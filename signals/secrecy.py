@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import unquote
 
 Document = dict[str, Any]
 Path = tuple[str, ...]
@@ -11,6 +12,8 @@ ANY = "*"
 """The step of a path that stands for every item of a list and every key of an object."""
 _BELOW = ("items", "contains", "unevaluatedItems", "additionalProperties", "unevaluatedProperties")
 _HERE = ("if", "then", "else")
+ASIDE = ("not", "propertyNames", "contentSchema")
+"""What these hold speaks of no facts that a path could lead to."""
 
 
 class Marks:
@@ -33,13 +36,13 @@ class Marks:
             self.paths[steps] = None
             self.reached.update(map(id, _dicts(part)))
             return
-        for inner, further in _inner(part):
+        for inner, further in inner_parts(part):
             self._walk(inner, (*steps, *further), refs)
         if isinstance(ref := part.get("$ref"), str):
             self._refer(ref, steps, refs)
 
     def _refer(self, ref: str, steps: Path, refs: Path) -> None:
-        target = _resolved(self._document, ref)
+        target = resolved(self._document, ref)
         if ref in refs:
             self.endless |= any(part.get("x-secret") for part in _dicts(target))
         else:
@@ -51,7 +54,20 @@ def secret_paths(document: Document) -> Iterator[Path]:
     return iter(Marks(document).paths)
 
 
-def _inner(part: Document) -> Iterator[tuple[Any, Path]]:
+def holds_secret(document: Document, part: Any) -> bool:
+    """Whether anything in a part, or in what it refers to, is marked."""
+    waiting, seen = [part], set[int]()
+    while waiting:
+        for each in _dicts(waiting.pop()):
+            if each.get("x-secret"):
+                return True
+            if isinstance(ref := each.get("$ref"), str) and id(target := resolved(document, ref)) not in seen:
+                seen.add(id(target))
+                waiting.append(target)
+    return False
+
+
+def inner_parts(part: Document) -> Iterator[tuple[Any, Path]]:
     """The schemas directly within one, and the steps from the facts of this one to the facts of theirs."""
     for name, inner in _values(part.get("properties")):
         yield inner, (name,)
@@ -70,12 +86,17 @@ def _inner(part: Document) -> Iterator[tuple[Any, Path]]:
         yield part.get(key), ()
 
 
-def _resolved(document: Document, ref: str) -> Any:
-    """What a reference within the document means; None for what is not there."""
+def resolved(document: Document, ref: str) -> Any:
+    """What a reference within the document means; None for what is not there, or is named by an anchor."""
+    if ref not in ("", "#") and not ref.startswith("#/"):
+        return None
     found: Any = document
-    for step in ref.removeprefix("#").split("/")[1:]:
+    for step in unquote(ref).removeprefix("#").split("/")[1:]:
         key = step.replace("~1", "/").replace("~0", "~")
-        found = found.get(key) if isinstance(found, dict) else None
+        if isinstance(found, list):
+            found = found[int(key)] if key.isdecimal() and int(key) < len(found) else None
+        else:
+            found = found.get(key) if isinstance(found, dict) else None
     return found
 
 

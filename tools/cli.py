@@ -53,6 +53,8 @@ class Failure(click.ClickException):
 class Finite(click.FloatRange):
     """A number within bounds; neither `nan`, which is within any, nor `inf`."""
 
+    name = "number"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         found = super().convert(value, param, ctx)
         if not math.isfinite(found):

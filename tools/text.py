@@ -91,7 +91,7 @@ def _rank(key: str) -> tuple[int, int]:
 
 
 def seconds_text(seconds: float) -> str:
-    """A duration for people: `0.4 ms`, `12 ms`, `1.2 s`, `3 min 2 s`, `2 h 5 min`, `3 d 4 h`."""
+    """A duration for people: `0.4 ms`, `12 ms`, `1.2 s`, `3 min 2 s`, `4 min`, `2 h 5 min`, `3 d 4 h`."""
     if seconds < 0.01:
         return f"{max(seconds, 0) * 1000:.1f} ms"
     if seconds < 1:
@@ -100,5 +100,6 @@ def seconds_text(seconds: float) -> str:
         return f"{seconds:.1f} s"
     for size, unit, below, smaller in ((60, "min", 1, "s"), (3600, "h", 60, "min"), (86400, "d", 3600, "h")):
         if seconds < size * (60 if size == 60 else 24) or size == 86400:
-            return f"{int(seconds // size)} {unit} {int(seconds % size // below)} {smaller}"
+            rest = int(seconds % size // below)
+            return f"{int(seconds // size)} {unit}" + (f" {rest} {smaller}" if rest else "")
     raise AssertionError("unreachable")

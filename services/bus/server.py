@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import gc
 import os
 import select
@@ -13,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import apsw
 import orjson
@@ -41,7 +40,7 @@ from services.runtime.exits import EXIT_CONFIG, refuse
 from services.runtime.manifest import Manifest, load_all
 from services.runtime.notify import Notifier
 from services.runtime.usage import usage
-from signals import __version__
+from signals import __version__, locking
 from signals.catalogue import Catalogue
 from signals.envelope import rfc3339
 from signals.errors import ConfigError, LigandError
@@ -51,6 +50,7 @@ from signals.paths import Paths, endpoint
 from signals.wire import LIVE, MAX_FRAME_BYTES
 
 EXIT_JOURNAL = 1
+LOCK = "bus.lock"
 DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 MESSAGES_A_TURN = 1000
 TURN_S = 0.02
@@ -63,8 +63,9 @@ GC_THRESHOLDS = (50_000, 50, 100)
 class Server:
     """One bus on one pair of sockets. `run` ends on SIGTERM or SIGINT."""
 
-    def __init__(self, paths: Paths, config: Mapping[str, Any], manifest: Manifest) -> None:
-        """Take the address, open the journal, register the consumers. Raises `ConfigError`, `ManifestError`."""
+    def __init__(self, paths: Paths, config: Mapping[str, Any], manifest: Manifest, lock: TextIO) -> None:
+        """Open the journal, register the consumers; `lock` is given back at the end. Raises `ConfigError`,
+        `ManifestError`."""
         self.paths = paths
         self.config = config
         self.manifest = manifest
@@ -72,7 +73,7 @@ class Server:
         self.notify = Notifier()
         self.stopping = False
         self.reload_wanted = False
-        self.lock = _take_address(paths)
+        self.lock = lock
         catalogue = Catalogue.load([paths.contracts])
         registry = _registry(paths, catalogue, config)
         access = Access(config["access"], registry.daemons)
@@ -249,9 +250,7 @@ class Server:
         self.context.term()
         self.dead.close()
         self.store.close()
-        for path in (self.paths.bus_socket, self.paths.mirror_socket):
-            path.unlink(missing_ok=True)
-        self.lock.close()
+        _leave(self.paths, self.lock)
         os.close(self._wake_r)
         os.close(self._wake_w)
         self.log.info("stopped", head=self.state.head)
@@ -308,23 +307,25 @@ def _registry(paths: Paths, catalogue: Catalogue, config: Mapping[str, Any]) -> 
     return registry
 
 
-def _take_address(paths: Paths) -> Any:
+def _take_address(paths: Paths) -> TextIO:
     """Hold the lock that makes this the only bus here: a second bind on a socket's path would steal it silently."""
-    path = paths.run / "bus.lock"
-    lock = path.open("a+")
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.seek(0)
-        holder = lock.read().strip() or "another process"
-        lock.close()
+        lock = locking.hold(paths, LOCK)
+    except locking.HeldError as error:
+        who = error.holder or "another process"
         raise ConfigError(
-            f"Another bus ({holder}) serves {paths.bus_socket}. Stop it, or choose another --home."
+            f"Another bus ({who}) serves {paths.bus_socket}. Stop it, or choose another --home."
         ) from error
-    lock.truncate(0)
-    lock.write(f"pid {os.getpid()}, since {rfc3339(time.time())}\n")
-    lock.flush()
+    locking.write(lock, f"pid {os.getpid()}, since {rfc3339(time.time())}")
     return lock
+
+
+def _leave(paths: Paths, lock: TextIO) -> None:
+    """Nobody is to find the address any more, and whoever comes may have it."""
+    for path in (paths.bus_socket, paths.mirror_socket):
+        path.unlink(missing_ok=True)
+    paths.leave_run(LOCK)
+    lock.close()
 
 
 def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode, log: Any) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
@@ -374,12 +375,16 @@ def _end(paths: Paths, error: Exception) -> NoReturn:
 def main() -> None:
     """Run the bus of this environment; exit 78 when configuration or manifests must be mended first."""
     paths = Paths.resolve()
+    lock: TextIO | None = None
     try:
-        paths.ensure()
+        paths.ensure_own()
         manifest = Manifest.load(Path(__file__).parent / "manifest.yaml")
         config = configuration.load(paths.config_of("bus"), manifest.config, daemon="bus")
-        server = Server(paths, config, manifest)
+        lock = _take_address(paths)
+        server = Server(paths, config, manifest, lock)
     except LigandError as error:
+        if lock is not None:
+            _leave(paths, lock)
         refuse("bus", error)
     except (apsw.Error, OSError, orjson.JSONDecodeError) as error:
         _end(paths, error)

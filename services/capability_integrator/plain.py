@@ -10,18 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from services.runtime.yamlmarks import CoreLoader, YamlError, scalar
+from services.runtime.yamlmarks import YamlError, compose, scalar
 
-MAX_DEPTH = 64
 MAX_NODES = 1_000_000
 ENTRIES = "capabilities"
-
-
-_BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a PyYAML that was built without libyaml is only slower
-_LOADER: Any = type("_Loader", (_BASE,), {"yaml_implicit_resolvers": CoreLoader.yaml_implicit_resolvers})
 
 
 class NotPlainError(Exception):
@@ -83,35 +77,13 @@ def read(text: str) -> Plain | None:
     if "\r" in text or text.startswith("\ufeff"):
         return None
     try:
-        node = _composed(text)
+        node = compose(text)
         data = _Values().of(node)
-    except (yaml.YAMLError, YamlError, NotPlainError):
+    except (YamlError, NotPlainError):
         return None
     if not isinstance(data, dict) or not isinstance(data.get(ENTRIES), dict):
         return None
     return Plain(text, data, _last_entry(node))
-
-
-def _composed(text: str) -> Any:
-    depth = 0
-    for event in _events(text):  # the composer below goes down by the C stack, which a deep text would overflow
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise NotPlainError
-    loader = _LOADER(text)
-    try:
-        return loader.get_single_node()
-    finally:
-        loader.dispose()
-
-
-def _events(text: str) -> Any:
-    loader = _LOADER(text)
-    try:
-        while loader.check_event():
-            yield loader.get_event()
-    finally:
-        loader.dispose()
 
 
 def _last_entry(node: Any) -> Node | None:

@@ -40,7 +40,7 @@ def _told(function: Callable[P, R]) -> Callable[P, R]:
 
 @click.group()
 def suppress() -> None:
-    """Subjects that are not investigated any more because they failed too often."""
+    """Subjects that failed too often to be investigated again."""
 
 
 @suppress.command("list")
@@ -71,7 +71,10 @@ def list_(*, form: str, home: Path | None) -> int:
 @_home
 @_told
 def clear(subject: str | None, *, everything: bool, home: Path | None) -> int:
-    """Have SUBJECT (as `list` shows it) tried again when it is next asked about."""
+    """Have SUBJECT tried again when it is next asked about.
+
+    SUBJECT is as `list` shows it.
+    """
     if (subject is None) != everything:
         raise click.UsageError("Name one subject, or say --all.")
     paths = Paths.resolve(home)

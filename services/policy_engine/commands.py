@@ -58,7 +58,7 @@ _json = click.option("-o", "--output", "form", type=click.Choice(["text", "json"
 
 @click.group()
 def policy() -> None:
-    """What the rules decide: why, why not, and what other rules would."""
+    """What the rules decide: why, why not, what other rules would."""
 
 
 @policy.command()
@@ -67,7 +67,10 @@ def policy() -> None:
 @_home
 @_told
 def why(signal: str, *, form: str, home: Path | None) -> int:
-    """Say every decision about SIGNAL (its id, the beginning of it, or its number), or which one led to it."""
+    """Say every decision about SIGNAL, or which one led to it.
+
+    SIGNAL is its id, the beginning of it, or its number.
+    """
     paths = Paths.resolve(home)
     wanted = _signal(paths, signal)["id"]
     found = [one for one in _decisions(paths) if wanted == one["signal_id"] or wanted in one["emitted"]]
@@ -87,7 +90,10 @@ def why(signal: str, *, form: str, home: Path | None) -> int:
 @_home
 @_told
 def why_not(rule: str, signal: str, *, home: Path | None) -> int:
-    """Say why RULE did nothing about SIGNAL: which condition held it, and what would have changed that."""
+    """Say why RULE did nothing about SIGNAL.
+
+    Which condition held it, and what would have changed that.
+    """
     paths = Paths.resolve(home)
     envelope = _signal(paths, signal)
     book = rulebook(paths)
@@ -115,7 +121,10 @@ def why_not(rule: str, signal: str, *, home: Path | None) -> int:
 @_home
 @_told
 def rehearse(rules: Path, *, since: str, form: str, home: Path | None) -> int:
-    """Say what RULES (in place of policies.yaml) would have done: the journal's past, the bus may be down."""
+    """Say what RULES would have done in the journal's past.
+
+    RULES stands in place of policies.yaml. The bus may be down.
+    """
     paths = Paths.resolve(home)
     book = rulebook(paths, rules)
     now = time.time()

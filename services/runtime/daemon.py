@@ -20,7 +20,7 @@ from services.runtime.exits import EXIT_CONFIG, refuse
 from services.runtime.handlers import Function
 from services.runtime.manifest import Manifest, find, with_overlays
 from services.runtime.notify import Notifier
-from services.runtime.registered import Registered
+from services.runtime.reloading import Reloading
 from services.runtime.turn import Batch, Maker
 from services.runtime.usage import usage
 from services.runtime.work import Work
@@ -38,14 +38,10 @@ HEARTBEAT_S = 5.0
 DRAIN_S = 10.0
 
 
-class Daemon(Registered):
+class Daemon(Reloading):
     """Register handlers, then `run()`. What needs the bus or the configuration is there once it runs."""
 
-    config: dict[str, Any]
-    paths: Paths
     catalogue: Catalogue
-    manifest: Manifest
-    log: Any
 
     def __init__(self, name: str, *, manifest: Path | None = None, instance: str | None = None) -> None:
         """A daemon called `name`; its manifest is in its room, or the user's, unless given."""
@@ -101,6 +97,11 @@ class Daemon(Registered):
         self._client.emit_live([self._maker.make(name, facts, named, uuid7())])
 
     @property
+    def is_attached(self) -> bool:
+        """Whether the bus is there just now: an emit would not have to wait for it."""
+        return self._client.is_attached
+
+    @property
     def state_dir(self) -> Path:
         """The folder that is this daemon's alone."""
         return self.paths.state_of(self.name)
@@ -141,11 +142,12 @@ class Daemon(Registered):
         if self.instance:
             self.manifest = self.manifest.instance(self.instance)
         self.manifest.check(self.catalogue)
+        self._hear_of_changes()
         self._handlers.check(self.manifest)
         self.config = self._load_config()
 
     def _prepare(self) -> None:
-        Paths.resolve().ensure()
+        Paths.resolve().ensure_own()
         self._read()
         self.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
         named = [[step for step in path if step != ANY] for each in self.catalogue.values() for path in each.secrets]
@@ -161,7 +163,6 @@ class Daemon(Registered):
     async def _main(self) -> None:
         self._stop = asyncio.Event()
         self._one_reload = asyncio.Lock()
-        self._reloading: set[asyncio.Task[None]] = set()
         self._started = time.monotonic()
         self._client = Client(self.name, self.paths.bus_socket, self, lanes=self.manifest.lanes, version=__version__)
         self._work = Work(
@@ -217,6 +218,9 @@ class Daemon(Registered):
         self._notifier.ready(self._message or "ready")
         self.log.info("ready", in_seconds=round(time.monotonic() - self._started, 3))
         self._heartbeat()
+
+    def _told(self) -> str:
+        return self._message
 
     def _working(self) -> str:
         return "degraded" if self._degraded else "ready"
@@ -277,42 +281,6 @@ class Daemon(Registered):
         for number in (os_signal.SIGTERM, os_signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(os_signal.SIGHUP, self._want_reload)
-
-    def _want_reload(self) -> None:
-        task = asyncio.create_task(self._reload())
-        self._reloading.add(task)
-        task.add_done_callback(self._reloading.discard)
-
-    async def _reload(self) -> None:
-        """Read the configuration again; keep the old one, and say so, when the new cannot be used."""
-        async with self._one_reload:
-            self._notifier.reloading()
-            try:
-                changed = await self._take_config()
-            except LigandError as error:
-                self.log.error("reload_refused", error=error.message)
-            except Exception as error:  # the author's own reload may raise anything; the old one holds
-                self.log.error("reload_refused", error=repr(error), exc_info=error)
-            else:
-                self._notifier.ready(self._message)
-                await self._say("Q_CONFIGURATION_RELOADED", {"daemon": self.name, "changed": changed})
-                return
-            self._notifier.ready(self._message)
-
-    async def _take_config(self) -> list[str]:
-        """Go by the configuration as it now is; the keys that changed. Goes back when somebody objects."""
-        old, fresh = self.config, self._load_config()
-        self.config = fresh
-        try:
-            for reload in self._reloads:
-                await reload()
-        except BaseException:
-            self.config = old
-            raise
-        changed = configuration.changed_keys(old, fresh)
-        self.log = logs.configure(self.name, level=fresh["log_level"])
-        self.log.info("reloaded", changed=changed)
-        return changed
 
     # -- periodic ------------------------------------------------------------------------------------
 

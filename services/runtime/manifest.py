@@ -17,7 +17,13 @@ from signals.catalogue import Catalogue, Contract
 from signals.errors import ManifestError
 
 MAIN = ""
-RUNTIME_EMITS = ("Q_DAEMON_READY", "Q_DAEMON_STOPPING", "Q_CONFIGURATION_RELOADED", "Q_HEARTBEAT")
+RUNTIME_EMITS = (
+    "Q_DAEMON_READY",
+    "Q_DAEMON_STOPPING",
+    "Q_CONFIGURATION_RELOADED",
+    "Q_CONFIGURATION_REFUSED",
+    "Q_HEARTBEAT",
+)
 """What the frame emits for every daemon; no manifest lists them."""
 
 _NAME = "^[a-z][a-z0-9_]{0,63}$"
@@ -173,13 +179,14 @@ class Manifest:
 
     def instance(self, name: str) -> Manifest:
         """This template for one instance: `$instance` in conditions becomes its name, `%i` in the user's name too."""
+
+        def named(value: Any) -> Any:
+            return value.replace("$instance", name) if isinstance(value, str) else value
+
         consumes = tuple(
             replace(
                 line,
-                where={
-                    key: tuple(name if value == "$instance" else value for value in values)
-                    for key, values in line.where.items()
-                },
+                where={key: tuple(map(named, values)) for key, values in line.where.items()},
             )
             for line in self.consumes
         )

@@ -35,11 +35,11 @@ _WORDS = " ".join(
 def labelled(kept: str) -> list[dict[str, str]]:
     """Pairs of texts about one subject, judged by hand: same, contradiction or other.
 
-    `kept` is chosen_on, the pairs that the bounds were chosen on, or held_out, which were written afterwards.
+    `kept` is chosen_on, the pairs that the bounds were chosen on, held_out, which were written afterwards, or all.
     """
     text = resources.files("services.semantic_dedup").joinpath("labelled.json").read_text(encoding="utf-8")
     found: list[dict[str, str]] = json.loads(text)
-    return [pair for pair in found if pair["set"] == kept]
+    return [pair for pair in found if kept in ("all", pair["set"])]
 
 
 def judged(pair: Mapping[str, str], bounds: Bounds = USUAL) -> Compared:
@@ -62,7 +62,7 @@ def quality(pairs: Sequence[Mapping[str, str]]) -> dict[str, Any]:
 
 
 def evaluate(parameters: Mapping[str, Any], case: str) -> dict[str, float]:
-    """How `parameters`, some of the bounds, judge one part of the labelled pairs: `chosen_on 3/8` or `held_out 1/8`.
+    """How `parameters`, some of the bounds, judge one part of the labelled pairs: `all 3/16` or `held_out 1/4`.
 
     Gives `right`, the share of pairs judged as they were by hand, and `wrong_links`, the share linked as saying the
     same that do not. For an experiment of D-REAM.

@@ -12,6 +12,8 @@ from tests.contracts.planting import plant
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("signals", "services", "tools")
+# What a daemon may import of services beside itself; the frame knows nothing of what daemons share.
+LIBRARIES = ("services.runtime", "services.experiments")
 # What `logic.py` may not reach, however many modules lie between.
 UNREACHABLE = {"apsw", "asyncio", "inotify_simple", "sdnotify", "sqlite3", "zmq"}
 # What it may not import itself: the clock, processes, sockets, and the ways to the bus.
@@ -83,7 +85,8 @@ def allowed_rooms(module: str) -> tuple[str, ...]:
         return ("signals", "services.runtime", "tools")
     if len(parts) == 1:
         return ()
-    return ("signals", "services.runtime", f"services.{parts[1]}")
+    own = f"services.{parts[1]}"
+    return ("signals", "services.runtime", own) if own in LIBRARIES else ("signals", *LIBRARIES, own)
 
 
 def strangers(root: Path) -> Iterator[str]:
@@ -156,12 +159,14 @@ GOOD = {
     "signals/client.py": "import zmq\nfrom . import errors\n",
     "services/__init__.py": "",
     "services/runtime/__init__.py": "import asyncio\nfrom signals.client import Client\n",
+    "services/experiments/__init__.py": "",
+    "services/experiments/space.py": "from services.runtime import config\nimport signals.errors\n",
     "services/greeter/__init__.py": "",
     "services/greeter/__main__.py": "from services.greeter.daemon import daemon\n",
     "services/greeter/daemon.py": "from services.runtime import Daemon\nfrom .logic import greet\n",
     "services/greeter/logic.py": "from signals.errors import SchemaError\nfrom datetime import datetime\n",
     "services/other/__init__.py": "",
-    "services/other/daemon.py": "import services.runtime\n",
+    "services/other/daemon.py": "import services.runtime\nfrom services.experiments import space\n",
     "tools/__init__.py": "",
     "tools/tap.py": "from services.runtime.manifest import Manifest\nimport signals.client\n",
 }
@@ -191,6 +196,18 @@ def test_the_checker_accepts_what_the_rules_allow(tmp_path: Path) -> None:
         ("services/greeter/daemon.py", "from tools.tap import x", "may not import tools.tap.x"),
         ("services/greeter/daemon.py", "import tests.helpers", "may not import tests.helpers"),
         ("services/runtime/frame.py", "import services.greeter", "may not import services.greeter"),
+        (
+            "services/runtime/frame.py",
+            "import services.experiments",
+            "services.runtime.frame may not import services.experiments",
+        ),
+        (
+            "services/experiments/trying.py",
+            "from services.greeter.logic import x",
+            "services.experiments.trying may not import services.greeter.logic.x",
+        ),
+        ("services/experiments/trying.py", "import tools.tap", "may not import tools.tap"),
+        ("tools/map.py", "from services.experiments import space", "may not import services.experiments.space"),
         ("services/__init__.py", "import services.greeter", "may not import services.greeter"),
         ("tools/map.py", "from services.greeter import logic", "may not import services.greeter.logic"),
         ("tools/map.py", "import_module('services.greeter')", "may not import services.greeter"),

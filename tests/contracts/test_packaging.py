@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from services.runtime.extras import NAMES, lock_of
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock", *map(lock_of, NAMES))
 PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[\w.!+]+)(?: ; [\w.'<>=! ]+)? \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
 
@@ -45,6 +47,8 @@ def test_every_dependency_is_locked() -> None:
     assert runtime - pins("requirements.lock").keys() == set()
     assert (runtime | build | dev) - pins("requirements-dev.lock").keys() == set()
     assert build - pins("requirements-build.lock").keys() == set()
+    for extra in NAMES:
+        assert {plain(requirement) for requirement in groups[extra]} == pins(lock_of(extra)).keys()
 
 
 def test_the_locks_agree() -> None:
@@ -67,6 +71,7 @@ def test_every_dependency_is_explained() -> None:
     runtime = {plain(requirement) for requirement in PROJECT["project"]["dependencies"]}
     groups = [*PROJECT["dependency-groups"]["build"], *PROJECT["dependency-groups"]["dev"]]
     assert documented("To run") == runtime
+    assert documented("To sense") == {plain(entry) for extra in NAMES for entry in PROJECT["dependency-groups"][extra]}
     assert documented("To develop") == {plain(entry) for entry in groups if isinstance(entry, str)}
 
 
@@ -94,6 +99,6 @@ def test_data_travels_in_the_wheel(tmp_path: Path) -> None:
     wanted = {str(file.relative_to(ROOT)) for file in data}
     units = ROOT / "systemd"
     wanted |= {f"tools/systemd/{file.relative_to(units)}" for file in units.rglob("*") if file.is_file()}
-    wanted |= {f"tools/locks/{lock}" for lock in ("requirements.lock", "requirements-build.lock")}
+    wanted |= {f"tools/locks/{lock}" for lock in ("requirements.lock", "requirements-build.lock", *map(lock_of, NAMES))}
     assert wanted - inside == set()
     assert [name for name in inside if name.startswith("tests/")] == []

@@ -18,12 +18,18 @@ import yaml
 from tests.contracts.planting import plant
 
 ROOT = Path(__file__).resolve().parents[2]
+# Rooms without a daemon in them: what daemons share. Such a one has no manifest and nothing runs it.
+LIBRARIES = ("runtime", "experiments")
 # What the frame emits for every daemon, without its manifest saying so.
-IMPLIED = {"Q_DAEMON_READY", "Q_DAEMON_STOPPING", "Q_HEARTBEAT", "Q_CONFIGURATION_RELOADED"}
+IMPLIED = {
+    "Q_DAEMON_READY",
+    "Q_DAEMON_STOPPING",
+    "Q_HEARTBEAT",
+    "Q_CONFIGURATION_RELOADED",
+    "Q_CONFIGURATION_REFUSED",
+}
 # What the bus's manifest must list; the time-outs it emits stand in the contracts.
 FROM_THE_BUS = {"Q_DEAD_LETTER_ADDED", "Q_CONSUMER_LAGGING", "Q_CONSUMER_RECOVERED", "Q_JOURNAL_PRESSURE"}
-# What a person's own daemons may say of promotions before Ligand has one that does.
-FOR_OTHERS = {"Q_PROMOTION_ACKNOWLEDGED", "Q_DREAM_COMPLETE"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,11 @@ class Tree:
     @property
     def folders(self) -> list[Path]:
         rooms = (path for path in sorted((self.root / "services").iterdir()) if path.is_dir())
-        return [path for path in rooms if path.name not in ("runtime", "__pycache__") and any(path.glob("*.*"))]
+        return [path for path in rooms if path.name not in (*LIBRARIES, "__pycache__") and any(path.glob("*.*"))]
+
+    @property
+    def libraries(self) -> list[Path]:
+        return [path for name in LIBRARIES if (path := self.root / "services" / name).is_dir()]
 
     @cached_property
     def rooms(self) -> list[Room]:
@@ -122,6 +132,13 @@ def missing_parts(tree: Tree) -> Iterator[str]:
             yield f"{where}/__init__.py must be one docstring that says what the daemon is for"
 
 
+def run_as_daemons(tree: Tree) -> Iterator[str]:
+    for folder in tree.libraries:
+        for part in ("__main__.py", "manifest.yaml"):
+            if (folder / part).exists():
+                yield f"services/{folder.name}/{part}: a library that daemons share runs nothing and has no manifest"
+
+
 def misnamed(tree: Tree) -> Iterator[str]:
     for room in tree.rooms:
         if room.manifest.get("daemon") != room.name:
@@ -150,10 +167,14 @@ def unbudgeted(tree: Tree) -> Iterator[str]:
 
 def undocumented(tree: Tree) -> Iterator[str]:
     page = tree.root / "docs" / "architecture.md"
-    named = set(re.findall(r"`(\w+)`", page.read_text())) if page.is_file() else set()
+    text = page.read_text() if page.is_file() else ""
+    named = set(re.findall(r"`(\w+)`", text))
     for folder in tree.folders:
         if folder.name not in named:
             yield f"docs/architecture.md does not name `{folder.name}`"
+    for folder in tree.libraries:
+        if f"`services/{folder.name}/`" not in text:
+            yield f"docs/architecture.md does not name the room `services/{folder.name}/`"
 
 
 def without_contract(tree: Tree) -> Iterator[str]:
@@ -178,8 +199,8 @@ def unheard(tree: Tree) -> Iterator[str]:
 
 
 def unspoken(tree: Tree) -> Iterator[str]:
-    """What nobody emits; intents are emitted by people, whom no manifest describes, and some is for their daemons."""
-    intents = {name for name, said in tree.contracts.items() if said.get("kind") == "intent"} | FOR_OTHERS
+    """What nobody emits; intents are emitted by people, whom no manifest describes."""
+    intents = {name for name, said in tree.contracts.items() if said.get("kind") == "intent"}
     for room in tree.rooms:
         for hearing in room.hears:
             if not any(hearing.hears(name, tree.contracts.get(name, {})) for name in {*tree.spoken, *intents}):
@@ -194,7 +215,8 @@ def untold(tree: Tree) -> Iterator[str]:
 
 
 def faults(root: Path) -> list[str]:
-    checks = (missing_parts, misnamed, units, unbudgeted, undocumented, without_contract, unheard, unspoken, untold)
+    rooms = (missing_parts, run_as_daemons, misnamed, units, unbudgeted, undocumented)
+    checks = (*rooms, without_contract, unheard, unspoken, untold)
     tree = Tree(root)
     return [fault for check in checks for fault in check(tree)]
 
@@ -228,6 +250,7 @@ def room(name: str, **said: Any) -> dict[str, str]:
 GOOD: dict[str, str | None] = {
     "services/__init__.py": "",
     "services/runtime/__init__.py": "",
+    "services/experiments/__init__.py": "",
     **{f"signals/contracts/{name}.json": contract(unconsumed="for people") for name in IMPLIED | FROM_THE_BUS},
     "signals/contracts/Q_WORK_WANTED.json": contract(
         expects={"answers": ["Q_WORK_DONE"], "within_s": 600, "timeout": "Q_WORK_TIMEOUT"}
@@ -247,7 +270,7 @@ GOOD: dict[str, str | None] = {
         emits=["Q_WORK_DONE"],
         instances=True,
     ),
-    "docs/architecture.md": "`bus` `asker` `night_worker`\n",
+    "docs/architecture.md": "`bus` `asker` `night_worker` `services/runtime/` `services/experiments/`\n",
 }
 
 
@@ -295,9 +318,18 @@ WORKER = "services/night_worker/manifest.yaml"
         ({"systemd/ligand-asker.service": unit("bus")}, "ExecStart does not run -m services.asker"),
         ({"systemd/ligand-gone.service": unit("gone")}, "runs services.gone, which is not there"),
         (
-            {"docs/architecture.md": "`bus` asker `night_worker`\n"},
+            {"docs/architecture.md": "`bus` asker `night_worker` `services/runtime/`\n"},
             "docs/architecture.md does not name `asker`",
         ),
+        (
+            {"docs/architecture.md": "`bus` `asker` `night_worker` `services/runtime/`\n"},
+            "does not name the room `services/experiments/`",
+        ),
+        (
+            {"services/experiments/manifest.yaml": manifest("experiments")},
+            "services/experiments/manifest.yaml: a library",
+        ),
+        ({"services/experiments/__main__.py": ""}, "services/experiments/__main__.py: a library"),
         (
             {"signals/contracts/Q_WORK_DONE.json": None},
             "night_worker/manifest.yaml: Q_WORK_DONE has no contract",

@@ -63,7 +63,12 @@ def command(program: str, *arguments: str) -> list[str]:
 
 
 def run(
-    program: str, home: Path | None, *arguments: str, given: bytes = b"", env: Mapping[str, str] | None = None
+    program: str,
+    home: Path | None,
+    *arguments: str,
+    given: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    timeout: float = LONGEST_S,
 ) -> Done:
     """Run a command on pipes to its end."""
     done = subprocess.run(
@@ -72,7 +77,7 @@ def run(
         capture_output=True,
         env=environment(home, env),
         cwd=ROOT,
-        timeout=LONGEST_S,
+        timeout=timeout,
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr.decode())

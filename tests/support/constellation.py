@@ -156,7 +156,7 @@ class Constellation:
 
     def start(self, name: str, *command: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> Running:
         """Start a process of the constellation; does not wait."""
-        self.paths.ensure()
+        self.paths.ensure_own()
         notify = NotifySocket()
         log = self.home / f"{name}.log"
         whole = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "LIGAND_"))}

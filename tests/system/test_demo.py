@@ -78,3 +78,13 @@ def test_an_entry_is_shown_as_it_stands_in_the_file(tmp_path: Path) -> None:
     assert entry_text(registry, "b") == "  b:\n    x: 1\n\n    y: 2"
     assert entry_text(registry, "c") == ""
     assert entry_text(tmp_path / "none.yaml", "a") == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)  # two whole cycles
+def test_the_demonstration_of_dream_improves_a_setting_and_takes_a_bad_one_back(tmp_path: Path) -> None:
+    """From a dropped promotion to a better value in a person's file, measured; and the old bytes when it was not."""
+    done = run("demo.dream", None, env={"TMPDIR": str(tmp_path)}, timeout=280)
+    assert done.code == 0, done.text[-5000:] + done.err
+    assert "all 11 claims hold" in done.text
+    assert list(tmp_path.iterdir()) == []

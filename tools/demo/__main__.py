@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import click
 
@@ -16,6 +13,7 @@ from signals.paths import Paths
 from tools.cli import NOTHING, OK, run, told
 from tools.demo import running
 from tools.demo.checks import judge
+from tools.demo.endings import stop_when_asked
 from tools.demo.stories import Story, Watcher
 from tools.demo.summary import heading, summary
 from tools.signal_tap import options
@@ -64,10 +62,6 @@ def tell_all(paths: Paths, paint: Painter, output: Output, deadline: float) -> l
     return stories
 
 
-def _asked_to_stop(number: int, _: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _asked_to_stop)
+    stop_when_asked()
     sys.exit(run(demo, "demo"))

@@ -30,12 +30,17 @@ def summary(
     yield draw(steps(found.envelopes), painter)
     yield f"from the intent to the entry: {seconds_text(took_s(found.envelopes))}"
     yield heading(painter, "Checked on disk")
+    yield from verdict(painter, checks, spent_s)
+
+
+def verdict(painter: Painter, checks: Sequence[Check], spent_s: float) -> Iterator[str]:
+    """Each claim with whether it held, and the sum of them."""
     for check in checks:
         mark = painter.paint("ok    ", "green") if check.holds else painter.paint("FAILED", "red")
         yield f"  {mark} {check.claim}"
     failed = sum(not check.holds for check in checks)
-    verdict = f"{failed} of {len(checks)} claims did not hold" if failed else f"all {len(checks)} claims hold"
-    yield f"\n{verdict}; {seconds_text(spent_s)} in all"
+    outcome = f"{failed} of {len(checks)} claims did not hold" if failed else f"all {len(checks)} claims hold"
+    yield f"\n{outcome}; {seconds_text(spent_s)} in all"
 
 
 def heading(painter: Painter, text: str) -> str:

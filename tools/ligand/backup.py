@@ -6,7 +6,6 @@ A backup is a folder: `journal.db` (one file, no WAL), the `failed_signals.jsonl
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -23,6 +22,7 @@ import orjson
 
 from services.runtime import restoring
 from services.runtime.restoring import JOURNAL, LETTERS, sync
+from signals import locking
 from signals.envelope import rfc3339
 from signals.errors import ConfigError, LigandError, UsageError
 from signals.journal import SCHEMA_VERSION, Journal
@@ -217,18 +217,18 @@ def _copy_ready(source: Path, target: Path, owner: os.stat_result) -> None:
 @contextmanager
 def bus_held_off(paths: Paths) -> Iterator[None]:
     """Hold the bus's own lock, so that none starts meanwhile. Raises `BusRunsError`."""
-    paths.run.mkdir(mode=0o750, parents=True, exist_ok=True)
-    with (paths.run / "bus.lock").open("a+") as lock:
+    try:
+        lock = locking.hold(paths, "bus.lock")
+    except locking.HeldError as error:
+        raise BusRunsError(
+            f"The bus ({error.holder or 'another process'}) runs on {paths.journal}. Stop it first: `ligand down`, or "
+            "`systemctl stop ligand.target`."
+        ) from error
+    with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            who = lock.read().strip() or "another process"
-            raise BusRunsError(
-                f"The bus ({who}) runs on {paths.journal}. Stop it first: `ligand down`, or "
-                "`systemctl stop ligand.target`."
-            ) from error
-        yield
+            yield
+        finally:
+            paths.leave_run("bus.lock")
 
 
 def check_integrity(path: Path, *, quick: bool = False) -> None:

@@ -16,7 +16,7 @@ PROGRAMS = {"ligand": ("tools.ligand.__main__", "ligand"), "signal-tap": ("tools
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 @told
 def completion(*, shell: str) -> None:
-    """Print what makes SHELL complete commands and options of `ligand` and `signal-tap`.
+    """Print what makes SHELL complete `ligand` and `signal-tap`.
 
     \b
       ~/.bashrc                    eval "$(ligand completion bash)"

@@ -27,7 +27,9 @@ def config() -> None:
 @home_option
 @told
 def check(*, form: Form, home: Path | None) -> int:
-    """Check contracts.d, daemons.d and every daemon's file, as the daemons would at their start.
+    """Check everything in it, as the daemons would at their start.
+
+    contracts.d, daemons.d, every daemon's file, and what these name.
 
     Exit code 0: all of it can be used; 2: something must be mended, and `ligand up` would refuse it.
     """
@@ -51,7 +53,10 @@ def check(*, form: Form, home: Path | None) -> int:
 @home_option
 @told
 def show(*, daemon: str | None, form: Form, home: Path | None) -> None:
-    """Show what holds for DAEMON (or for each): its file over the defaults. Secrets are masked."""
+    """Show what holds for DAEMON, or for each.
+
+    Its file over the defaults; secrets are masked.
+    """
     paths = paths_of(home)
     names = (
         [daemon] if daemon is not None else sorted(n for n, m in load_all(paths.manifests).items() if not m.instances)

@@ -27,7 +27,7 @@ EXPECTED = 30
 @home_option
 @told
 def doctor(*, quiet: bool, form: Form, home: Path | None) -> int:
-    """Look at everything that Ligand needs, and say of what is not well what to do.
+    """Look at everything that Ligand needs, and say what to do.
 
     Changes nothing. Exit code 1: something must be mended; notes alone are 0.
     """

@@ -28,7 +28,7 @@ RUNNING = ("starting", "ready", "reloading", "stopping")
 @home_option
 @told
 def down(*, timeout_s: float, now: bool, home: Path | None) -> int:
-    """Stop the constellation that `ligand up` runs here, and wait until it has ended.
+    """Stop what `ligand up` runs here, and wait until it has ended.
 
     Daemons finish or give back what is in hand; the bus ends last. Exit code 0: nothing runs here any more;
     1: it is not ours to stop; 27: it still runs when the time is over.

@@ -20,7 +20,7 @@ from tools.ligand.steps import run, run_tied
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("requirements-build.lock", "requirements.lock")
 IN_WHEEL = "tools/locks"
-ROOM_BYTES = 150_000_000
+ROOM_BYTES = 300_000_000
 LEAST_BYTES = 20_000_000
 _PIN = re.compile(r"^([a-z0-9._-]+)==", re.MULTILINE)
 

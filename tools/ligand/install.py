@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 
+from services.runtime.extras import NAMES
 from signals.errors import LigandError
+from tools.ligand import extras
 from tools.ligand.changing import changing
 from tools.ligand.environment import Source, interpreter
 from tools.ligand.installer import READY_S, Installer
@@ -103,16 +105,23 @@ def _installer(layout: Layout, dry: bool) -> Installer:
     "--from", "source", type=click.Path(path_type=Path, exists=True), help="A source tree or a wheel. [this one]"
 )
 @click.option("--python", type=click.Path(path_type=Path, dir_okay=False), help="The Python to use. [/usr/bin/python3]")
+@click.option(
+    "--with", "asked", multiple=True, type=click.Choice(NAMES), help="A sensor's engine too; may be repeated."
+)
 @click.option("--ready-within", default=READY_S, show_default=True, help="Seconds for every daemon to become ready.")
-def install(installer: Installer, source: Path | None, python: Path | None, ready_within: float) -> None:
+def install(
+    installer: Installer, source: Path | None, python: Path | None, asked: tuple[str, ...], ready_within: float
+) -> None:
     """Install Ligand as systemd units, or upgrade it.
 
     Run again it changes only what differs. A newer version is checked first and stands beside the old one;
-    when not every daemon of it becomes ready, the old one is put back.
+    when not every daemon of it becomes ready, the old one is put back. Engines of sensors stay with it.
     """
     chosen = interpreter(installer.layout, python)
+    before = extras.in_use(installer.layout)
     with Source.of(source) as found:
         installer.install(found, chosen, ready_within)
+        extras.bring(installer.layout, installer.steps, found, before, asked)
 
 
 @click.command()

@@ -40,7 +40,7 @@ DAY_S = 86_400
 
 @click.group()
 def journal() -> None:
-    """The journal: what it holds, pruning, export, backup, restore and salvage."""
+    """The journal: what it holds, making room, back-up, export."""
 
 
 # -- stats -------------------------------------------------------------------------------------------
@@ -139,7 +139,9 @@ def _names_table(found: dict[str, Any]) -> Table:
 @home_option
 @told
 def prune(*, before: str | None, keep_days: float | None, dry_run: bool, home: Path | None) -> int:
-    """Let the bus forget signals from before a time that no consumer needs any more; its retention stays as it is.
+    """Let the bus forget older signals that no consumer needs.
+
+    Those from before a time; its retention stays as it is.
 
     Says how many went and how much room that made, how many stay, and who still needs them. Exit code 27: the bus
     is still at it; it goes on by itself.
@@ -208,7 +210,9 @@ def _needs(consumer: dict[str, Any]) -> bool:
 def export(
     *, file: Path, names: tuple[str, ...], since: str | None, until: str | None, force: bool, home: Path | None
 ) -> int:
-    """Write kept signals to FILE (- for standard output), one envelope a line; compressed if it ends in .gz.
+    """Write kept signals to FILE, one envelope a line.
+
+    FILE - is standard output; one that ends in .gz is compressed.
 
     NAME may be a glob. What contracts mark as secret is masked. Needs no running bus.
     """
@@ -267,7 +271,9 @@ def _writing(file: Path, force: bool) -> Iterator[BinaryIO]:
 @home_option
 @told
 def backup(*, folder: Path, form: Form, home: Path | None) -> None:
-    """Copy the journal and its dead letters into a new FOLDER, as of one instant. The bus may run.
+    """Copy journal and dead letters into a new FOLDER.
+
+    As of one instant; the bus may run.
 
     Daemons' own files and the configuration are ordinary files; copy them as such.
     """

@@ -6,7 +6,11 @@ import fcntl
 import os
 from pathlib import Path
 
+from signals import locking
 from signals.errors import LigandError
+from signals.paths import Paths
+
+NAME = "up.lock"
 
 
 class AlreadyRunningError(LigandError):
@@ -18,26 +22,23 @@ class AlreadyRunningError(LigandError):
 class Lock:
     """An exclusive lock on a file that holds our process id. Raises `AlreadyRunningError`."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a+", encoding="ascii")
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "unknown"
-            self._file.close()
+            self._file = locking.hold(paths, NAME)
+        except locking.HeldError as error:
+            holder = error.holder or "unknown"
             raise AlreadyRunningError(
-                f"the constellation already runs here: process {holder} holds {path}; "
+                f"the constellation already runs here: process {holder} holds {paths.run / NAME}; "
                 "stop it first (Ctrl-C there, or kill it), or use another --home",
                 pid=holder,
             ) from error
-        self._file.truncate(0)
-        self._file.write(f"{os.getpid()}\n")
-        self._file.flush()
+        locking.write(self._file, str(os.getpid()))
 
     def release(self) -> None:
-        """Give the lock back. The file stays: removing it would let two hold it."""
+        """Give the lock back. The file stays, emptied, unless the runtime folder goes with all that we put there."""
         self._file.truncate(0)
+        self._paths.leave_run(NAME, "units.json", ".units.json.new", "up.notify")
         self._file.close()
 
 

@@ -28,7 +28,9 @@ HOW = {"consumes": "", "listens": "  (live, may miss some)", "answer": "  (as an
 @home_option
 @told
 def map_(*, names: tuple[str, ...], as_mermaid: bool, as_dot: bool, form: Form, home: Path | None) -> int:
-    """Show who talks to whom, from manifests and contracts, yours among them; all, or only what NAME takes part in.
+    """Show who talks to whom, or only what NAME takes part in.
+
+    From manifests and contracts, yours among them.
 
     Needs no running bus: it tells what may be said. `signal-tap` shows what is said.
     """

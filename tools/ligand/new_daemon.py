@@ -38,7 +38,9 @@ def new_daemon(
     form: Form,
     home: Path | None,
 ) -> None:
-    """Write a daemon called NAME: it runs and passes its test at once; what it decides is yours to fill in.
+    """Write a daemon called NAME that runs and passes its test.
+
+    What it decides is yours to fill in.
 
     In a clone of Ligand: a folder in services/, a unit, tests, and contracts for signals that do not exist yet.
     Elsewhere, or with --own: a script, its manifest, test and unit, and contracts, in the configuration folder.

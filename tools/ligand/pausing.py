@@ -18,7 +18,10 @@ ALL = "*"
 @home_option
 @told
 def pause(daemon: str, home: Path | None) -> None:
-    """Deliver nothing more to DAEMON, or to any; its signals wait in the journal."""
+    """Deliver nothing more to DAEMON, or to any.
+
+    Its signals wait in the journal, and its deadlines stand still.
+    """
     _tell(ask_bus(paths_of(home), "pause", daemon=daemon)["paused"])
 
 

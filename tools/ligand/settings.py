@@ -39,10 +39,14 @@ def _setting(name: str, schema: Mapping[str, Any], chosen: Any) -> Iterator[str]
         yield f"#{name}:"
         for key, value in inner.items():
             # a remark inside stays one when its setting is uncommented
-            yield from (f"#  {line if line.startswith('# ') else line[1:]}" for line in _setting(key, value, None))
+            yield from (f"#  {line if _is_remark(line) else line[1:]}" for line in _setting(key, value, None))
         return
     for line in _yaml({name: schema.get("default")}) if "default" in schema else [f"{name}:"]:
         yield f"#{line}"
+
+
+def _is_remark(line: str) -> bool:
+    return line.startswith("# ") and not line.startswith("#  ")  # what stands further in belongs to a setting
 
 
 def _about(schema: Mapping[str, Any]) -> Iterator[str]:

@@ -38,7 +38,7 @@ Unit = Mapping[str, Any]
 @home_option
 @told
 def status(*, as_json: bool, watch: bool, every_s: float, count: int | None, form: str, home: Path | None) -> int:
-    """Tell which daemons are ready, how far behind they are, and why one is not.
+    """Tell which daemons are ready, how far behind, and why not.
 
     Exit code 0: every enabled daemon is ready; 1: one is not; 3: the bus is unreachable.
     """

@@ -99,7 +99,7 @@ def _up(paths: Paths, units: Sequence[Unit]) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         # a daemon's line that this terminal cannot show must not end the constellation
         sys.stdout.reconfigure(errors="backslashreplace")
-    lock = Lock(paths.run / "up.lock")
+    lock = Lock(paths)
 
     async def live() -> int:
         supervisor = Supervisor(

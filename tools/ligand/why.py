@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import textwrap
 from pathlib import Path
@@ -34,7 +35,9 @@ _NAME = re.compile(r"Q_[A-Z0-9_]+")
 @home_option
 @told
 def why(*, what: str, entry: str | None, form: Form, home: Path | None) -> None:
-    """Tell in sentences why something happened: the story behind a signal, or behind a file that Ligand wrote.
+    """Tell in sentences why something happened.
+
+    The story behind a signal, or behind a file that Ligand wrote.
 
     ID is a signal's id, its first 8 digits or more, or its sequence number. FILE is an answer, a dropped file (also
     by the name it had), or any file that a signal speaks of; ENTRY names one entry of it. Q_NAME is the newest signal
@@ -90,7 +93,9 @@ def _find(journal: Journal, paths: Paths, what: str, entry: str | None) -> tuple
 def _newest(journal: Journal, name: str) -> str:
     rows = journal.page_before(journal.head() + 1, 1, (name,))
     if not rows:
-        raise NotFoundError(f"The journal has no {name}. `signal-tap show 'Q_*'` shows what it has.")
+        near = difflib.get_close_matches(name, journal.known(), n=1)
+        hint = f"Did you mean {near[0]}?" if near else "`signal-tap types` shows what it has."
+        raise NotFoundError(f"The journal has no {name}. {hint}")
     return str(orjson.loads(rows[0][1])["id"])
 
 

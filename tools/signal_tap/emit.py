@@ -92,7 +92,7 @@ def _signal(emitter: Emitter, name: str, facts: Facts, taint: tuple[str, ...], n
     except SchemaError as error:
         where = f"Line {nth}: " if nth else ""
         hint = HINT if _NO_TEXT.match(error.expected) else ""
-        raise Failure(f"{where}{error.message}{hint}", 2) from error
+        raise Failure(f"{where}{error.message}{hint}. Its facts: `signal-tap info {name}`.", 2) from error
 
 
 def _tell(view: View, signals: list[Signal], seqs: list[int]) -> None:

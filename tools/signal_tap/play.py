@@ -14,7 +14,7 @@ import click
 
 from signals.emitter import Emitter, person
 from signals.envelope import Signal, encode, rfc3339
-from signals.errors import BusUnreachableError, ConflictError, LigandError, SchemaError, UsageError
+from signals.errors import BusUnreachableError, ConflictError, LigandError, UsageError
 from signals.ids import is_id, uuid7
 from signals.journal import Journal
 from tools.cli import NOTHING, OK, Finite, home_option, need_bus, told
@@ -24,7 +24,7 @@ from tools.signal_tap.leaving import in_order
 from tools.signal_tap.masked import of_recordings
 from tools.signal_tap.options import Choice, Ending, Look
 from tools.signal_tap.output import View
-from tools.signal_tap.playing import Anew, Envelope, Replica, batches, has_masks, moment
+from tools.signal_tap.playing import Anew, Envelope, Replica, batches, moment
 from tools.signal_tap.recordings import STANDARD, envelopes, story_of
 
 AT_ONCE = 200
@@ -90,7 +90,7 @@ def play(
             player.play(Emitter(view.paths.bus_socket), journal, played)
     else:
         with in_order(), scratch.home(kept) as paths:
-            scratch.prepare(paths, view.paths)
+            scratch.prepare(paths, view.paint.catalogue)
             with scratch.bus(paths), Journal(paths.journal) as journal:
                 player.play(Emitter(paths.bus_socket, timeout_s=30.0), journal, played)
     _sum_up(view, player, made, kept, dry_run=dry_run)
@@ -192,7 +192,4 @@ class _Player:
             return
         self.refused += 1
         what = "is in the recording twice" if isinstance(error, ConflictError) else error.message
-        contract = self._view.paint.catalogue.get(signals[0].signal)
-        if isinstance(error, SchemaError) and contract is not None and has_masks(contract, signals[0].facts):
-            what += ". The recording has masks in the place of secrets, and its contract does not allow for that"
         self._view.notice(f"{signals[0].signal} {signals[0].id}: {what}")

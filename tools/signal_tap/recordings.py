@@ -54,7 +54,9 @@ def envelopes(file: str) -> Iterator[tuple[int, Envelope]]:
         try:
             found = load(line, LONGEST)
         except MalformedError as error:
-            raise UsageError(f"{file}, line {number}: {error.message}") from error
+            raise UsageError(
+                f"{file}, line {number} is no envelope, as `record` writes them: {error.message}"
+            ) from error
         if not _is_envelope(found):
             raise UsageError(f"{file}, line {number}: this is no envelope; a recording has one in each line.")
         yield number, found

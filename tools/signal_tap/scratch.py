@@ -15,11 +15,12 @@ import orjson
 import yaml
 
 from services.runtime.manifest import packaged
+from signals.catalogue import Catalogue
 from signals.emitter import Emitter
 from signals.errors import BusUnreachableError, LigandError, UsageError
 from signals.paths import Paths
 from tools import tied
-from tools.signal_tap.masked import admitting
+from tools.signal_tap.masked import of_recordings
 
 READY_S = 30.0
 STOP_S = 20.0
@@ -51,20 +52,18 @@ def home(kept: Path | None) -> Iterator[Paths]:
     yield Paths.resolve(kept)
 
 
-def prepare(paths: Paths, real: Paths) -> None:
-    """Contracts as in the real home but that masks fit too, and a bus without daemons, quota and loop limits."""
+def prepare(paths: Paths, catalogue: Catalogue) -> None:
+    """Contracts as in the catalogue but that masks fit too, and a bus without daemons, quota and loop limits."""
     paths.ensure()
-    if real.contracts.is_dir():
-        shutil.copytree(real.contracts, paths.contracts, dirs_exist_ok=True, copy_function=_copy_contract)
+    paths.contracts.mkdir(exist_ok=True)
+    own = Catalogue.load()
+    for (name, version), contract in of_recordings(catalogue).versions.items():
+        if name not in own:
+            file = f"{name}.json" if version == 1 else f"{name}.{version}.json"
+            (paths.contracts / file).write_bytes(orjson.dumps(contract.schema))
     rooms = sorted({path.parent.name for path in packaged()} - {"bus"})
     config = {"quota": {"roots_per_s": 0}, "disable": rooms, "max_hops": MOST_HOPS}
     paths.config_of("bus").write_text(yaml.safe_dump(config), encoding="utf-8")
-
-
-def _copy_contract(source: str, target: str) -> None:
-    raw = Path(source).read_bytes()
-    secret = source.endswith(".json") and b'"x-secret"' in raw
-    Path(target).write_bytes(orjson.dumps(admitting(orjson.loads(raw))) if secret else raw)
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def _row(journal: Journal, view: View, who: Who, name: str, *, before: int, span
         "kind": contract.kind if contract else None,
         "delivery": contract.delivery if contract else None,
         "count": journal.counts(name),
-        "rate_per_s": round(journal.counts(name, before) / span, 4),
+        "rate_per_s": round(journal.counts(name, before) / span, 6),
         "last_at": last.get("received_at"),
         "last_seq": last.get("seq"),
         "last_source": last.get("source"),

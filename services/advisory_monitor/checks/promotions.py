@@ -11,17 +11,17 @@ from services.advisory_monitor.hearing import short
 from services.advisory_monitor.logic import Pace, Settled
 from services.advisory_monitor.reaching import grant_hint, reason
 from services.advisory_monitor.seen import Look, Said, Seen, Unseen
+from services.experiments.promotions import beside, identifier
 from signals.paths import Paths
 
 MAX_TOLD = 256
-MAX_ID = 128
 MAX_FILES = 10_000
 SETTLE_AT_MOST = 15
 
 
 def make(config: Mapping[str, Any], paths: Paths) -> Promotions:
     """The check for the configured folders, or for the one beside the drop folder."""
-    return Promotions(config, paths.intents.parent / "promotions")
+    return Promotions(config, beside(paths.intents))
 
 
 class Promotions:
@@ -102,14 +102,6 @@ def _promotions(folder: Path) -> Iterator[tuple[str, Path]]:
                 continue
             if entry.is_file(follow_symlinks=False):
                 yield identifier(entry.name.removesuffix(".json")), Path(entry.path)
-
-
-def identifier(stem: str) -> str:
-    """The id of a promotion by its file's name; one that is too long for an id, or no text, is cut and made unique."""
-    clean = stem.encode("utf-8", "replace").decode()
-    if clean == stem and len(stem) <= MAX_ID:
-        return stem
-    return f"{clean[: MAX_ID - 17]}~{short(stem)}"
 
 
 def _dropped_at(path: Path) -> float | None:

@@ -12,7 +12,7 @@ import pytest
 
 from signals.journal import Journal
 from signals.paths import Paths
-from tests.support.commands import ligand, run, run_on_terminal
+from tests.support.commands import ligand, tap, within
 from tests.support.constellation import Constellation
 from tools.ligand.backup import backup, verify
 
@@ -53,7 +53,7 @@ def test_stats_with_and_without_a_bus(items: Constellation) -> None:
     items.wait_for("Q_ITEM_DONE", 2)
     (up,) = ligand(items.home, "journal", "stats", "-o", "json").objects
     assert (up["names"]["Q_ITEM_START"], up["dead_letters"]) == (3, {"rejected": 1})
-    assert "1 rejected" in run_on_terminal("ligand", items.home, "journal", "stats").text
+    assert "1 rejected" in within("ligand", items.home, "journal", "stats", columns=80).text
     items.close()
     (down,) = ligand(items.home, "journal", "stats", "-o", "json").objects
     assert down["signals"] >= up["signals"]
@@ -149,7 +149,7 @@ def test_a_backup_comes_back_as_it_was(items: Constellation, tmp_path: Path) -> 
     link(items)
     items.wait_for("Q_ITEM_DONE", 2)
     assert [signal.facts["pad"] for signal in items.signals("Q_ITEM_DONE")] == ["a", "waits"]
-    assert run("signal_tap", items.home, "dead", "replay", "1").code == 0
+    assert tap(items.home, "dead", "replay", "1").code == 0
 
 
 def test_a_backup_while_signals_come(items: Constellation, tmp_path: Path) -> None:

@@ -97,13 +97,12 @@ def test_in_a_clone_it_passes_every_rule_of_the_house(clone: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("tea_maker", "--consumes", "Q_TEA_WANTED", "--emits", "Q_TEA_READY"),
         ("tea_maker",),
         ("tea_maker", "--consumes", "Q_SPEAK", "--consumes", "Q_TEA_WANTED", "--emits", "Q_SPOKEN"),
         ("tea_maker", "--consumes", "Q_SPEAK"),
         ("tea_maker", "--emits", "Q_TEA_COLD"),
     ],
-    ids=["both new", "neither", "known and new", "only hears", "only says"],
+    ids=["both new", "known and new", "only hears", "only says"],
 )
 def test_among_a_persons_own_it_passes_its_test(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     """Outside a clone everything lies in the configuration folder, and its test is run with plain Python."""

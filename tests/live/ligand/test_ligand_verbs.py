@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from signals.live import Subscription
-from tests.support.commands import ligand, run_on_terminal
+from tests.support.commands import ligand, run_on_terminal, within
 from tests.support.constellation import Constellation, constellation, others
 
 FAILING = Path(__file__).parents[2] / "support" / "failing.py"
@@ -127,7 +127,7 @@ def test_status_tells_who_is_ready(home: Constellation) -> None:
     assert [(each["daemon"], each["state"], each["lag"]) for each in found["daemons"]] == [("link", "ready", 0)]
     shown = run_on_terminal("ligand", home.home, "status")
     assert "\x1b[32mready" in shown.text
-    assert "\x1b" not in run_on_terminal("ligand", home.home, "status", env={"NO_COLOR": "1"}).text
+    assert "\x1b" not in within("ligand", home.home, "status", env={"NO_COLOR": "1"}, columns=80).text
 
 
 def test_status_without_a_bus(home: Constellation) -> None:
@@ -154,6 +154,9 @@ def test_what_ligand_up_knows_is_shown_when_the_bus_is_down(home: Constellation)
     assert down.code == 3
     assert "restarting" in down.text
     assert "killed by SIGKILL" in down.text
+    (home.paths.run / "up.lock").write_text("")  # it ended, and its number is another process's now
+    assert "restarting" not in ligand(home.home, "status").text
+    (home.paths.run / "up.lock").write_text(f"{living.pid}\n")
     living.kill()
     assert "restarting" not in ligand(home.home, "status").text
 
@@ -172,6 +175,9 @@ def test_a_paused_daemon_gets_nothing_until_it_is_resumed(home: Constellation) -
     assert ligand(home.home, "pause").text == "paused: every daemon\n"
     assert "everything is paused" in ligand(home.home, "status").text
     assert ligand(home.home, "resume").text == "nothing is paused\n"
+    assert ligand(home.home, "pause", "bus").code == ligand(home.home, "pause", "link").code == 0
+    assert ligand(home.home, "resume", "link").text == "paused: bus\n"
+    assert ligand(home.home, "resume", "bus").text == "nothing is paused\n"
 
 
 def test_hostile_words_of_a_daemon_do_not_reach_the_terminal(home: Constellation) -> None:

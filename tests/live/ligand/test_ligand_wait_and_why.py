@@ -127,7 +127,9 @@ class TestWhy:
         (told,) = ligand(whole.home, "why", "Q_MODULE_INTEGRATED", "-o", "json").objects
         assert told["story"] == story["id"]
         assert told["asked"] == told["signals"][-1]["id"]
-        assert ligand(whole.home, "why", "Q_NOT_THERE").code == 1
+        mistyped = ligand(whole.home, "why", "Q_MODULE_INTEGRAED")
+        assert (mistyped.code, "Did you mean Q_MODULE_INTEGRATED?" in mistyped.err) == (1, True)
+        assert "`signal-tap types`" in ligand(whole.home, "why", "Q_X_Y_Z").err
 
     @pytest.mark.parametrize("which", ["answer", "file", "printed"])
     def test_by_the_files_of_the_drop_folder(self, whole: Constellation, story: dict[str, str], which: str) -> None:
@@ -160,6 +162,11 @@ class TestWhy:
         strange = ligand(whole.home, "why", str(tmp_path / "strange.txt"))
         assert strange.code == 1
         assert "neither by its content nor by its path" in strange.err
+        waiting = whole.paths.intents / ".waits.json"  # the router takes no hidden file
+        waiting.write_text("x")
+        left = ligand(whole.home, "why", str(waiting))
+        assert (left.code, "still lies in the drop folder" in left.err) == (1, True)
+        waiting.unlink()
         assert ligand(whole.home, "why", "nonsense").code == 2
         assert ligand(whole.home, "why", "999999").code == 1
         assert ligand(whole.home, "why", "/nonexistent/file.json").code == 1

@@ -156,6 +156,42 @@ def test_sighup_takes_a_new_configuration_and_keeps_the_old_one_when_the_new_is_
     assert worker.stop() == 0
 
 
+def test_a_signal_has_a_daemon_take_its_configuration_and_the_answer_says_whether_it_does(home, person):
+    """What changes a configuration must know whether it is in use; another daemon's is none of this one's business."""
+    mine = {"signal": "Q_CONFIGURATION_CHANGED", "where": {"daemon": "worker"}, "lane": "configuration"}
+    lanes = {"configuration": {"in_flight": 1}}
+    home.manifest("worker", **{**MANIFEST, "consumes": [*MANIFEST["consumes"], mine], "lanes": lanes})
+    home.manifest("tuner", emits=["Q_CONFIGURATION_CHANGED"])
+    home.running[0].signal(os_signal.SIGHUP)  # the bus takes the manifests
+    home.wait_for("Q_CONFIGURATION_RELOADED", daemon="bus")
+    worker = start(home).ready()
+    want(person, "barrier", "busy")
+    until(home, "reached busy")  # the main lane is taken: a reload does not wait for it
+    with attached(home.paths, "tuner") as tuner:
+
+        def tell(config, daemon="worker"):
+            home.config("worker", config)
+            request = tuner.make("Q_CONFIGURATION_CHANGED", {"daemon": daemon, "keys": ["greeting"]})
+            tuner.emit(request)
+            return request
+
+        good = tell({"greeting": "ahoy"})
+        (told,) = home.wait_for("Q_CONFIGURATION_RELOADED", daemon="worker")
+        assert (told.causation_id, told.facts["changed"]) == (good.id, ["greeting"])
+        bad = tell({"greeting": [1]})
+        (refused,) = home.wait_for("Q_CONFIGURATION_REFUSED")
+        assert (refused.causation_id, refused.facts["reason"]) == (bad.id, "bad_configuration")
+        assert "greeting" in refused.facts["detail"]
+        tell({"greeting": "raise"})
+        assert home.wait_for("Q_CONFIGURATION_REFUSED", 2)[1].facts["reason"] == "reload_failed"
+        tell({"greeting": "servus"}, daemon="somebody_else")
+        last = tell({"greeting": "moin"})
+        assert home.wait_for("Q_CONFIGURATION_RELOADED", 2, daemon="worker")[1].causation_id == last.id
+    assert [line for line in did(home) if line.startswith("reloaded")][-1] == "reloaded moin"
+    go(home, "busy")
+    assert worker.stop() == 0
+
+
 def test_sigterm_finishes_what_runs_and_gives_back_what_waits(home, person):
     """A restart must lose no work and count as no failure."""
     home.manifest("worker", **{**MANIFEST, "in_flight": 1})

@@ -23,6 +23,8 @@ def test_types_say_how_many_and_between_whom(told: Told) -> None:
     assert (start["count"], start["consumers"], start["emitters"]) == (4, ["link"], ["people"])
     assert found["Q_ITEM_DONE"]["emitters"] == ["link", "people"]
     assert start["rate_per_s"] > 0
+    (idle,) = tap(told.home, "types", "Q_ITEM_START", "--over", "1ms", "-o", "json").objects
+    assert idle["rate_per_s"] == 0
     assert start["last_seq"] == told.items[-1]
     assert found["Q_DEAD_LETTER_ADDED"]["emitters"] == ["bus"]
     assert "Q_HEARTBEAT" not in found

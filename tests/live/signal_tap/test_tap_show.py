@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from tests.live.signal_tap.conftest import Told, emit
-from tests.support.commands import command, environment, run_on_terminal, tap
+from tests.support.commands import command, environment, run_on_terminal, tap, within
 from tests.support.constellation import ROOT, Constellation
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp.exe\u2028\r\x00end"
@@ -50,6 +51,10 @@ def test_what_is_asked_for_is_shown(home: Constellation) -> None:
     assert numbers("--source", "person@*") == seqs
     assert numbers("--correlation", str(seqs[4])) == seqs[4:5]
     assert numbers("Q_ITEM_*", "-S", "2020-01-01", "--source", "person@*", "-n", "1") == seqs[:1]
+    (ready,) = home.signals("Q_DAEMON_READY")
+    with home.emitter() as emitter:  # an id is the bus's and a person's: each source has its own
+        (second,) = emitter.emit(replace(emitter.signal("Q_ITEM_NOTED", {"n": 1, "pad": ""}), id=ready.id))
+    assert [each["seq"] for each in tap(home.home, "get", ready.id, "-o", "json").objects] == [ready.seq, second]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +101,7 @@ def test_hostile_facts_do_not_reach_the_terminal(home: Constellation) -> None:
     assert not {"\x1b", "\x07", "\x9b", "\u202e", "\u2028", "\r", "\x00"} & set(on_pipe.text)
     assert [len(line) < 400 for line in on_pipe.lines] == [True, True]
     assert "\\x1b]0;owned\\x07" in on_pipe.text
-    shown = run_on_terminal("signal_tap", home.home, "show", "Q_ITEM_*", "-n", "1", "--from", "first", "-o", "json")
+    shown = within("signal_tap", home.home, "show", "Q_ITEM_*", "-n", "1", "--from", "first", "-o", "json", columns=80)
     assert not {"\x1b", "\x9b", "\u202e", "\u2028"} & set(shown.text)
     assert orjson.loads(shown.text.strip())["facts"]["pad"] == HOSTILE
 
@@ -107,9 +112,9 @@ def test_colours_are_for_terminals(told: Told) -> None:
     assert "\x1b[" not in tap(told.home, *show).text
     assert "\x1b[" in tap(told.home, *show, "--color", "always").text
     assert "\x1b[" in run_on_terminal("signal_tap", told.home, *show).text
-    assert "\x1b[" not in run_on_terminal("signal_tap", told.home, *show, env={"NO_COLOR": "1"}).text
-    assert "\x1b[" not in run_on_terminal("signal_tap", told.home, *show, env={"TERM": "dumb"}).text
-    assert "\x1b[" not in run_on_terminal("signal_tap", told.home, *show, "--color", "never").text
+    for words, env in (((), {"NO_COLOR": "1"}), ((), {"TERM": "dumb"}), (("--color", "never"), {})):
+        assert "\x1b[" not in within("signal_tap", told.home, *show, *words, env=env, columns=80).text
+    assert "\x1b[" in within("signal_tap", told.home, *show, columns=80).text
 
 
 def test_pretty_json_is_the_same_json(told: Told) -> None:

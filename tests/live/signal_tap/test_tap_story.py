@@ -10,7 +10,7 @@ import pytest
 from signals.emitter import person
 from signals.errors import SchemaError
 from tests.live.signal_tap.conftest import Told, emit, link
-from tests.support.commands import run_on_terminal, tap
+from tests.support.commands import tap, within
 from tests.support.constellation import Constellation
 
 
@@ -142,7 +142,7 @@ def test_a_refused_emit_stands_in_its_story(told: Told) -> None:
 
 def test_the_same_story_on_a_terminal(told: Told) -> None:
     """Colours apart, the tree is the one a script gets."""
-    shown = run_on_terminal("signal_tap", told.home, "trace", str(told.items[-1]), columns=200)
+    shown = within("signal_tap", told.home, "trace", str(told.items[-1]), columns=200)
     assert "\x1b[31mdead letter 1" in shown.text
     plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.text.replace("\r\n", "\n"))
     assert plain == tap(told.home, "trace", str(told.items[-1])).text

@@ -117,7 +117,7 @@ def test_the_configuration_that_is_written_is_the_defaults(path: Path, tmp_path:
     file.write_text(text)
     defaults = config.load(file, manifest.config, daemon=manifest.daemon)
     settings = re.sub(r"^#(?! )(?=[\w -])", "", text, flags=re.MULTILINE)
-    opened = re.sub(r"^#(?=  \S)", "", settings, flags=re.MULTILINE)
+    opened = re.sub(r"^#(?=  +\S)", "", settings, flags=re.MULTILINE)
     file.write_text(opened)
     assert config.load(file, manifest.config, daemon=manifest.daemon) == defaults
 

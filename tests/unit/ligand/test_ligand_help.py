@@ -9,9 +9,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tests.support.commands import run
+from tests.support.commands import ligand as ligand_here
+from tests.support.commands import run, within
 from tests.support.required import program
 from tools.ligand.__main__ import COMMANDS, ligand
+from tools.signal_tap.__main__ import tap as signal_tap
 
 COLUMNS = 80
 
@@ -38,6 +40,22 @@ def test_help_fits_80_columns(path: tuple[str, ...]) -> None:
     assert [line for line in shown.output.splitlines() if len(line) > COLUMNS] == []
 
 
+def test_no_line_of_a_list_of_commands_is_cut() -> None:
+    """What ends in dots makes a person open each command's help to find the one they need."""
+    for name, root in (("ligand", ligand), ("signal_tap", signal_tap)):
+        for path in commands(root):
+            shown = within(name, None, *path, "--help", columns=COLUMNS).text
+            _, _, listed = shown.partition("\nCommands:\n")
+            assert [line for line in listed.splitlines() if line.endswith("...")] == []
+
+
+def test_a_mistyped_command_is_guessed() -> None:
+    """The nearest name is quicker than the whole list."""
+    found = ligand_here(None, "statsu")
+    assert (found.code, "There is no command 'statsu'. Did you mean status?" in found.err) == (2, True)
+    assert "`ligand --help` lists them" in ligand_here(None, "zzz").err
+
+
 @pytest.mark.parametrize("path", ALL)
 def test_every_option_is_explained(path: tuple[str, ...]) -> None:
     """An option without a word is found out by trying."""
@@ -54,7 +72,7 @@ def test_every_option_is_explained(path: tuple[str, ...]) -> None:
 
 def test_every_verb_is_listed() -> None:
     """`ligand --help` names each with a line of its own."""
-    shown = run("ligand", None, "--help").text
+    shown = ligand_here(None, "--help").text
     assert [verb for verb in COMMANDS if f"\n  {verb} " not in shown] == []
 
 
@@ -84,23 +102,22 @@ def test_completion_knows_verbs_options_and_daemons() -> None:
 class TestMap:
     def test_a_terminal_a_graph_and_json_agree(self) -> None:
         """The same talks in four shapes."""
-        told = run("ligand", None, "map", "-o", "json").objects
+        told = ligand_here(None, "map", "-o", "json").objects
         edge = {"speaker": "intent_router", "signal": "Q_CURIOSITY_INVESTIGATE", "hearer": "investigator"}
         assert edge | {"how": "consumes"} in told
         assert (
-            '  intent_router -->|"Q_CURIOSITY_INVESTIGATE"| investigator'
-            in run("ligand", None, "map", "--mermaid").text
+            '  intent_router -->|"Q_CURIOSITY_INVESTIGATE"| investigator' in ligand_here(None, "map", "--mermaid").text
         )
         assert (
             '"intent_router" -> "investigator" [label="Q_CURIOSITY_INVESTIGATE"];'
-            in run("ligand", None, "map", "--dot").text
+            in ligand_here(None, "map", "--dot").text
         )
-        assert "-> investigator" in run("ligand", None, "map").text
+        assert "-> investigator" in ligand_here(None, "map").text
 
     def test_only_what_one_takes_part_in(self) -> None:
         """A person looks at one daemon or one signal."""
-        told = run("ligand", None, "map", "Q_MODULE_INTEGRATED", "-o", "json").objects
+        told = ligand_here(None, "map", "Q_MODULE_INTEGRATED", "-o", "json").objects
         assert {each["speaker"] for each in told} == {"capability_integrator"}
-        assert run("ligand", None, "map", "Q_MODEL_TOKEN").code == 1
-        wrong = run("ligand", None, "map", "investigatr")
+        assert ligand_here(None, "map", "Q_MODEL_TOKEN").code == 1
+        wrong = ligand_here(None, "map", "investigatr")
         assert (wrong.code, "Did you mean investigator?" in wrong.err) == (2, True)

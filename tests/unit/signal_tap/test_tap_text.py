@@ -65,6 +65,7 @@ def test_json_for_a_terminal_is_the_same_json() -> None:
         (0.012, "12 ms"),
         (1.25, "1.2 s"),
         (182, "3 min 2 s"),
+        (240, "4 min"),
         (7500, "2 h 5 min"),
         (273600, "3 d 4 h"),
     ],

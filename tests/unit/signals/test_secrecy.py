@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from jsonschema_rs import Draft202012Validator
 
 from signals.catalogue import judge
 from signals.errors import ContractError
+from signals.explaining import explain
 from signals.masking import MASK, literals, mask
 from signals.secrecy import secret_paths
 
 KEY: dict[str, Any] = {"type": "string", "x-secret": True}
+ASIDE = r"propertyNames: a secret cannot be masked here"
 
 
 def document(defs: dict[str, Any] | None = None, **properties: Any) -> dict[str, Any]:
@@ -39,12 +42,15 @@ def document(defs: dict[str, Any] | None = None, **properties: Any) -> dict[str,
         ({"$ref": "#/$defs/ring"}, {"keys": ["s"]}, {"keys": [MASK]}),
         ({"type": "object", "x-open": "any", "additionalProperties": KEY}, {"a": "s"}, {"a": MASK}),
         ({"type": "object", "x-open": "any", "patternProperties": {"^k": KEY}}, {"k1": "s"}, {"k1": MASK}),
+        ({"$ref": "#/$defs/either/anyOf/1"}, "s", MASK),
+        ({"$ref": "#/$defs/a%20key"}, "s", MASK),
     ],
 )
 def test_a_mark_is_heeded_wherever_it_stands(part: dict[str, Any], facts: Any, masked: Any) -> None:
     """A contract that puts its secret into a list or behind a `$ref` must not have it shown on every screen."""
     ring = {"type": "object", "properties": {"keys": {"type": "array", "items": KEY, "description": "k"}}}
-    whole = document({"key": KEY, "ring": {**ring, "additionalProperties": False}}, fact=part)
+    defs = {"key": KEY, "a key": KEY, "either": {"anyOf": [{"type": "null"}, KEY]}}
+    whole = document({**defs, "ring": {**ring, "additionalProperties": False}}, fact=part)
     judge(whole, "here")
     paths = list(secret_paths(whole))
     assert mask({"fact": facts}, paths) == {"fact": masked}
@@ -72,9 +78,40 @@ def test_a_mark_is_heeded_wherever_it_stands(part: dict[str, Any], facts: Any, m
             ),
             "not every depth can be masked",
         ),
+        (
+            document({"key": KEY}, fact={"type": "object", "x-open": "k", "propertyNames": {"$ref": "#/$defs/key"}}),
+            ASIDE,
+        ),
+        (
+            document({"key": {**KEY, "$anchor": "k"}}, fact={"$ref": "#k"}),
+            r"fact\.\$ref: leads nowhere, or by an anchor",
+        ),
+        (
+            document({"key": {**KEY, "$dynamicAnchor": "k"}}, fact={"type": "string", "$dynamicRef": "#k"}),
+            "by an anchor",
+        ),
     ],
 )
 def test_a_mark_that_cannot_be_heeded_is_refused(whole: dict[str, Any], says: str) -> None:
     """Who marks a secret relies on it; better no contract than one whose secret is shown."""
     with pytest.raises(ContractError, match=says):
         judge(whole, "here")
+
+
+def test_a_secret_is_not_copied_into_a_time_out_that_shows_it() -> None:
+    """The bus itself would give the secret away when nobody answers."""
+    asked = document(key=KEY)
+    asked["x-ligand"]["expects"] = {"answers": ["Q_A"], "within_s": 1, "timeout": "Q_T", "copy": ["key"]}
+    late = document(key={"type": "string"}, waited_s={"type": "number"}, expected={"type": "array"})
+    with pytest.raises(ContractError, match="key is secret here; mark it x-secret in Q_T too"):
+        judge(asked, "here", {"Q_A": late, "Q_T": late})
+    late["properties"]["key"] = {**KEY, "description": "k"}
+    judge(asked, "here", {"Q_A": late, "Q_T": late})
+
+
+def test_an_error_names_nothing_of_a_secret_not_even_its_keys() -> None:
+    """Facts that do not fit are told of in logs and dead letters."""
+    part = {"type": "object", "x-open": "k", "additionalProperties": {"type": "integer"}, "x-secret": True}
+    whole = document(fact=part)
+    error = explain("Q_KEY_TOLD", whole, list(secret_paths(whole)), Draft202012Validator(whole), {"fact": {"s4": "s5"}})
+    assert (error.path, "s4" in error.message, "s5" in error.message) == ("$.facts.fact", False, False)

@@ -13,7 +13,7 @@ from signals.errors import UsageError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SIGNAL = re.compile(r"Q_[A-Z0-9]+(_[A-Z0-9]+)*")
-_TAKEN = frozenset({"runtime", "any", "intents", "test", "ligand"})
+_TAKEN = frozenset({"runtime", "experiments", "any", "intents", "test", "ligand"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,5 @@
+"""Runs the daemon."""
+
+from services.dream_runner.daemon import daemon
+
+daemon.run()

@@ -1,0 +1,51 @@
+"""Experiments as files: one each, `experiments/NAME.yaml` in the configuration folder; the file's stem is its name."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from services.experiments.model import Budget, Evaluate, Experiment, Guardrail, Health, Objective, Target
+from signals.errors import ConfigError
+
+FOLDER = "experiments"
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+__all__ = [
+    "FOLDER", "NAME", "Budget", "Evaluate", "Experiment", "Guardrail", "Health", "Objective", "Target",
+    "files", "load", "load_all",
+]  # fmt: skip
+
+
+def load(path: Path, config: Path) -> Experiment:
+    """The experiment in a file; `config` is the configuration folder that relative targets lie in.
+
+    Raises `ConfigError` with the fields `file`, `line`, `key` and `problems` (all of them).
+    """
+    from services.experiments.reading import read  # noqa: PLC0415 - a daemon that never loads one needs no CEL
+
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        words = f"Cannot read the experiment {path}: {error.strerror}."
+        raise ConfigError(words, file=str(path), line=0, key="", problems=[words]) from error
+    return read(raw, path, config, hashlib.sha256(raw).hexdigest())
+
+
+def files(config: Path) -> list[Path]:
+    """The experiments' files of a configuration folder, by name; none where the folder is not there."""
+    return sorted(path for path in (config / FOLDER).glob("*.yaml") if not path.name.startswith("."))
+
+
+def load_all(config: Path) -> tuple[dict[str, Experiment], list[ConfigError]]:
+    """Every experiment that can be used, by name, and why the others cannot."""
+    found: dict[str, Experiment] = {}
+    refused: list[ConfigError] = []
+    for path in files(config):
+        try:
+            experiment = load(path, config)
+        except ConfigError as error:
+            refused.append(error)
+        else:
+            found[experiment.name] = experiment
+    return found, refused

@@ -1,0 +1,132 @@
+"""One measurement of one setting, in a child process: a number for each metric, or a named reason why there is none.
+
+What goes wrong is never a number: no exit status, time-out or sentinel can be taken for a fitness.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from services.experiments.child import MAX_OUTPUT, Ended, run
+from services.experiments.definition import Experiment
+from services.experiments.space import Params
+
+MAX_MAGNITUDE = 1e15
+"""What is larger is no measurement but a way to say that there was none, such as -1e18."""
+_OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY", "LISTEN_FDS", "LISTEN_PID")
+
+
+class EvaluationError(Exception):
+    """There is no measurement. `reason` is one word, the text says more."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One measurement that is wanted: of which setting, on which case ("" without cases), for the how manieth time."""
+
+    params: Params
+    case: str = ""
+    repeat: int = 0
+
+
+def evaluate(experiment: Experiment, asked: Asked, timeout_s: float | None = None) -> dict[str, float]:
+    """Measure once. Raises `EvaluationError`: not_started, exit_status, killed, timed_out, output_too_large,
+    not_metrics, metric_missing, metric_not_a_number, metric_not_finite, metric_not_plausible.
+
+    Every metric of the objective and its guardrails must be there; further ones that are numbers are kept. Blocks; to
+    be called from a thread that lives until it returns.
+    """
+    said = experiment.evaluate
+    limit_s = min(said.timeout_s, timeout_s) if timeout_s is not None else said.timeout_s
+    with tempfile.TemporaryDirectory(prefix="ligand-evaluation-") as scratch:
+        ended = run(
+            _program(experiment),
+            json.dumps(dict(asked.params)).encode(),
+            environ=_environ(experiment, asked, scratch),
+            folder=experiment.file.parent,
+            memory_mib=said.memory_mib,
+            timeout_s=limit_s,
+        )
+    _judge(ended, limit_s)
+    return metrics_of(ended.output, experiment.objective.measured)
+
+
+def _program(experiment: Experiment) -> Sequence[str]:
+    said = experiment.evaluate
+    if said.python is None:
+        return said.command
+    return (sys.executable, "-m", "services.experiments.called", str(experiment.file.parent), said.python)
+
+
+def _environ(experiment: Experiment, asked: Asked, scratch: str) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
+    return {
+        **inherited,
+        **{f"LIGAND_PARAM_{name.upper()}": _text(value) for name, value in asked.params.items()},
+        "LIGAND_EXPERIMENT": experiment.name,
+        "LIGAND_CASE": asked.case,
+        "LIGAND_REPEAT": str(asked.repeat),
+        "TMPDIR": scratch,
+    }
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _judge(ended: Ended, limit_s: float) -> None:
+    said = f": {ended.errors}" if ended.errors else ""
+    if ended.timed_out:
+        raise EvaluationError("timed_out", f"it took longer than {limit_s:g} s{said}")
+    if ended.overflowed:
+        raise EvaluationError("output_too_large", f"it printed more than {MAX_OUTPUT:,} bytes; only the metrics belong")
+    if not ended.started:
+        raise EvaluationError("not_started", ended.errors or "it cannot be executed")
+    if ended.status < 0:
+        raise EvaluationError("killed", f"it was ended by signal {-ended.status}{said}")
+    if ended.status:
+        raise EvaluationError("exit_status", f"it ended with status {ended.status}{said}")
+
+
+def metrics_of(output: bytes, wanted: Sequence[str]) -> dict[str, float]:
+    """The metrics in what an evaluation printed: one JSON object. Raises `EvaluationError`."""
+    try:
+        found = json.loads(output)
+    except (ValueError, RecursionError) as error:
+        raise EvaluationError("not_metrics", f"it printed no JSON object: {str(error)[:200]}") from error
+    if not isinstance(found, dict):
+        raise EvaluationError("not_metrics", "it printed JSON, but no object of metrics")
+    for name in wanted:
+        if name not in found:
+            raise EvaluationError("metric_missing", f"{name} is not among what it printed: {', '.join(found)[:200]}")
+    return {name: _number(name, found[name]) for name in found if name in wanted or _is_number(found[name])}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_MAGNITUDE
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise EvaluationError("metric_not_a_number", f"{name} is {json.dumps(value)[:100]}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise EvaluationError("metric_not_finite", f"{name} is {value}")
+    if abs(value) > MAX_MAGNITUDE:
+        raise EvaluationError("metric_not_plausible", f"{name} is {value:g}; say that there is none by exit status 1")
+    return float(value)
+
+
+def mean(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each metric that all of them have."""
+    names = [name for name in found[0] if all(name in one for one in found)]
+    return {name: math.fsum(one[name] for one in found) / len(found) for name in names}

@@ -1,0 +1,254 @@
+"""One file that a person named: opened without following a link, and replaced whole or not at all.
+
+All acts go through the open folder, so whatever happens to the names above it afterwards, they reach no other place.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from services.experiments.exchange import exchange
+from signals.errors import LigandError
+
+MAX_BYTES = 1 << 20
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_UNKEPT = (errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENODATA)
+
+
+class FileError(LigandError):
+    """The file cannot be read or replaced safely; nothing was changed."""
+
+    code: ClassVar[str] = "target"
+
+    def __init__(self, message: str, reason: str = "target_refused") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class ChangedError(FileError):
+    """Somebody else has changed the file meanwhile; their bytes are kept."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "target_changed")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file beneath a folder that is trusted: `parts` are the names on the way, none of them may be a link."""
+
+    base: Path
+    parts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, written: str, config: Path) -> Place:
+        """What a person wrote: relative to the configuration folder, or absolute. Raises `FileError`."""
+        names = written.split("/")
+        if ".." in names or "\0" in written or not names[-1]:
+            raise FileError(f"{written!r}: name a file by its straight way, without `..`.")
+        parts = tuple(name for name in names if name not in ("", "."))
+        if written.startswith("/"):
+            return cls(Path("/"), parts)
+        return cls(Path(os.path.realpath(config)), parts)  # the folder itself may be reached by a link; beneath, none
+
+    @property
+    def path(self) -> Path:
+        """The whole path."""
+        return self.base.joinpath(*self.parts)
+
+
+class OpenFile:
+    """A regular file in its open folder."""
+
+    def __init__(self, folder: int, place: Place) -> None:
+        self._folder = folder
+        self._name = place.parts[-1]
+        self._beside = f".{self._name[:200]}.ligand-new"
+        self.place = place
+        self.path = place.path
+
+    def read(self) -> bytes:
+        """All of it. Raises `FileError` for what is no single regular file."""
+        return self._bytes(self._name)
+
+    def _bytes(self, name: str) -> bytes:
+        with self._opened(name) as handle:
+            self._need_plain(os.fstat(handle))
+            with os.fdopen(os.dup(handle), "rb") as stream:
+                found = stream.read(MAX_BYTES + 1)
+        if len(found) > MAX_BYTES:
+            raise FileError(f"{self.path} is larger than {MAX_BYTES >> 20} MiB.")
+        return found
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[int]:
+        try:
+            handle = os.open(name, _READ, dir_fd=self._folder)
+        except OSError as error:
+            raise self._refusal(error) from error
+        try:
+            yield handle
+        finally:
+            os.close(handle)
+
+    def _refusal(self, error: OSError) -> FileError:
+        if error.errno == errno.ELOOP:
+            return FileError(f"{self.path} is a link; name the file itself.")
+        return FileError(f"{self.path}: {error.strerror}.", "target_unreadable")
+
+    def _need_plain(self, found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode):
+            raise FileError(f"{self.path} is no regular file.")
+        if found.st_nlink > 1:
+            raise FileError(
+                f"{self.path} has {found.st_nlink} names (hard links); the others would keep the old values."
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Alone among those who ask. Raises `FileError` when somebody is at it."""
+        handle = os.open(".", _FOLDER, dir_fd=self._folder)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise FileError(f"Another Ligand is changing a file in {self.path.parent}; wait for it.", "busy") from error
+        finally:
+            os.close(handle)
+
+    def replace(self, before: bytes, after: bytes) -> None:
+        """Put `after` in the place of `before`, atomically and on disk, with the same owner, mode and attributes.
+
+        Raises `ChangedError` when other bytes stand there, which are kept, and `FileError` when it cannot be done.
+        """
+        try:
+            self._write_beside(after)
+            self._swap(before)
+            self._unlink_beside()
+            os.fsync(self._folder)
+        except OSError as error:
+            words = f"{self.path} cannot be replaced: {error.strerror}. Let Ligand write in {self.path.parent}."
+            raise FileError(words, "target_unwritable") from error
+
+    def require_replaceable(self) -> None:
+        """Raise `FileError` when it could not be replaced: found out by making the new file, and nothing else."""
+        try:
+            self._write_beside(b"")
+            self._unlink_beside()
+        except OSError as error:
+            words = f"{self.path} cannot be replaced: {error.strerror}. Let Ligand write in {self.path.parent}."
+            raise FileError(words, "target_unwritable") from error
+
+    def settle(self, before: str, after: str) -> None:
+        """Clean up after a kill within `replace`: what somebody wrote meanwhile gets its place back.
+
+        `before` and `after` are the SHA-256 of what should have been replaced by what. Raises `FileError`.
+        """
+        if self._beside not in os.listdir(self._folder):
+            return
+        swapped = digest(self.read()) == after
+        came_out = self._came_out()
+        if swapped and (came_out is None or digest(came_out) != before):
+            exchange(self._folder, self._beside, self._name)
+        self._unlink_beside()
+        os.fsync(self._folder)
+
+    def _write_beside(self, data: bytes) -> None:
+        self._unlink_beside()
+        with self._opened(self._name) as present:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            handle = os.open(self._beside, flags, 0o600, dir_fd=self._folder)
+            with os.fdopen(handle, "wb") as stream:
+                try:
+                    self._dress(handle, present)
+                except FileError:
+                    self._unlink_beside()
+                    raise
+                stream.write(data)
+                stream.flush()
+                os.fsync(handle)
+
+    def _dress(self, handle: int, present: int) -> None:
+        """Owner, mode, and attributes with the access list among them, as far as they are not the same already."""
+        wanted, mine = os.fstat(present), os.fstat(handle)
+        self._need_plain(wanted)
+        if (wanted.st_uid, wanted.st_gid) != (mine.st_uid, mine.st_gid):
+            try:
+                os.fchown(handle, wanted.st_uid, wanted.st_gid)
+            except PermissionError as error:
+                words = f"{self.path} belongs to uid {wanted.st_uid}, gid {wanted.st_gid}, and would not any more"
+                raise FileError(f"{words}; have Ligand's own user own it (chown).", "target_unwritable") from error
+        os.fchmod(handle, stat.S_IMODE(wanted.st_mode))
+        for name in os.listxattr(present):
+            try:
+                os.setxattr(handle, name, os.getxattr(present, name))
+            except OSError as error:
+                # labels of a security module are its own business, and on the new file already
+                if error.errno not in _UNKEPT or name.startswith(("user.", "system.posix_acl")):
+                    raise
+
+    def _swap(self, before: bytes) -> None:
+        """Exchange the two, then look at what came out: bytes of somebody else go back at once."""
+        if self._bytes(self._name) != before:
+            self._unlink_beside()
+            raise self._changed()
+        if not exchange(self._folder, self._beside, self._name):
+            os.rename(self._beside, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+            return
+        if self._came_out() != before:
+            exchange(self._folder, self._beside, self._name)
+            self._unlink_beside()
+            raise self._changed()
+
+    def _came_out(self) -> bytes | None:
+        try:
+            return self._bytes(self._beside)
+        except FileError:  # somebody put a link or the like there
+            return None
+
+    def _changed(self) -> ChangedError:
+        return ChangedError(f"{self.path} was changed by somebody else meanwhile; their text is kept.")
+
+    def _unlink_beside(self) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self._beside, dir_fd=self._folder)
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def opened(place: Place) -> Iterator[OpenFile]:
+    """The file at a place. Raises `FileError` when a name on the way is a link, or nothing is there."""
+    try:
+        folder = os.open(place.base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise FileError(f"{place.base}: {error.strerror}.", "target_unreadable") from error
+    try:
+        for nth, name in enumerate(place.parts[:-1]):
+            deeper = _entered(folder, name, place.base.joinpath(*place.parts[: nth + 1]))
+            os.close(folder)
+            folder = deeper
+        yield OpenFile(folder, place)
+    finally:
+        os.close(folder)
+
+
+def _entered(folder: int, name: str, path: Path) -> int:
+    try:
+        return os.open(name, _FOLDER, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise FileError(f"{path} is a link or no folder; name the way without links.") from error
+        raise FileError(f"{path}: {error.strerror}.", "target_unreadable") from error

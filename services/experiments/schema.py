@@ -1,0 +1,113 @@
+"""The JSON Schema of an experiment's file, and its defaults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAME = "^[a-z][a-z0-9_]{0,63}$"
+FORMATS = ("yaml", "json", "toml", "env", "ini")
+AUTONOMY = ("deploy", "ask", "report")
+_TEXT = {"type": "string", "minLength": 1, "maxLength": 512}
+_ARGV = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": 64}
+_VALUE = {"type": ["string", "number", "boolean"], "maxLength": 128}
+_CASES = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1, "maxLength": 256},
+    "minItems": 1,
+    "maxItems": 32,
+    "uniqueItems": True,
+}
+_POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+
+
+def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": properties, "required": list(required)}
+
+
+def _named(values: dict[str, Any], *, most: int) -> dict[str, Any]:
+    names = {"propertyNames": {"pattern": NAME}, "minProperties": 1, "maxProperties": most}
+    return {"type": "object", "additionalProperties": values, **names}
+
+
+PARAMETER = _object(
+    {
+        "type": {"enum": ["float", "int", "categorical"]},
+        "low": {"type": "number"},
+        "high": {"type": "number"},
+        "step": _POSITIVE,
+        "log": {"type": "boolean", "default": False},
+        "choices": {"type": "array", "items": _VALUE, "minItems": 2, "maxItems": 64, "uniqueItems": True},
+        "when": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"anyOf": [_VALUE, {"type": "array", "items": _VALUE, "minItems": 1}]},
+        },
+    },
+    "type",
+)
+HEALTH = _object(
+    {
+        "command": _ARGV,
+        "windows": {"type": "integer", "minimum": 1, "maximum": 100, "default": 3},
+        "window_s": {**_POSITIVE, "maximum": 3600, "default": 10},
+    },
+    "command",
+)
+TARGET = _object(
+    {
+        "file": {"type": "string", "minLength": 1, "maxLength": 4096},
+        "format": {"enum": list(FORMATS)},
+        "keys": _named({"type": "string", "minLength": 1, "maxLength": 128}, most=16),
+        "daemon": {"type": "string", "pattern": NAME},
+        "reload": _ARGV,
+        "health": HEALTH,
+    },
+    "file",
+    "format",
+    "keys",
+)
+EVALUATE = _object(
+    {
+        "command": _ARGV,
+        "python": {"type": "string", "pattern": r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"},
+        "timeout_s": {**_POSITIVE, "maximum": 3600, "default": 30},
+        "memory_mib": {"type": "integer", "minimum": 16, "maximum": 65536, "default": 256},
+        "repeats": {"type": "integer", "minimum": 1, "maximum": 32, "default": 3},
+        "cases": _object({"tuning": _CASES, "held_out": _CASES}, "tuning", "held_out"),
+    }
+)
+OBJECTIVE = _object(
+    {
+        "metrics": _named({"enum": ["maximize", "minimize"]}, most=4),
+        "guardrails": _named(
+            {**_object({"min": {"type": "number"}, "max": {"type": "number"}}), "minProperties": 1}, most=16
+        ),
+        "alpha": {"type": "number", "exclusiveMinimum": 0, "maximum": 0.2, "default": 0.05},
+        "least_effect": {"type": "number", "minimum": 0, "default": 0.01},
+    },
+    "metrics",
+)
+BUDGET = _object(
+    {
+        "trials": {"type": "integer", "minimum": 1, "maximum": 10000, "default": 40},
+        "wall_clock_s": {**_POSITIVE, "maximum": 3000, "default": 600},
+        "concurrency": {"type": "integer", "minimum": 1, "maximum": 16, "default": 1},
+    }
+)
+SCHEMA = _object(
+    {
+        "about": _TEXT,
+        "target": TARGET,
+        "search_space": _named(PARAMETER, most=16),
+        "constraints": {"type": "array", "items": _TEXT, "maxItems": 16, "default": []},
+        "evaluate": EVALUATE,
+        "objective": OBJECTIVE,
+        "budget": BUDGET,
+        "autonomy": {"enum": list(AUTONOMY), "default": "ask"},
+    },
+    "about",
+    "target",
+    "search_space",
+    "evaluate",
+    "objective",
+)

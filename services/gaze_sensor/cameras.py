@@ -1,0 +1,116 @@
+"""Which cameras there are, looked up without opening any; and what to say when one cannot be used."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from services.gaze_sensor.settings import AUTO
+from services.runtime import extras
+
+DEVICES = Path("/dev")
+FILE = "gaze_sensor.yaml"
+AGAIN = "nothing needs to be restarted"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why nothing is seen, and what a person can do."""
+
+    reason: str
+    hint: str
+    device: str | None = None
+
+    def facts(self, sensor: str) -> dict[str, object]:
+        """As Q_SENSOR_DEGRADED tells it."""
+        facts = {"sensor": sensor, "reason": self.reason[:512], "hint": self.hint[:1024], "device": self.device}
+        return {name: value for name, value in facts.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What can be tried now. `stamp` tells a film from one that was put in its place; a film is read once."""
+
+    extra: Path
+    sources: tuple[str, ...]
+    stamp: int = 0
+
+    @property
+    def is_film(self) -> bool:
+        return bool(self.stamp)
+
+
+def find(camera: str) -> Target | Trouble:
+    """What to open for this setting, or why there is nothing."""
+    if "gaze" not in extras.installed():
+        return Trouble(
+            "the engine that finds faces is not installed",
+            f"ligand install --with gaze, or in a clone: make senses; if it is not wanted, enabled: false in {FILE}",
+        )
+    extra = extras.folder_of("gaze")
+    if camera == AUTO:
+        return Target(extra, found) if (found := _devices()) else _nothing()
+    if "://" in camera:
+        return Target(extra, (camera,))
+    path = Path(camera)
+    if not path.exists():
+        what = "the camera" if path.is_relative_to(DEVICES) else "the film"
+        return Trouble(f"{what} {camera} is not there", f"plug it in, or set camera in {FILE}; {AGAIN}", shown(camera))
+    return Target(extra, (camera,), 0 if path.is_relative_to(DEVICES) else path.stat().st_mtime_ns)
+
+
+def _devices() -> tuple[str, ...]:
+    numbered = [(int(found[1]), str(path)) for path in DEVICES.glob("video*") if (found := _NUMBER.match(path.name))]
+    return tuple(path for _, path in sorted(numbered))
+
+
+_NUMBER = re.compile(r"video(\d+)$")
+
+
+def _nothing() -> Trouble:
+    return Trouble(
+        "no camera was found",
+        f"plug one in, or set camera in {FILE}; {AGAIN}; if none is wanted, enabled: false there",
+    )
+
+
+def shown(camera: str) -> str:
+    """The camera as it may be told: an address without its password and query."""
+    if "://" not in camera:
+        return camera[:256]
+    parts = urlsplit(camera)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))[:256]
+
+
+def unusable(kind: str, sources: tuple[str, ...]) -> Trouble:
+    """What it means that the child gave a camera up."""
+    names = [shown(source) for source in sources]
+    name, device = ", ".join(names)[:300], names[0]
+    if kind == "cannot_open":
+        hint = f"see that it is plugged in, that it runs, and that no other program uses it; {AGAIN}"
+        return Trouble(f"{name} gives no picture", hint, device)
+    if kind == "stalled":
+        return Trouble(f"{name} has stopped giving frames", f"unplug it and plug it in again; {AGAIN}", device)
+    if kind == "gone":
+        return Trouble(f"{name} is gone", f"plug it in again, or see that it runs; {AGAIN}", device)
+    return Trouble(f"{name} has ended", f"name a camera in {FILE}, or put another film in its place", device)
+
+
+def crashed(code: int, said: str) -> Trouble:
+    """The engine was killed, or ended by itself and said why."""
+    if code < 0:
+        return Trouble(f"the engine that finds faces was ended by signal {-code}", f"it is started again; {AGAIN}")
+    why = f"; it said: {said}" if said else ""
+    hint = f"it is tried again; if that does not help, install the engine again{why}"
+    return Trouble(f"the engine that finds faces ended with status {code}", hint)
+
+
+HUNG = Trouble("the engine that finds faces hangs", f"it is killed and started again; {AGAIN}")
+
+
+def too_slow(least: float, source: str) -> Trouble:
+    """Too few frames to tell a blink from a look away."""
+    hint = f"use a nearer port, more light, or another camera; {AGAIN}"
+    return Trouble(f"the camera gives fewer than {least:g} frames a second", hint, shown(source))

@@ -1,0 +1,195 @@
+"""`ligand gaze`: what the camera sees of a face, and a person's own measures."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+import orjson
+
+from services.gaze_sensor import calibrating, cameras
+from services.gaze_sensor.cameras import Target, Trouble
+from services.gaze_sensor.logic import Face, nearest
+from services.gaze_sensor.session import command, environment
+from services.gaze_sensor.settings import Settings
+from services.runtime import config as configuration
+from services.runtime.manifest import Manifest, packaged
+from signals.errors import LigandError
+from signals.paths import Paths
+
+DAEMON = "gaze_sensor"
+PATIENCE_S = 60.0
+COLUMNS = 64
+BRAILLE = 0x2800
+BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+"""Of the dots of a Braille character, by row and column."""
+P = ParamSpec("P")
+R = TypeVar("R")
+_home = click.option(
+    "--home", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Ligand's folder; else LIGAND_HOME."
+)
+_camera = click.option("--camera", help="A device, an address, a film or a picture. [that of gaze_sensor.yaml]")
+
+
+def _told(function: Callable[P, R]) -> Callable[P, R]:
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except LigandError as error:
+            raise click.ClickException(error.message) from error
+
+    return guarded
+
+
+@click.group()
+def gaze() -> None:
+    """What the camera sees, and your own measures for it."""
+
+
+@gaze.command()
+@_camera
+@click.option(
+    "--png", type=click.Path(path_type=Path, dir_okay=False), help="Draw it over the picture, into this file."
+)
+@click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", help="How to show.")
+@_home
+@_told
+def preview(*, camera: str | None, png: Path | None, form: str, home: Path | None) -> int:
+    """Look once, and show the landmarks and the score. A picture is written only with --png."""
+    config, settings = _settings(Paths.resolve(home))
+    target = _target(camera or settings.seeing.camera)
+    bounds = {"bounds": config["bounds"], "straight": config["straight"]}
+    drawn = "" if png is None else str(png.absolute())
+    order = {"task": "preview", **asdict(settings.seeing), **bounds, "sources": target.sources, "png": drawn}
+    with closing(_lines(target, order)) as lines:
+        told = next(lines)
+    if png is not None and not told["drawn"]:
+        raise click.ClickException(f"{png} could not be written. Name a file that ends in .png, in a folder of yours.")
+    dots = told.pop("dots")
+    if form == "json":
+        click.echo(orjson.dumps(told).decode())
+        return 0
+    if dots:
+        click.echo("\n".join(braille(dots)))
+    _show(told)
+    if png is not None:
+        click.echo(f"drawn into {png}")
+    return 0
+
+
+@gaze.command()
+@_camera
+@click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(1, 60), help="How long to look.")
+@click.option("--write", is_flag=True, help="Put it into gaze_sensor.yaml; comments stay.")
+@_home
+@_told
+def calibrate(*, camera: str | None, seconds: float, write: bool, home: Path | None) -> int:
+    """Measure you while you look at the screen, and suggest settings. Sit as usual, and look where you usually look."""
+    paths = Paths.resolve(home)
+    settings = _settings(paths)[1]
+    target = _target(camera or settings.seeing.camera)
+    order = {"task": "look", **asdict(settings.seeing), "sources": target.sources}
+    click.echo(f"Look at the screen for {seconds:g} seconds.", err=True)
+    frames = list(_frames(target, order, seconds))
+    faces = [face for face in frames if face is not None]
+    found = calibrating.suggestion(faces, len(frames))
+    if not write:
+        click.echo(calibrating.as_yaml(found), nl=False)
+        click.echo("--write puts this into gaze_sensor.yaml.", err=True)
+        return 0
+    path = paths.config_of(DAEMON)
+    schema = _manifest().config
+    copy = calibrating.write(path, found, lambda made: Settings.of(configuration.load(made, schema, daemon=DAEMON)))
+    click.echo(f"{path}: written" + (f"; as it was: {copy.name}" if copy else ""))
+    click.echo("It holds after `systemctl reload ligand-gaze-sensor`, or SIGHUP to `ligand up`.")
+    return 0
+
+
+# -- what is shown -----------------------------------------------------------------------------------
+
+
+def _show(told: Mapping[str, Any]) -> None:
+    factors = ", ".join(f"{name} {value:.2f}" for name, value in told["factors"].items())
+    click.echo(f"{cameras.shown(told['source'])}: score {told['score']:.2f} ({factors})")
+    for face in told["faces"]:
+        click.echo("face: " + ", ".join(f"{name} {value:.3g}" for name, value in face.items()))
+    if not told["faces"]:
+        click.echo("no face is seen")
+
+
+def braille(faces: Sequence[Sequence[Sequence[float]]], columns: int = COLUMNS) -> list[str]:
+    """Points in a picture of 4:3, as lines of Braille characters, each two dots wide and four high."""
+    rows = columns * 2 * 3 // 4 // 4
+    cells = [[0] * columns for _ in range(rows)]
+    for x, y in (point for face in faces for point in face):
+        column, row = int(x * columns * 2), int(y * rows * 4)
+        if 0 <= column < columns * 2 and 0 <= row < rows * 4:
+            cells[row // 4][column // 2] |= BITS[row % 4][column % 2]
+    return ["".join(chr(BRAILLE + cell) for cell in line) for line in cells]
+
+
+# -- what is asked -----------------------------------------------------------------------------------
+
+
+def _manifest() -> Manifest:
+    return Manifest.load(next(path for path in packaged() if path.parent.name == DAEMON))
+
+
+def _settings(paths: Paths) -> tuple[dict[str, Any], Settings]:
+    config = configuration.load(paths.config_of(DAEMON), _manifest().config, daemon=DAEMON)
+    return config, Settings.of(config)
+
+
+def _target(camera: str) -> Target:
+    found = cameras.find(str(Path(camera).absolute()) if Path(camera).exists() else camera)
+    if isinstance(found, Trouble):
+        raise _failure(found)
+    return found
+
+
+def _failure(trouble: Trouble) -> click.ClickException:
+    return click.ClickException(f"{trouble.reason}: {trouble.hint}")
+
+
+def _frames(target: Target, order: Mapping[str, Any], seconds: float) -> Iterator[Face | None]:
+    """The nearest face of each frame for so long, by the frames' clock; None for a frame without one."""
+    first: float | None = None
+    with closing(_lines(target, order, end_is_well=True)) as lines:
+        for told in lines:
+            if "t" in told:
+                first = told["t"] if first is None else first
+                yield nearest(told["faces"])
+                if told["t"] - first >= seconds:
+                    return
+
+
+def _lines(target: Target, order: Mapping[str, Any], *, end_is_well: bool = False) -> Generator[dict[str, Any]]:
+    """What a child tells; it is gone at the end. Raises `ClickException` for a camera that cannot be used."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command(target, order), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment()
+    ) as child:
+        assert child.stdout is not None
+        late = threading.Timer(PATIENCE_S, child.kill)
+        late.start()
+        try:
+            for line in child.stdout:
+                told = orjson.loads(line)
+                if "ended" not in told:
+                    yield told
+                elif end_is_well and told["ended"] == "ended":
+                    return
+                else:
+                    raise _failure(cameras.unusable(told["ended"], target.sources))
+            raise _failure(cameras.crashed(child.wait(), ""))
+        finally:
+            late.cancel()
+            child.kill()

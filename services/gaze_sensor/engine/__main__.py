@@ -1,0 +1,27 @@
+"""Begin the child: `python -I -S __main__.py EXTRA ORDER`, with the folder of the engine and a JSON object.
+
+Nothing of the daemon's own environment is on the path here: it has another protobuf than the engine needs.
+"""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from types import ModuleType
+
+
+def _be_services() -> None:
+    """Let this package be imported by its name, and nothing that lies beside it."""
+    services = ModuleType("services")
+    services.__path__ = [str(Path(__file__).resolve().parents[2])]
+    sys.modules["services"] = services
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGINT):  # meant for the daemon, with which it ends: see `child`
+        signal.signal(number, signal.SIG_IGN)
+    sys.path.insert(0, sys.argv[1])
+    _be_services()
+    from services.gaze_sensor.engine.child import main
+
+    main(json.loads(sys.argv[2]))

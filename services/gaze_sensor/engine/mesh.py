@@ -1,0 +1,150 @@
+"""MediaPipe's face mesh, with the models inside its package."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import cv2
+
+from services.gaze_sensor.geometry import Points, measure
+
+WIDEST = 640
+MOST = 4
+"""Faces that are looked for in a still picture."""
+NOSE = 1
+Faces = list[list[list[float]]]
+"""[face][landmark][x, y, z]; see `geometry`."""
+
+
+def _make_findable() -> None:
+    """Let parts of MediaPipe be imported without its `__init__`s, which load all it can do, and matplotlib for it."""
+    if "mediapipe" in sys.modules:
+        return
+    spec = find_spec("mediapipe")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("mediapipe is not in the folder of the engine")
+    for name in ("mediapipe", "mediapipe.python", "mediapipe.python.solutions"):
+        module = ModuleType(name)
+        module.__path__ = [str(Path(spec.origin).parent.joinpath(*name.split(".")[1:]))]
+        sys.modules[name] = module
+
+
+class Mesh:
+    """Finds all faces in pictures that do not follow each other."""
+
+    def __init__(self) -> None:
+        _make_findable()
+        from mediapipe.python.solutions.face_mesh import FaceMesh  # noqa: PLC0415 - slow, and only once a frame came
+
+        self._mesh = FaceMesh(static_image_mode=True, max_num_faces=MOST, refine_landmarks=True)
+
+    def points(self, image: Any) -> Faces:
+        """The landmarks of each face in a BGR picture."""
+        return _landmarks(self._mesh, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+
+class Box(NamedTuple):
+    """Where a face is, in shares of the picture."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def holds(self, x: float, y: float) -> bool:
+        """Whether a point is in it."""
+        return 0 <= x - self.left <= self.width and 0 <= y - self.top <= self.height
+
+
+class Tracker:
+    """Follows the largest face from frame to frame, which costs half of looking for all faces in each.
+
+    `around_s` is how often it looks who else is there; `seen` counts the faces that it found then.
+    """
+
+    def __init__(self, around_s: float = 0.5) -> None:
+        _make_findable()
+        from mediapipe.python.solutions.face_detection import FaceDetection  # noqa: PLC0415 - as above
+        from mediapipe.python.solutions.face_mesh import FaceMesh  # noqa: PLC0415
+
+        self.seen = 0
+        self._around_s = around_s
+        self._due = 0.0
+        self._finder = FaceDetection(model_selection=0)
+        self._mesh = FaceMesh(max_num_faces=1, refine_landmarks=True)
+        self._nose: list[float] | None = None
+
+    def points(self, image: Any, t: float) -> Faces:
+        """The landmarks of the largest face in the frame at `t`, if there is one."""
+        rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        if t >= self._due and (largest := self._look_around(rgb, t)) is not None:
+            alone = _nothing_but(largest, rgb)
+            _landmarks(self._mesh, alone)  # where it was there is no face now, so it looks for one in the next
+            faces = _landmarks(self._mesh, alone)
+        else:
+            faces = _landmarks(self._mesh, rgb)
+        self._nose = faces[0][NOSE] if faces else None
+        self.seen = max(len(faces), self.seen if faces else 0)
+        return faces
+
+    def _look_around(self, rgb: Any, t: float) -> Box | None:
+        """The largest of several faces, if it is not the one that is followed."""
+        self._due = t + self._around_s
+        boxes = [_box(one) for one in self._finder.process(rgb).detections or ()]
+        self.seen = len(boxes)
+        largest = max(boxes, key=lambda box: box.width, default=None)
+        if largest is None or len(boxes) < 2 or (self._nose is not None and largest.holds(*self._nose[:2])):
+            return None
+        return largest
+
+
+def _box(detection: Any) -> Box:
+    found = detection.location_data.relative_bounding_box
+    return Box(found.xmin, found.ymin, found.width, found.height)
+
+
+def _nothing_but(box: Box, rgb: Any) -> Any:
+    """The picture with all but the surroundings of one face made grey."""
+    height, width = rgb.shape[:2]
+    left, right = (box.left - box.width / 2) * width, (box.left + box.width * 1.5) * width
+    top, bottom = (box.top - box.height / 2) * height, (box.top + box.height * 1.5) * height
+    rows, columns = slice(max(0, int(top)), max(0, int(bottom))), slice(max(0, int(left)), max(0, int(right)))
+    alone = rgb.copy()
+    alone[:] = 128
+    alone[rows, columns] = rgb[rows, columns]
+    return alone
+
+
+def _landmarks(mesh: Any, rgb: Any) -> Faces:
+    found = mesh.process(rgb).multi_face_landmarks or ()
+    return [[[one.x, one.y, one.z] for one in face.landmark] for face in found]
+
+
+def outlines(face: Points) -> list[list[float]]:
+    """Points along the outlines of a face, its eyes, irises, brows and lips."""
+    from mediapipe.python.solutions.face_mesh_connections import (  # noqa: PLC0415 - after `Mesh` has made it findable
+        FACEMESH_CONTOURS,
+        FACEMESH_IRISES,
+    )
+
+    lines = [(face[start], face[end]) for start, end in (*FACEMESH_CONTOURS, *FACEMESH_IRISES)]
+    return [[a[0] + (b[0] - a[0]) * step / 3, a[1] + (b[1] - a[1]) * step / 3] for a, b in lines for step in range(3)]
+
+
+def fitting(image: Any) -> Any:
+    """The picture, made smaller if it is wider than what is needed."""
+    height, width = image.shape[:2]
+    if width <= WIDEST:
+        return image
+    return cv2.resize(image, (WIDEST, max(1, round(height * WIDEST / width))), interpolation=cv2.INTER_AREA)
+
+
+def measured(points: Faces, image: Any) -> list[dict[str, float]]:
+    """The measures of each face, rounded as far as they mean anything."""
+    height, width = image.shape[:2]
+    faces = [measure(face, width, height) for face in points]
+    return [{name: round(value, 4) for name, value in face.items()} for face in faces]

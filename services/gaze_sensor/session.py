@@ -1,0 +1,98 @@
+"""One run of the child process: what it tells, line by line, each within its time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from services.gaze_sensor.cameras import Target
+from services.gaze_sensor.settings import Seeing
+
+CHILD = Path(__file__).parent / "engine" / "__main__.py"
+START_S = 30.0
+"""To load the engine on a busy machine."""
+MARGIN_S = 5.0
+"""Beyond the time in which the child itself notices that the camera hangs."""
+END_S = 2.0
+QUIET = {
+    "GLOG_minloglevel": "2",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "OPENCV_LOG_LEVEL": "ERROR",
+    "OPENBLAS_NUM_THREADS": "1",
+    # of a stream, the newest frame: nothing is kept back to smooth it, and its form is known at once
+    "OPENCV_FFMPEG_CAPTURE_OPTIONS": "fflags;nobuffer|flags;low_delay|analyzeduration;500000|probesize;500000",
+}
+
+
+def command(target: Target, order: Mapping[str, Any]) -> list[str]:
+    """What starts a child with this order (`engine.child`)."""
+    return [sys.executable, "-I", "-S", "-B", str(CHILD), str(target.extra), orjson.dumps(order).decode()]
+
+
+def environment() -> dict[str, str]:
+    """The environment of a child."""
+    return {**os.environ, **QUIET}
+
+
+class Session:
+    """A child that runs."""
+
+    def __init__(self, process: Process, stall_s: float) -> None:
+        self._process = process
+        self._stall_s = stall_s
+        self._seen = False
+        self._said: deque[str] = deque(maxlen=1)
+        self._listening = asyncio.create_task(self._hear())
+
+    async def next(self) -> dict[str, Any] | None:
+        """What it tells next; None when it has ended. Raises `TimeoutError` when it hangs."""
+        assert self._process.stdout is not None
+        within_s = self._stall_s + MARGIN_S if self._seen else START_S + self._stall_s
+        line = await asyncio.wait_for(self._process.stdout.readline(), within_s)
+        if not line.endswith(b"\n"):
+            return None
+        told: dict[str, Any] = orjson.loads(line)
+        self._seen = self._seen or "t" in told
+        return told
+
+    async def end(self) -> tuple[int, str]:
+        """End it, if it has not ended; its status, and the last line that it said of its own accord."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), END_S)
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        await self._listening
+        return self._process.returncode or 0, " ".join(self._said)
+
+    async def _hear(self) -> None:
+        assert self._process.stderr is not None
+        while line := await self._process.stderr.readline():
+            self._said.append(line.decode(errors="replace").strip()[:200])
+
+
+@asynccontextmanager
+async def session(target: Target, seeing: Seeing) -> AsyncIterator[Session]:
+    """Start a child for this camera; it is gone at the end."""
+    order = {"task": "look", **asdict(seeing), "sources": target.sources}
+    process = await asyncio.create_subprocess_exec(
+        *command(target, order), stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment()
+    )
+    found = Session(process, seeing.stall_s)
+    try:
+        yield found
+    finally:
+        await found.end()

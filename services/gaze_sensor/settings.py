@@ -1,0 +1,57 @@
+"""The configuration as it is used, built once from the checked file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from services.gaze_sensor.logic import Bounds, Times, bounds_of
+from signals.errors import ConfigError
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Seeing:
+    """What the child is told: another one is needed when it changes."""
+
+    camera: str
+    fps: float
+    stall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole of it."""
+
+    enabled: bool
+    seeing: Seeing
+    bounds: Bounds
+    times: Times
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Settings:
+        """From the checked configuration. Raises `ConfigError` for values that contradict each other."""
+        _check(config["bounds"])
+        times = Times(**config["attention"])
+        if times.lose > times.gain:
+            raise ConfigError(
+                f"gaze_sensor: attention.lose ({times.lose:g}) is above attention.gain ({times.gain:g}): "
+                "it would be lost as soon as it is gained. Set lose lower than gain."
+            )
+        return cls(
+            enabled=config["enabled"],
+            seeing=Seeing(config["camera"], config["fps"], config["stall_s"]),
+            bounds=bounds_of(config["bounds"], config["straight"]),
+            times=times,
+        )
+
+
+def _check(bounds: Mapping[str, Mapping[str, float]]) -> None:
+    for name, pair in bounds.items():
+        if pair["none"] == pair["full"]:
+            raise ConfigError(
+                f"gaze_sensor: bounds.{name}: none and full are both {pair['none']:g}. "
+                "Set apart from where on it counts fully, and from where on not at all."
+            )

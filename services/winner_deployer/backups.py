@@ -1,0 +1,59 @@
+"""The target's bytes as they were before each deployment, kept until many later ones have been made."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+from services.winner_deployer.ledger import sync_folder
+from services.winner_deployer.logic import Refused
+
+
+class Backups:
+    """One folder a deployment, beneath the daemon's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, deployment_id: str, name: str, content: bytes) -> Path:
+        """Write it down, on disk when this returns. Raises OSError."""
+        folder = self._folder / deployment_id
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path, fresh = folder / name, folder / ".new"
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(handle)
+        os.replace(fresh, path)
+        for each in (folder, self._folder, self._folder.parent):
+            sync_folder(each)
+        return path
+
+    def prune(self, keep: int, but: Collection[str]) -> None:
+        """Let go of the oldest beyond `keep`, never of those named. Raises OSError."""
+        with suppress(FileNotFoundError):
+            folders = sorted(self._folder.iterdir(), key=lambda folder: folder.stat().st_mtime)
+            for folder in folders[: max(0, len(folders) - keep)]:
+                if folder.name not in but:
+                    _remove(folder)
+
+
+def kept(path: str, sha256: str) -> bytes:
+    """What was kept. Raises `Refused` when it is not there, or is not what was kept."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise Refused("backup_lost", f"The backup {path} cannot be read: {error.strerror}.") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise Refused("backup_lost", f"The backup {path} is not what was kept there.")
+    return content
+
+
+def _remove(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()

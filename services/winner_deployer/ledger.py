@@ -1,0 +1,81 @@
+"""The ledger: what was done to which file, one JSON line each, on disk before the act that it tells of."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from services.winner_deployer.logic import Deployments
+from signals.errors import ConfigError
+
+
+class Ledger:
+    """Append-only, one writer. `deployments` is what all its lines say together."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it, and cut off a line that a crash left half-written. Raises `ConfigError` for one that is damaged."""
+        self.path = path
+        self._one = threading.Lock()
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.deployments = Deployments()
+            self.dropped = self._load()
+            sync_folder(path.parent)
+        except BlockingIOError as error:
+            os.close(self._file)
+            raise ConfigError(f"{path} is being written by another process; only one deployer may run.") from error
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def _load(self) -> int:
+        raw = b"".join(iter(lambda: os.read(self._file, 1 << 20), b""))
+        whole = raw.rfind(b"\n") + 1
+        for number, line in enumerate(raw[:whole].splitlines(), 1):
+            try:
+                self.deployments.take(orjson.loads(line))
+            except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+                words = f"{self.path}:{number} is damaged ({error!r}); take the line out once you know what it said."
+                raise ConfigError(words) from error
+        if whole < len(raw):
+            os.ftruncate(self._file, whole)
+            os.fsync(self._file)
+        return len(raw) - whole
+
+    def note(self, *records: Mapping[str, Any]) -> None:
+        """Write lines, all in one write, and return when they are on disk. Raises OSError."""
+        with self._one:
+            self._write(b"".join(orjson.dumps(dict(record)) + b"\n" for record in records))
+            for record in records:
+                self.deployments.take(record)
+
+    def _write(self, lines: bytes) -> None:
+        size = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, lines) != len(lines):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, size)  # half a line must not come before the next one
+            raise
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._file)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,82 @@
+"""Scenes of a portrait, and the commands. If this fails, closed or averted eyes are taken for attention."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+import yaml
+
+from services.gaze_sensor.logic import judge, nearest
+from services.gaze_sensor.settings import Settings
+from services.runtime import config
+from services.runtime.manifest import Manifest, packaged
+from tests.support.constellation import ROOT
+
+KINDS = ("looking", "aside", "closed", "absent")
+
+
+@pytest.fixture(scope="module")
+def scores(scenes) -> dict[str, dict[str, float]]:
+    """The score of each scene by the default settings, by kind."""
+    manifest = Manifest.load(next(path for path in packaged() if path.parent.name == "gaze_sensor"))
+    bounds = Settings.of(config.load(None, manifest.config, daemon="gaze_sensor")).bounds
+    measures = json.loads(scenes["measures"].read_text())
+    found = {name: judge(nearest(faces), bounds).score for name, faces in measures.items()}
+    return {kind: {name: score for name, score in found.items() if name.startswith(kind)} for kind in KINDS}
+
+
+def test_scenes_are_ordered_as_a_person_would_order_them(scores):
+    """Whoever looks here scores above all who look aside, those above closed eyes, and those above nobody."""
+    assert sum(map(len, scores.values())) >= 20
+    for more, less in pairwise(KINDS):
+        assert min(scores[more].values()) > max(scores[less].values()), (more, less, scores)
+
+
+def test_looking_is_attention_and_nothing_else_is(scores):
+    """In the order but on the wrong side of the bounds, nobody would ever be heard, or everybody."""
+    gain, lose = 0.6, 0.4
+    print({name: round(score, 4) for kind in KINDS for name, score in scores[kind].items()})
+    assert [name for name, score in scores["looking"].items() if score < gain + 0.2] == []
+    assert [name for kind in KINDS[1:] for name, score in scores[kind].items() if score >= lose] == []
+
+
+def ligand(home, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "LIGAND_HOME": str(home)}
+    command = [sys.executable, "-m", "tools.ligand", "gaze", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+
+
+def test_a_preview_shows_what_is_seen_and_writes_only_what_was_asked_for(scenes, tmp_path):
+    """A person who wonders why they are not heard sees which factor speaks against it."""
+    home, png = tmp_path / "home", tmp_path / "seen.png"
+    home.mkdir()
+    done = ligand(home, "preview", "--camera", str(scenes["closed-near"]), "--png", str(png))
+    assert done.returncode == 0, done.stderr
+    assert "score 0.00 (face_centred 1.00, eyes_open 0.00, gaze 1.00)" in done.stdout
+    assert png.read_bytes().startswith(b"\x89PNG")
+    png.unlink()
+    told = json.loads(ligand(home, "preview", "--camera", str(scenes["looking-far"]), "-o", "json").stdout)
+    assert told["score"] > 0.9
+    assert [one.name for one in tmp_path.rglob("*") if one.suffix in (".png", ".jpg")] == []
+
+
+def test_calibration_measures_a_person_and_writes_settings_with_comments(scenes, tmp_path):
+    """A camera beside the screen sees who looks at the screen as looking aside, until it is told otherwise."""
+    file = tmp_path / "config" / "gaze_sensor.yaml"
+    file.parent.mkdir()
+    file.write_text("# mine\nfps: 10  # enough\n")
+    done = ligand(tmp_path, "calibrate", "--seconds", "2", "--camera", str(scenes["straight"]), "--write")
+    assert done.returncode == 0, done.stderr
+    text = file.read_text()
+    assert text.startswith("# mine\nfps: 10  # enough\n")
+    found = yaml.safe_load(text)
+    assert 5 < found["straight"]["pitch_deg"] < 15
+    assert 0.18 < found["bounds"]["eye_opening"]["full"] < 0.25
+    refused = ligand(tmp_path, "calibrate", "--seconds", "2", "--camera", str(scenes["film"]))
+    assert refused.returncode == 1
+    assert "A face was seen in" in refused.stderr

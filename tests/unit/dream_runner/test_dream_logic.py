@@ -1,0 +1,214 @@
+"""What a cycle decides, without bus, clock or processes."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from services.dream_runner import logic
+from services.dream_runner.logic import Past
+from services.dream_runner.picture import draw
+from services.experiments.comparing import compare
+from services.experiments.constraints import compiled
+from services.experiments.model import Guardrail, Objective
+from services.experiments.space import Parameter, Params, Space
+from tests.dream.functions import CASES
+
+ONE = Objective({"f1": "maximize"}, (Guardrail("precision", min=0.9),), 0.05, 0.01)
+TWO = Objective({"f1": "maximize", "ms": "minimize"}, (), 0.05, 0.01)
+USED = {"f1": 0.8, "precision": 0.95, "ms": 10.0}
+SPACE = Space(
+    (
+        Parameter("near", "float", 0.2, 0.95),
+        Parameter("size", "int", 1, 64, log=True),
+        Parameter("way", "categorical", choices=("plain", "grams")),
+        Parameter("step", "float", 0, 1, step=0.25, when={"way": ("grams",)}),
+    )
+)
+
+
+def trial(n: int, f1: float, precision: float = 0.95, ms: float = 10.0, **said: Any) -> dict[str, Any]:
+    metrics = {"f1": f1, "precision": precision, "ms": ms}
+    found = {"n": n, "params": {"x": n}, "from": "sampler", "state": "complete", "metrics": metrics, "at_s": n}
+    return found | {"crossed": ONE.crossed(metrics)} | said
+
+
+FAILED: dict[str, Any] = {
+    "n": 9,
+    "params": {"x": 9},
+    "from": "sampler",
+    "state": "failed",
+    "reason": "timed_out",
+    "detail": "x",
+}
+
+
+def test_an_experiment_is_due_when_trying_again_could_find_anything_new() -> None:
+    """A trigger that fires every minute, for ever, must not have the same measured every minute."""
+    past, again = Past(1000.0, "same"), 3600.0
+    assert logic.is_due(1060.0, None, "same", False, again)
+    assert not logic.is_due(1060.0, past, "same", False, again)
+    assert logic.is_due(1060.0, past, "other", False, again)
+    assert logic.is_due(1060.0, past, "same", True, again)
+    assert logic.is_due(4600.0, past, "same", False, again)
+    assert logic.is_due(900.0, past, "same", False, again), "a clock that was set back must not stop it for ever"
+
+
+def test_triggers_begin_only_so_many_cycles_a_day() -> None:
+    """Even with something new every minute the machine is not tuned all day."""
+    starts = [0.0, 100.0, 200.0]
+    assert logic.too_many(starts, 300.0, 3)
+    assert not logic.too_many(starts, 300.0, 4)
+    assert not logic.too_many(starts, 86_401.0, 3)
+
+
+def test_what_a_result_depends_on_is_its_fingerprint() -> None:
+    """A changed value in use makes an experiment due again; the order of keys does not."""
+    assert logic.fingerprint("d", {"a": 1, "b": 2.5}) == logic.fingerprint("d", {"b": 2.5, "a": 1})
+    assert logic.fingerprint("d", {"a": 1}) != logic.fingerprint("d", {"a": 2})
+    assert logic.fingerprint("d", {"a": 1}) != logic.fingerprint("e", {"a": 1})
+    assert logic.fingerprint("d", {"a": 1}) != logic.fingerprint("d", {"a": True})
+
+
+@pytest.mark.parametrize(("topic", "about"), [(None, True), ("BRAN", True), ("voice", False)])
+def test_a_topic_chooses_experiments(topic: str | None, about: bool) -> None:
+    """`topic: voice` must not start an experiment about something else."""
+    assert logic.is_about(CASES[0].experiment(10), topic) is about
+
+
+def test_the_sampler_fits_the_experiment() -> None:
+    """CMA-ES can do nothing with choices or few trials, TPE little with two metrics."""
+    assert logic.sampler(CASES[0].experiment(40)) == "tpe"
+    assert logic.sampler(CASES[1].experiment(6 * logic.PER_DIMENSION)) == "cmaes"
+    assert logic.sampler(replace(CASES[0].experiment(1000), space=SPACE)) == "tpe"
+    assert logic.sampler(CASES[3].experiment(40)) == "nsga2"
+
+
+def test_fresh_candidates_are_always_within_the_space() -> None:
+    """A fresh candidate out of bounds would fail, or be measured and never be allowed to win."""
+    draw_from = random.Random(7)
+    for _ in range(500):
+        drawn = logic.uniform(SPACE, draw_from)
+        assert SPACE.normal(drawn) == drawn
+
+
+def test_a_collapse_is_seen() -> None:
+    """A sampler that circles around one point spends the night on nothing."""
+    apart: list[Params] = [
+        {"near": 0.2 + nth / 12, "size": 1 + nth * 7, "way": ("plain", "grams")[nth % 2]} for nth in range(8)
+    ]
+    alike: list[Params] = [{"near": 0.5 + nth / 10_000, "size": 8, "way": "plain"} for nth in range(8)]
+    assert logic.spread(SPACE, apart) > 0.7
+    assert not logic.has_collapsed(SPACE, apart)
+    assert logic.has_collapsed(SPACE, [*apart, *alike])
+    assert not logic.has_collapsed(SPACE, alike[:7]), "too few to tell"
+
+
+def test_one_candidate_is_proven_and_it_is_the_best_that_may_win() -> None:
+    """In the system before this one guardrail failures were ignored, and failed trials had a fitness."""
+    trials = [trial(1, 0.85), trial(2, 0.99, precision=0.5), trial(3, 0.9), trial(4, 0.7), FAILED]
+    found = logic.finalist(ONE, USED, trials)
+    assert found is not None
+    assert found["n"] == 3
+    assert logic.finalist(ONE, USED, [trial(2, 0.99, precision=0.5), trial(4, 0.8), FAILED]) is None
+    assert logic.finalist(ONE, USED, [FAILED]) is None
+    assert logic.finalist(ONE, USED, []) is None
+
+
+def test_of_two_metrics_neither_may_be_worse() -> None:
+    """Twice as fast and a little wrong is no winner that a person asked for."""
+    trials = [trial(1, 0.79, ms=1.0), trial(2, 0.81, ms=9.0), trial(3, 0.80, ms=5.0), trial(4, 0.9, ms=20.0)]
+    found = logic.finalist(TWO, USED, trials)
+    assert found is not None
+    assert found["n"] == 3
+    assert logic.front(TWO, trials) == [1, 2, 3, 4]
+    assert logic.front(TWO, [*trials, trial(5, 0.95, ms=0.5)]) == [5]
+
+
+def record(**said: Any) -> dict[str, Any]:
+    verdict = {"wins": True, "reasons": ["f1: better"], "compared": [], "pairs": 5}
+    base: dict[str, Any] = {
+        "experiment": "e",
+        "about": "a",
+        "objective": {"metrics": {"f1": "maximize"}},
+        "present": {"x": 0},
+    }
+    trials: list[dict[str, Any]] = [trial(1, 0.9), trial(2, 0.99, precision=0.1), trial(3, 0.85), trial(4, 0.7), FAILED]
+    trials.append({"n": 10, "params": {"x": 10}, "from": "sampler", "state": "pruned", "metrics": USED, "at_s": 9})
+    base |= {"baseline": USED, "trials": [{"at_s": 1, **one} for one in trials], "front": [1], "finalist": 1}
+    return base | {"winner": {"params": {"x": 1}, "n": 1}, "verdict": verdict} | said
+
+
+@pytest.mark.parametrize(
+    ("x", "verdict", "said"),
+    [
+        (0, "rejected", "it is what is in use already"),
+        (1, "accepted", "it won: f1: better"),
+        (2, "rejected", "it crosses a guardrail: precision is 0.1"),
+        (3, "rejected", "another candidate was better: f1 0.85, in use 0.8"),
+        (9, "rejected", "its evaluation failed: timed_out"),
+        (10, "rejected", "given up early"),
+    ],
+)
+def test_each_promotion_gets_a_verdict_with_its_reason(x: int, verdict: str, said: str) -> None:
+    """Whoever proposed it must learn what became of it, and the monitor must stop reporting it."""
+    found = logic.verdict("promotion:p", {"x": x}, record())
+    assert found is not None
+    assert (found[0], said in found[1]) == (verdict, True), found
+
+
+def test_a_promotion_whose_turn_never_came_goes_on_waiting() -> None:
+    """Turned down without having been tried, it would be lost."""
+    assert logic.verdict("promotion:p", {"x": 77}, record()) is None
+
+
+def test_what_was_not_proven_is_rejected_with_the_tests_words() -> None:
+    """The best candidate that may be chance is no winner."""
+    verdict = {"wins": False, "reasons": ["f1 may be chance"], "compared": [], "pairs": 5}
+    found = logic.verdict("promotion:p", {"x": 1}, record(winner=None, verdict=verdict))
+    assert found == ("rejected", "not proven: f1 may be chance")
+
+
+def test_the_same_winner_has_the_same_id_whichever_cycle_finds_it() -> None:
+    """A winner that comes twice under two ids would be deployed twice."""
+    assert logic.winner_id("e", "d", {"a": 1, "b": 2}) == logic.winner_id("e", "d", {"b": 2, "a": 1})
+    assert logic.winner_id("e", "d", {"a": 1}) != logic.winner_id("e", "d2", {"a": 1})
+
+
+def test_a_constraint_says_nothing_of_what_does_not_take_part() -> None:
+    """A condition on a parameter that is switched off must not forbid everything."""
+    constraint = compiled("step <= near", {"step": "float", "near": "float"})
+    space = replace(SPACE, constraints=(constraint,))
+    assert space.broken({"near": 0.5, "size": 1, "way": "plain"}) == []
+    assert space.broken({"near": 0.5, "size": 1, "way": "grams", "step": 0.75}) == ["step <= near does not hold"]
+
+
+def test_the_picture_shows_what_was_tried_in_use_and_won() -> None:
+    """A person judges by the picture before approving; markup in a name must not break it."""
+    picture = draw(record(about="<b>&"))
+    assert picture.count("<circle") == 4
+    assert "&lt;b&gt;&amp;" in picture
+    assert "Winner: f1: better" in picture
+    two = record(objective={"metrics": {"f1": "maximize", "ms": "minimize"}}, winner=None)
+    assert "No winner" in draw(two)
+
+
+@pytest.mark.parametrize(("alpha", "pairs"), [(0.05, 8), (0.01, 8), (0.0005, 12)])
+def test_pure_noise_wins_no_more_often_than_alpha_says(alpha: float, pairs: int) -> None:
+    """Each false winner puts a change into a configuration that does nothing, or worse."""
+    chance, objective = random.Random(f"noise at {alpha}"), replace(ONE, guardrails=(), alpha=alpha)
+    cycles, chosen, wins = 200, 0, 0
+
+    def noise() -> float:
+        return chance.gauss(0.8, 0.05)
+
+    for _ in range(cycles):
+        best = logic.finalist(objective, {"f1": noise()}, [trial(nth, noise()) for nth in range(40)])
+        held_out = [[{"f1": noise()} for _ in range(pairs)] for _ in range(2)]
+        chosen += best is not None
+        wins += best is not None and compare(held_out[0], held_out[1], objective).wins
+    assert chosen > cycles * 0.9, "the best of forty looks better, and is not"
+    assert wins <= cycles * alpha + 3.1 * (cycles * alpha * (1 - alpha)) ** 0.5  # a seed in a thousand is beyond

@@ -1,0 +1,155 @@
+"""Measuring in a child process: what is a number, and by which name each failure is told."""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.experiments.definition import Evaluate, Experiment
+from services.experiments.evaluation import Asked, EvaluationError, evaluate
+from tests.unit.experiments.test_definition import GOOD, read
+
+PARAMS = {"near": 0.5, "far": 0.25, "way": True}
+
+
+def measuring(folder: Path, *command: str, python: str | None = None, **said: Any) -> Experiment:
+    found = read(folder, GOOD)
+    how = Evaluate(command, python, timeout_s=20, memory_mib=128, repeats=1)
+    return replace(found, evaluate=replace(how, **said))
+
+
+def shell(folder: Path, text: str, **said: Any) -> Experiment:
+    return measuring(folder, "sh", "-c", text, **said)
+
+
+def program(folder: Path, text: str, **said: Any) -> Experiment:
+    return measuring(folder, sys.executable, "-c", textwrap.dedent(text), **said)
+
+
+def test_a_command_gets_the_parameters_and_its_metrics_are_read(tmp_path: Path) -> None:
+    """A setting that does not reach the evaluation is measured as another."""
+    text = """
+        import json, os, sys
+        params = json.load(sys.stdin)
+        assert params == {"near": 0.5, "far": 0.25, "way": True}, params
+        assert os.environ["LIGAND_PARAM_NEAR"] == "0.5" and os.environ["LIGAND_PARAM_WAY"] == "true"
+        assert (os.environ["LIGAND_CASE"], os.environ["LIGAND_REPEAT"]) == ("c", "2")
+        assert os.environ["LIGAND_EXPERIMENT"] == "dedup"
+        print("noise belongs here", file=sys.stderr)
+        print(json.dumps({"f1": 1, "precision": 0.95, "seconds": 0.1, "note": "x"}))
+    """
+    found = evaluate(program(tmp_path, text), Asked(PARAMS, "c", 2))
+    assert found == {"f1": 1.0, "precision": 0.95, "seconds": 0.1}
+
+
+def test_a_function_beside_the_experiment_is_called_in_a_child(tmp_path: Path) -> None:
+    """A person's own measuring function must be found, and may print."""
+    folder = tmp_path / "experiments"
+    folder.mkdir()
+    (folder / "mine.py").write_text(
+        "import os\n"
+        "def score(params, case):\n"
+        "    print('hello')\n"
+        "    return {'f1': params['near'], 'precision': 1, 'pid': os.getpid(), 'right': int(case == 'c')}\n"
+    )
+    found = evaluate(measuring(tmp_path, python="mine:score"), Asked(PARAMS, "c"))
+    assert (found["f1"], found["right"]) == (0.5, 1)
+    assert found["pid"] != os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('echo \'{"f1": 1, "precision": 1}\'; echo broke >&2; exit 3', "exit_status"),
+        ("kill -9 $$", "killed"),
+        ("sleep 60", "timed_out"),
+        ("echo nothing", "not_metrics"),
+        ('echo \'{"f1": 1, "precision": 1}\'; echo done', "not_metrics"),
+        ("echo '[1, 2]'", "not_metrics"),
+        (":", "not_metrics"),
+        ("echo '{\"f1\": 1}'", "metric_missing"),
+        ('echo \'{"f1": "0.9", "precision": 1}\'', "metric_not_a_number"),
+        ('echo \'{"f1": true, "precision": 1}\'', "metric_not_a_number"),
+        ('echo \'{"f1": null, "precision": 1}\'', "metric_not_a_number"),
+        ('echo \'{"f1": NaN, "precision": 1}\'', "metric_not_finite"),
+        ('echo \'{"f1": 1, "precision": -Infinity}\'', "metric_not_finite"),
+        ('echo \'{"f1": -1e18, "precision": 1}\'', "metric_not_plausible"),
+        ("yes | head -c 200000", "output_too_large"),
+        ("yes", "output_too_large"),
+    ],
+)
+def test_each_failure_has_a_name_and_is_never_a_number(tmp_path: Path, text: str, reason: str) -> None:
+    """A failed trial that counts as -1e18, 0 or the last value before it can end as a winner."""
+    with pytest.raises(EvaluationError) as failed:
+        evaluate(shell(tmp_path, text, timeout_s=1 if reason == "timed_out" else 20), Asked(PARAMS))
+    assert failed.value.reason == reason
+    assert "broke" in str(failed.value) or reason != "exit_status"
+
+
+def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """A person must learn that the command is misspelt, not that the setting is bad."""
+    with pytest.raises(EvaluationError, match=r"cannot execute \./nonesuch") as failed:
+        evaluate(measuring(tmp_path, "./nonesuch"), Asked(PARAMS))
+    assert failed.value.reason == "not_started"
+
+
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    """A setting that eats all memory must fail alone, not take the machine with it."""
+    text = """
+        import json
+        try:
+            room = bytearray(500_000_000)
+        except MemoryError:
+            print(json.dumps({"f1": 0, "precision": 0}))
+    """
+    assert evaluate(program(tmp_path, text, memory_mib=64), Asked(PARAMS))["f1"] == 0
+
+
+def test_nothing_of_an_evaluation_is_left_running(tmp_path: Path) -> None:
+    """What an evaluation leaves behind would add up over the nights."""
+    (tmp_path / "experiments").mkdir()
+    left = tmp_path / "pid"
+    script = f'sleep 600 & echo $! > {shlex.quote(str(left))}; echo \'{{"f1": 1, "precision": 1}}\''
+    assert evaluate(shell(tmp_path, script), Asked(PARAMS))["f1"] == 1
+    assert ended(int(left.read_text()))
+    with pytest.raises(EvaluationError):
+        evaluate(shell(tmp_path, f"sleep 600 & echo $! > {shlex.quote(str(left))}; sleep 600", timeout_s=1), Asked({}))
+    assert ended(int(left.read_text()))
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is gone, waiting for what has been killed to end."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], 10)[0])
+    finally:
+        os.close(handle)
+
+
+PARENT = """
+import subprocess
+from services.experiments.child import tied
+subprocess.Popen(tied(["sh", "-c", "sleep 600 & echo $! $$; wait"]), start_new_session=True).wait()
+"""
+
+
+def test_an_evaluation_ends_with_whoever_started_it(tmp_path: Path) -> None:
+    """A runner that is killed must not leave its evaluations running, and what they started."""
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pids = [int(word) for word in parent.stdout.readline().split()]
+    parent.kill()
+    parent.communicate()
+    assert all(ended(pid) for pid in pids), "it outlived its parent"

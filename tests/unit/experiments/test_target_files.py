@@ -1,0 +1,157 @@
+"""Opening and replacing the one file that a person named: no link followed, whole or not at all, nobody's text lost."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from services.experiments import files
+from services.experiments.exchange import exchange
+from services.experiments.files import ChangedError, FileError, Place, opened
+
+
+def replace(path: Path, before: bytes, after: bytes) -> None:
+    with opened(Place.of(str(path), path.parent)) as file:
+        file.replace(before, after)
+
+
+def test_a_file_keeps_its_owner_mode_and_attributes(tmp_path) -> None:
+    """After a deployment the same people and programs can read the file as before."""
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    os.setxattr(path, "user.note", b"mine")
+    replace(path, b"old", b"new")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert os.getxattr(path, "user.note") == b"mine"
+    assert os.listdir(tmp_path) == ["x.yaml"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_a_file_of_somebody_else_stays_theirs(tmp_path) -> None:
+    """A person whose file was tuned must still be able to edit it."""
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"old")
+    os.chown(path, 12345, 23456)
+    replace(path, b"old", b"new")
+    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
+
+
+def test_what_somebody_wrote_meanwhile_is_kept(tmp_path) -> None:
+    """An edit between looking and writing is not lost."""
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"theirs")
+    with pytest.raises(ChangedError):
+        replace(path, b"old", b"new")
+    assert path.read_bytes() == b"theirs"
+    assert os.listdir(tmp_path) == ["x.yaml"]
+
+
+@pytest.mark.parametrize("theirs", ["text", "link"])
+def test_what_somebody_wrote_in_the_last_instant_goes_back(tmp_path, monkeypatch, theirs) -> None:
+    """Even an edit after the last comparison and before the exchange is not lost."""
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"old")
+    real = exchange
+
+    def late(*names):
+        if theirs == "link":
+            (tmp_path / "other").write_text("theirs")
+            (tmp_path / "link").symlink_to("other")
+            os.replace(tmp_path / "link", path)
+        else:
+            path.write_bytes(b"theirs")
+        monkeypatch.setattr(files, "exchange", real)
+        return real(*names)
+
+    monkeypatch.setattr(files, "exchange", late)
+    with pytest.raises(ChangedError):
+        replace(path, b"old", b"new")
+    assert path.read_text() == "theirs"
+    assert path.is_symlink() == (theirs == "link")
+    assert not [name for name in os.listdir(tmp_path) if "ligand" in name]
+
+
+def test_without_an_exchange_a_rename_does(tmp_path, monkeypatch) -> None:
+    """A file system that cannot exchange two names still gets whole files."""
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(files, "exchange", lambda *_: False)
+    replace(path, b"old", b"new")
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["x.yaml"]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_what_a_killed_replacement_left_is_cleaned_up(tmp_path, swapped) -> None:
+    """After a kill the folder has no stray file, and a person's edit that was caught in it gets its place back."""
+    path, beside = tmp_path / "x.yaml", tmp_path / ".x.yaml.ligand-new"
+    path.write_bytes(b"new" if swapped else b"old")
+    beside.write_bytes(b"theirs" if swapped else b"ne")
+    with opened(Place.of("x.yaml", tmp_path)) as file:
+        file.settle(files.digest(b"old"), files.digest(b"new"))
+    assert path.read_bytes() == (b"theirs" if swapped else b"old")
+    assert os.listdir(tmp_path) == ["x.yaml"]
+
+
+def refused(written: str, config: Path) -> str:
+    with pytest.raises(FileError) as caught, opened(Place.of(written, config)) as file:
+        file.read()
+    return caught.value.message
+
+
+def test_links_and_ways_upwards_are_refused(tmp_path) -> None:
+    """Nobody can make the deployer write elsewhere by a link or by `..`."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "x").write_text("secret")
+    (tmp_path / "folder").symlink_to("real")
+    (tmp_path / "x").symlink_to("real/x")
+    os.link(tmp_path / "real" / "x", tmp_path / "hard")
+    os.mkfifo(tmp_path / "pipe")
+    assert "is a link" in refused("folder/x", tmp_path)
+    assert "is a link" in refused("x", tmp_path)
+    assert "is a link" in refused(f"{tmp_path}/x", tmp_path)
+    assert "straight way" in refused("real/../real/x", tmp_path)
+    assert "straight way" in refused("real/", tmp_path)
+    assert "2 names" in refused("hard", tmp_path)
+    assert "regular" in refused("pipe", tmp_path)
+    assert "regular" in refused("real", tmp_path)
+    assert "No such file" in refused("gone", tmp_path)
+
+
+def test_a_configuration_folder_may_be_reached_by_a_link(tmp_path) -> None:
+    """A person's folder may be a link, such as a home on another disk."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "x").write_text("1")
+    (tmp_path / "config").symlink_to("real")
+    with opened(Place.of("./x", tmp_path / "config")) as file:
+        assert file.read() == b"1"
+
+
+def test_two_who_change_a_folder_do_so_one_after_the_other(tmp_path) -> None:
+    """Two Ligands on one machine do not deploy into one file at once."""
+    (tmp_path / "x").write_text("1")
+    place = Place.of("x", tmp_path)
+    with opened(place) as one, opened(place) as other:
+        with one.locked(), pytest.raises(FileError, match="Another Ligand"), other.locked():
+            pass
+        with other.locked():
+            pass
+
+
+def test_a_folder_that_cannot_be_written_is_noticed_before_anything_is_measured(tmp_path, monkeypatch) -> None:
+    """Nobody waits an hour for a measurement to hear that the file cannot be written."""
+    (tmp_path / "x").write_text("1")
+
+    def no(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    with opened(Place.of("x", tmp_path)) as file:
+        file.require_replaceable()
+        monkeypatch.setattr(os, "fsync", no)
+        with pytest.raises(FileError, match="Let Ligand write in"):
+            file.require_replaceable()

@@ -1,0 +1,128 @@
+"""The ledger on a real disk, backups, and the commands and judgements around a change."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from services.experiments.definition import Experiment, load
+from services.winner_deployer import checks, ledger, story
+from services.winner_deployer.backups import Backups, kept
+from services.winner_deployer.ledger import Ledger
+from services.winner_deployer.logic import Refused
+from signals.envelope import Signal
+from signals.errors import ConfigError
+from tests.deploy_sweep.scene import EXPERIMENT
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    (tmp_path / "experiments").mkdir()
+    path = tmp_path / "experiments" / "near.yaml"
+    path.write_text(EXPERIMENT)
+    return load(path, tmp_path)
+
+
+def test_a_torn_line_is_cut_off_and_a_damaged_one_is_named(tmp_path) -> None:
+    """A crash within a line loses nothing that counted; damage by hand does not go unnoticed."""
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(b'{"id": "a", "step": "begun"}\n{"id": "a", "st')
+    first = Ledger(path)
+    assert (first.dropped, first.deployments.by_id["a"].step) == (15, "begun")
+    first.note({"id": "a", "step": "ended"})
+    with pytest.raises(ConfigError, match="another process"):
+        Ledger(path)
+    first.close()
+    path.write_bytes(path.read_bytes() + b"nonsense\n")
+    with pytest.raises(ConfigError, match=r"ledger\.jsonl:3 is damaged"):
+        Ledger(path)
+
+
+def test_a_line_that_does_not_reach_the_disk_is_not_there(tmp_path, monkeypatch) -> None:
+    """With a full disk no act follows a line that was not written, and no half line stands before the next."""
+    found = Ledger(tmp_path / "ledger.jsonl")
+    found.note({"id": "a", "step": "accepted"})
+    real = os.fsync
+    monkeypatch.setattr(ledger.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))  # type: ignore[attr-defined]
+    with pytest.raises(OSError, match="No space"):
+        found.note({"id": "a", "step": "writing"})
+    monkeypatch.setattr(os, "fsync", real)
+    assert found.deployments.by_id["a"].step == "accepted"
+    found.close()
+    assert (tmp_path / "ledger.jsonl").read_bytes().count(b"\n") == 1
+
+
+def test_backups_are_what_they_were_and_the_oldest_go(tmp_path) -> None:
+    """What is put back is what was there; a backup that somebody touched is not used."""
+    backups = Backups(tmp_path / "b")
+    paths = [backups.keep(f"d{n}", "x.yaml", b"old") for n in range(4)]
+    for age, path in enumerate(paths):
+        os.utime(path.parent, (age, age))
+    backups.prune(1, {"d0"})
+    assert [path.exists() for path in paths] == [True, False, False, True]
+    assert kept(str(paths[3]), "cba06b5736faf67e54b07b561eae94395e774c517a7d910a54369e1263ccfbd4") == b"old"
+    with pytest.raises(Refused, match="not what was kept"):
+        kept(str(paths[3]), "0" * 64)
+
+
+@pytest.mark.parametrize(("before", "after", "wins"), [(0.5, 0.6, True), (0.5, 0.5, False), (0.5, 0.4, False)])
+def test_only_better_in_place_is_good_enough(experiment, before, after, wins) -> None:
+    """A measurement that is a constant proves nothing: equal is not better."""
+    measured = [[{"f1": value}] * 5 for value in (before, after)]
+    if wins:
+        assert "f1 0.6 against 0.5" in checks.judge(experiment, *measured)
+        return
+    with pytest.raises(Refused) as caught:
+        checks.judge(experiment, *measured)
+    assert caught.value.reason == "worse"
+
+
+@pytest.mark.parametrize("printed", ["echo '{\"f1\": -1e18}'", "echo '{\"f1\": NaN}'", "echo ok", "exit 1", "true"])
+def test_a_failed_measurement_is_no_number(experiment, printed) -> None:
+    """Neither a sentinel nor silence nor a failure can pass for a fitness."""
+    asked = replace(experiment, evaluate=replace(experiment.evaluate, command=("sh", "-c", printed), repeats=1))
+    with pytest.raises(Refused) as caught:
+        checks.measured(asked, {"near": 0.5}, lambda _: None)
+    assert caught.value.reason == "not_measured"
+
+
+def test_commands_say_what_went_wrong(tmp_path) -> None:
+    """A person reads why the reload failed in the program's own words."""
+    assert checks.fault_of(["true"], tmp_path) is None
+    assert "status 3: nope" in str(checks.fault_of(["sh", "-c", "echo nope >&2; exit 3"], tmp_path))
+    assert checks.fault_of(["/no/such/program"], tmp_path)
+
+
+def test_reloading_a_system_unit_takes_a_rule(experiment, monkeypatch) -> None:
+    """An experiment whose service could not be reloaded from here is only reported, and says what is missing."""
+    systemctl = replace(experiment.target, daemon=None, reload=("systemctl", "reload", "x.service"))
+    one = replace(experiment, target=systemctl)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert "polkit" in checks.cannot_reload(one, ())
+    assert checks.cannot_reload(one, ("x.service",)) == ""
+    users = replace(one, target=replace(systemctl, reload=("systemctl", "--user", "reload", "x.service")))
+    assert checks.cannot_reload(users, ()) == ""
+    assert checks.cannot_reload(experiment, ()) == ""
+
+
+def test_an_answer_that_does_not_count_does_not_end_the_question() -> None:
+    """`ligand deploy list` goes on showing what waits, whatever somebody replays."""
+    facts = {"deployment_id": "d", "change_sha256": "0" * 64, "mode": "ask", "target": "t", "changes": {}}
+    proposed = _signal("Q_DEPLOYMENT_PROPOSED", {**facts, "expires_at": "2999-01-01T00:00:00Z"})
+    answer = {"deployment_id": "d", "verdict": "approve", "change_sha256": "0" * 64}
+    recorded = _signal("Q_DEPLOYMENT_ANSWERED", answer, taint=("recording",))
+    other = _signal("Q_DEPLOYMENT_ANSWERED", {**answer, "change_sha256": "1" * 64})
+    (one,) = story.told([proposed, recorded, other])
+    assert one.state == story.WAITS
+    (one,) = story.told([proposed, _signal("Q_DEPLOYMENT_ANSWERED", answer)])
+    assert one.state == "approved"
+    (one,) = story.told([proposed], now=1e11)
+    assert one.state == "expired"
+
+
+def _signal(name: str, facts: dict, **fields) -> Signal:
+    made = {"id": "i", "timestamp": "2026-01-01T00:00:00Z", "source": "person@me", "host": "h", "version": 1, **fields}
+    return Signal(signal=name, facts=facts, **made)
