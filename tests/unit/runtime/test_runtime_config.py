@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.runtime.config import changed_keys, load
+from services.runtime.manifest import load_all
 from services.runtime.yamlmarks import YamlError, parse
-from signals.errors import ConfigError, ManifestError
+from signals.catalogue import Catalogue
+from signals.errors import ConfigError, ContractError, ManifestError
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -170,6 +173,34 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     """A folder or a forbidden file in the config's place is not taken for defaults."""
     with pytest.raises(ConfigError, match=str(tmp_path)):
         load(tmp_path, SCHEMA, daemon="x")
+
+
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path: Path) -> None:
+    """A daemon, or `ligand config check`, would wait for ever for somebody to write into it."""
+    os.mkfifo(tmp_path / "daemon.yaml")
+    with pytest.raises(ConfigError, match=r"daemon\.yaml: it is a pipe"):
+        load(tmp_path / "daemon.yaml", SCHEMA, daemon="daemon")
+    with pytest.raises(ManifestError, match="it is a pipe"):
+        load_all(tmp_path)
+    os.mkfifo(tmp_path / "Q_MINE.json")
+    with pytest.raises(ContractError, match="it is a pipe"):
+        Catalogue.load([tmp_path])
+
+
+def test_a_file_without_an_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """A file of a terabyte, even one of holes, would take all memory before it was called too large."""
+    file = tmp_path / "daemon.yaml"
+    file.touch()
+    os.truncate(file, 1 << 40)
+    with pytest.raises(ConfigError, match="larger than 256 KiB"):
+        load(file, SCHEMA, daemon="daemon")
+
+
+def test_a_link_to_nothing_is_not_taken_for_defaults(tmp_path: Path) -> None:
+    """Settings that a person keeps elsewhere and links to would silently stop to hold once that is not mounted."""
+    (tmp_path / "daemon.yaml").symlink_to(tmp_path / "elsewhere.yaml")
+    with pytest.raises(ConfigError, match=r"daemon\.yaml: No such file"):
+        load(tmp_path / "daemon.yaml", SCHEMA, daemon="daemon")
 
 
 def test_yaml_1_2_texts_stay_texts() -> None:
