@@ -9,6 +9,8 @@ class LigandError(Exception):
     """Something in Ligand went wrong."""
 
     code: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 1
+    """What a command ends with for it: 1, 2 for what was given wrong, 3 for a bus that is not there."""
 
     def __init__(self, message: str | None = None, **fields: Any) -> None:
         self.message = message or (type(self).__doc__ or self.code).strip()
@@ -20,6 +22,7 @@ class SchemaError(LigandError):
     """The facts do not fit the signal's contract."""
 
     code = "schema"
+    exit_code = 2
 
     @property
     def path(self) -> str:
@@ -111,30 +114,35 @@ class UsageError(LigandError):
     """The request to the bus is not one it knows."""
 
     code = "usage"
+    exit_code = 2
 
 
 class BusUnreachableError(LigandError):
     """The bus does not answer."""
 
     code = "unreachable"
+    exit_code = 3
 
 
 class ConfigError(LigandError):
     """The configuration cannot be used."""
 
     code = "config"
+    exit_code = 2
 
 
 class ManifestError(LigandError):
     """The manifest cannot be used."""
 
     code = "manifest"
+    exit_code = 2
 
 
 class ContractError(LigandError):
     """The contract cannot be used."""
 
     code = "contract"
+    exit_code = 2
 
 
 def _family(root: type[LigandError]) -> dict[str, type[LigandError]]:

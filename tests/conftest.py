@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,8 @@ from tests.leaks import Snapshot, mark_descendants
 GRACE_S = 3.0
 
 mark_descendants()
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script: what is started would be deaf
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)

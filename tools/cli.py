@@ -17,20 +17,11 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from signals.emitter import Emitter
-from signals.errors import (
-    BusUnreachableError,
-    ConfigError,
-    ContractError,
-    LigandError,
-    ManifestError,
-    SchemaError,
-    UsageError,
-)
+from signals.errors import BusUnreachableError, LigandError
 from signals.paths import Paths
 from tools.text import clean_lines
 
 OK, NOTHING, USAGE, UNREACHABLE, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 27, 130
-_IS_USAGE = (ConfigError, ContractError, ManifestError, SchemaError, UsageError)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -45,9 +36,7 @@ class Failure(click.ClickException):
     @classmethod
     def of(cls, error: LigandError) -> Failure:
         """The failure for one of Ligand's own errors."""
-        if isinstance(error, BusUnreachableError):
-            return cls(error.message, UNREACHABLE)
-        return cls(error.message, USAGE if isinstance(error, _IS_USAGE) else NOTHING)
+        return cls(error.message, error.exit_code)
 
 
 class Finite(click.FloatRange):

@@ -1,4 +1,4 @@
-"""Text for a terminal: what came from outside may not steer it."""
+"""Text for a terminal: facts, values and durations in few words."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# control characters, invisible and direction-changing ones, lone surrogates
-_UNSAFE = re.compile(
-    "[\\x00-\\x1f\\x7f-\\x9f\\xad\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"
-    "\\ud800-\\udfff\\U000e0000-\\U000e007f]"
-)
-_STEERING = re.compile("[\\x7f-\\x9f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]")
+from signals.terminal import clean, clean_json, clean_lines, json_line
+
+__all__ = ["clean", "clean_json", "clean_lines", "json_line", "key_facts", "seconds_text", "shorten", "value_text"]
+
 _PLAIN = re.compile(r"[^\s\"'=\[\]{},]+")
 _SCANNED = 4000
 FIRST = (
@@ -19,26 +17,6 @@ FIRST = (
     "daemon", "state", "message", "text", "name", "consumer", "path",
 )  # fmt: skip
 LAST = ("id", "sha256", "evidence")
-
-
-def clean(text: object) -> str:
-    """One line in which every character that could steer a terminal is shown as an escape."""
-    return _UNSAFE.sub(lambda found: ascii(found.group())[1:-1], str(text))
-
-
-def clean_lines(text: object) -> str:
-    """The same, keeping the line breaks."""
-    return "\n".join(clean(line) for line in str(text).split("\n"))
-
-
-def clean_json(raw: bytes) -> bytes:
-    """The same JSON, with the characters that it leaves bare and terminals obey written as `\\u` escapes."""
-    text = raw.decode()
-    return raw if text.isascii() and "\x7f" not in text else _STEERING.sub(_escaped, text).encode()
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\u{ord(found.group()):04x}"
 
 
 def shorten(text: str, width: int) -> str:

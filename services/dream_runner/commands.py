@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import click
-import orjson
 
 from services.dream_runner import records, watching
 from services.dream_runner.template import TEXT
 from services.experiments.definition import FOLDER, NAME, files, load, load_all
+from services.runtime.commands import Failure, form_option, home_option, say, say_json, told
 from signals.catalogue import Catalogue
 from signals.emitter import Emitter
 from signals.envelope import Signal, decode
-from signals.errors import LigandError
 from signals.journal import Journal
 from signals.paths import Paths
 
-P = ParamSpec("P")
-R = TypeVar("R")
 DAEMON, ENDS = "dream_runner", ("Q_DREAM_COMPLETE", "Q_DREAM_FAILED")
-_home = click.option(
-    "--home", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Ligand's folder; else LIGAND_HOME."
-)
-_json = click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", help="How to show.")
-
-
-def _told(function: Callable[P, R]) -> Callable[P, R]:
-    @functools.wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except LigandError as error:
-            raise click.ClickException(error.message) from error
-        except PermissionError as error:
-            raise click.ClickException(f"{error.filename}: {error.strerror}. Run it as whoever may.") from error
-
-    return guarded
 
 
 @click.group()
@@ -49,8 +28,8 @@ def dream() -> None:
 
 @dream.command()
 @click.argument("name")
-@_home
-@_told
+@home_option
+@told
 def new(name: str, *, home: Path | None) -> int:
     """Write a commented experiment NAME into the configuration folder, to be filled in."""
     if not NAME.fullmatch(name):
@@ -61,23 +40,23 @@ def new(name: str, *, home: Path | None) -> int:
         with path.open("x", encoding="utf-8") as file:
             file.write(TEXT.format(name=name))
     except FileExistsError as error:
-        raise click.ClickException(f"{path} is there already. Choose another name, or edit that one.") from error
-    click.echo(f"{path}\nSay there what is tuned and how it is measured; ligand dream run {name} then tries it.")
+        raise Failure(f"{path} is there already. Choose another name, or edit that one.") from error
+    say(str(path), f"Say there what is tuned and how it is measured; ligand dream run {name} then tries it.")
     return 0
 
 
 @dream.command()
 @click.argument("experiment", required=False)
 @click.option("--wait", is_flag=True, help="Show how far it is, and what came of it; status 1 when it failed.")
-@_home
-@_told
+@home_option
+@told
 def run(experiment: str | None, *, wait: bool, home: Path | None) -> int:
     """Have EXPERIMENT tried now, or all of them."""
     paths = Paths.resolve(home)
     known = {path.stem for path in files(paths.config)}
     if experiment is not None and experiment not in known:
         said = f"there are: {', '.join(sorted(known))}" if known else f"there is none in {paths.config / FOLDER}"
-        raise click.ClickException(f"No experiment is called {experiment}; {said}.")
+        raise Failure(f"No experiment is called {experiment}; {said}.")
     if experiment is not None:
         load(paths.config / FOLDER / f"{experiment}.yaml", paths.config)
     facts = {"reason": "asked by a person", "topic": None, **({"experiment": experiment} if experiment else {})}
@@ -85,19 +64,19 @@ def run(experiment: str | None, *, wait: bool, home: Path | None) -> int:
         wanted = emitter.signal("Q_DREAM_WANTED", facts)
         if not wait:
             emitter.emit(wanted)
-            click.echo(f"asked for: ligand dream show {records.cycle_id(wanted.id)}")
+            say(f"asked for: ligand dream show {records.cycle_id(wanted.id)}")
             return 0
         end = watching.watched(paths, wanted, lambda: emitter.emit(wanted))
     if end.signal not in ENDS:
-        raise click.ClickException("The cycle did not end in time; signal-tap dead list may say more.")
+        raise Failure("The cycle did not end in time; signal-tap dead list may say more.")
     _show(end, paths)
     return int(end.signal != "Q_DREAM_COMPLETE")
 
 
 @dream.command("list")
-@_json
-@_home
-@_told
+@form_option
+@home_option
+@told
 def list_(*, form: str, home: Path | None) -> int:
     """List the experiments, and the cycles that ended."""
     paths = Paths.resolve(home)
@@ -107,24 +86,24 @@ def list_(*, form: str, home: Path | None) -> int:
         experiments = [{"name": name, "about": one.about, "file": str(one.file)} for name, one in found.items()]
         experiments += [{"name": Path(str(one.fields["file"])).stem, "error": one.message} for one in refused]
         cycles = [{"signal": one.signal, "at": one.timestamp, **one.facts} for one in ended]
-        click.echo(orjson.dumps({"experiments": experiments, "cycles": cycles}).decode())
+        say_json([{"experiments": experiments, "cycles": cycles}])
         return 0
     for name, one in found.items():
-        click.echo(f"{name:<24}{one.about}")
+        say(f"{name:<24}{one.about}")
     for error in refused:
-        click.echo(f"cannot be used: {error.message}")
+        say(f"cannot be used: {error.message}")
     if not found and not refused:
-        click.echo(f"No experiments in {paths.config / FOLDER}: ligand dream new NAME begins one.")
+        say(f"No experiments in {paths.config / FOLDER}: ligand dream new NAME begins one.")
     for end in ended:
-        click.echo(f"{end.timestamp[:19]}Z  {end.facts.get('cycle_id', '')}  {_in_short(end.facts)}")
+        say(f"{end.timestamp[:19]}Z  {end.facts.get('cycle_id', '')}  {_in_short(end.facts)}")
     return 0
 
 
 @dream.command()
 @click.argument("cycle")
-@_json
-@_home
-@_told
+@form_option
+@home_option
+@told
 def show(cycle: str, *, form: str, home: Path | None) -> int:
     """Say what came of CYCLE: its id, the beginning of it, or `last`."""
     paths = Paths.resolve(home)
@@ -132,9 +111,9 @@ def show(cycle: str, *, form: str, home: Path | None) -> int:
     fits = ended[-1:] if cycle == "last" else [one for one in ended if one.facts["cycle_id"].startswith(cycle)]
     if len(fits) != 1:
         words = "no cycle that ended is called so" if not fits else f"{len(fits)} cycles begin so"
-        raise click.ClickException(f"{cycle}: {words}; ligand dream list shows them.")
+        raise Failure(f"{cycle}: {words}; ligand dream list shows them.")
     if form == "json":
-        click.echo(orjson.dumps({**fits[0].facts, "records": list(_records(fits[0].facts, paths))}).decode())
+        say_json([{**fits[0].facts, "records": list(_records(fits[0].facts, paths))}])
     else:
         _show(fits[0], paths)
     return 0
@@ -160,23 +139,23 @@ def _in_short(facts: Mapping[str, Any]) -> str:
 def _show(end: Signal, paths: Paths) -> None:
     facts = end.facts
     if end.signal == "Q_DREAM_FAILED":
-        click.echo(f"{facts.get('cycle_id', 'the cycle')}: {facts['reason']}\n{facts['detail']}")
+        say(f"{facts.get('cycle_id', 'the cycle')}: {facts['reason']}", *facts["detail"].splitlines())
         return
-    click.echo(f"{facts['cycle_id']}: {facts['trigger_reason']}, {facts['duration_s']:.1f} s")
+    say(f"{facts['cycle_id']}: {facts['trigger_reason']}, {facts['duration_s']:.1f} s")
     winners = {one["experiment"]: one for one in facts["winners"]}
     for one in facts["experiments"]:
         won = winners.get(one["name"])
         said = ", ".join(f"{name} = {value}" for name, value in won["params"].items()) if won else "no winner"
         failed = f", {one['failed_trials']} failed" if one.get("failed_trials") else ""
-        click.echo(f"\n{one['name']}: {said}\n  {one.get('verdict', '')}\n  {one['trials']} trials{failed}")
+        say("", f"{one['name']}: {said}", f"  {one.get('verdict', '')}", f"  {one['trials']} trials{failed}")
         picture = records.folder_of(paths.state_of(DAEMON), facts["cycle_id"]) / f"{one['name']}.svg"
-        click.echo(f"  {picture}")
+        say(f"  {picture}")
     for one in facts.get("failed", ()):
-        click.echo(f"\n{one['experiment']}: {one['reason']}\n  {one['detail']}")
+        say("", f"{one['experiment']}: {one['reason']}", *(f"  {line}" for line in one["detail"].splitlines()))
     for one in facts["promotions"]:
-        click.echo(f"\npromotion {one['id']}: {one['verdict']}: {one['reason']}")
+        say("", f"promotion {one['id']}: {one['verdict']}: {one['reason']}")
     if "folded_into" in facts:
-        click.echo(f"answered by {facts['folded_into']}")
+        say(f"answered by {facts['folded_into']}")
 
 
 def _records(facts: Mapping[str, Any], paths: Paths) -> Iterator[Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import click
 import orjson
@@ -20,8 +19,8 @@ from services.gaze_sensor.logic import Face, nearest
 from services.gaze_sensor.session import command, environment
 from services.gaze_sensor.settings import Settings
 from services.runtime import config as configuration
+from services.runtime.commands import Failure, form_option, home_option, say, say_json, told
 from services.runtime.manifest import Manifest, packaged
-from signals.errors import LigandError
 from signals.paths import Paths
 
 DAEMON = "gaze_sensor"
@@ -30,23 +29,7 @@ COLUMNS = 64
 BRAILLE = 0x2800
 BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Of the dots of a Braille character, by row and column."""
-P = ParamSpec("P")
-R = TypeVar("R")
-_home = click.option(
-    "--home", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Ligand's folder; else LIGAND_HOME."
-)
 _camera = click.option("--camera", help="A device, an address, a film or a picture. [that of gaze_sensor.yaml]")
-
-
-def _told(function: Callable[P, R]) -> Callable[P, R]:
-    @wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except LigandError as error:
-            raise click.ClickException(error.message) from error
-
-    return guarded
 
 
 @click.group()
@@ -59,9 +42,9 @@ def gaze() -> None:
 @click.option(
     "--png", type=click.Path(path_type=Path, dir_okay=False), help="Draw it over the picture, into this file."
 )
-@click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", help="How to show.")
-@_home
-@_told
+@form_option
+@home_option
+@told
 def preview(*, camera: str | None, png: Path | None, form: str, home: Path | None) -> int:
     """Look once, and show the landmarks and the score. A picture is written only with --png."""
     config, settings = _settings(Paths.resolve(home))
@@ -72,16 +55,16 @@ def preview(*, camera: str | None, png: Path | None, form: str, home: Path | Non
     with closing(_lines(target, order)) as lines:
         told = next(lines)
     if png is not None and not told["drawn"]:
-        raise click.ClickException(f"{png} could not be written. Name a file that ends in .png, in a folder of yours.")
+        raise Failure(f"{png} could not be written. Name a file that ends in .png, in a folder of yours.")
     dots = told.pop("dots")
     if form == "json":
-        click.echo(orjson.dumps(told).decode())
+        say_json([told])
         return 0
     if dots:
-        click.echo("\n".join(braille(dots)))
+        say(*braille(dots))
     _show(told)
     if png is not None:
-        click.echo(f"drawn into {png}")
+        say(f"drawn into {png}")
     return 0
 
 
@@ -89,8 +72,8 @@ def preview(*, camera: str | None, png: Path | None, form: str, home: Path | Non
 @_camera
 @click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(1, 60), help="How long to look.")
 @click.option("--write", is_flag=True, help="Put it into gaze_sensor.yaml; comments stay.")
-@_home
-@_told
+@home_option
+@told
 def calibrate(*, camera: str | None, seconds: float, write: bool, home: Path | None) -> int:
     """Measure you while you look at the screen, and suggest settings. Sit as usual, and look where you usually look."""
     paths = Paths.resolve(home)
@@ -108,8 +91,8 @@ def calibrate(*, camera: str | None, seconds: float, write: bool, home: Path | N
     path = paths.config_of(DAEMON)
     schema = _manifest().config
     copy = calibrating.write(path, found, lambda made: Settings.of(configuration.load(made, schema, daemon=DAEMON)))
-    click.echo(f"{path}: written" + (f"; as it was: {copy.name}" if copy else ""))
-    click.echo("It holds after `systemctl reload ligand-gaze-sensor`, or SIGHUP to `ligand up`.")
+    say(f"{path}: written" + (f"; as it was: {copy.name}" if copy else ""))
+    say("It holds after `systemctl reload ligand-gaze-sensor`, or SIGHUP to `ligand up`.")
     return 0
 
 
@@ -118,11 +101,11 @@ def calibrate(*, camera: str | None, seconds: float, write: bool, home: Path | N
 
 def _show(told: Mapping[str, Any]) -> None:
     factors = ", ".join(f"{name} {value:.2f}" for name, value in told["factors"].items())
-    click.echo(f"{cameras.shown(told['source'])}: score {told['score']:.2f} ({factors})")
+    say(f"{cameras.shown(told['source'])}: score {told['score']:.2f} ({factors})")
     for face in told["faces"]:
-        click.echo("face: " + ", ".join(f"{name} {value:.3g}" for name, value in face.items()))
+        say("face: " + ", ".join(f"{name} {value:.3g}" for name, value in face.items()))
     if not told["faces"]:
-        click.echo("no face is seen")
+        say("no face is seen")
 
 
 def braille(faces: Sequence[Sequence[Sequence[float]]], columns: int = COLUMNS) -> list[str]:
@@ -155,8 +138,8 @@ def _target(camera: str) -> Target:
     return found
 
 
-def _failure(trouble: Trouble) -> click.ClickException:
-    return click.ClickException(f"{trouble.reason}: {trouble.hint}")
+def _failure(trouble: Trouble) -> Failure:
+    return Failure(f"{trouble.reason}: {trouble.hint}")
 
 
 def _frames(target: Target, order: Mapping[str, Any], seconds: float) -> Iterator[Face | None]:

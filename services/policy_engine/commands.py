@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import click
 import orjson
@@ -19,41 +18,13 @@ from services.policy_engine.model import Decision, Outcome, Rule
 from services.policy_engine.rulebook import FILE, Rulebook, engine_of, rulebook
 from services.policy_engine.schema import seconds as duration
 from services.policy_engine.simulation import Act, Comparison, Simulation, compared, really, refused, seconds, tried
+from services.runtime.commands import NOTHING, USAGE, Failure, form_option, home_option, say, say_json, told
 from signals.envelope import rfc3339
-from signals.errors import ConfigError, LigandError
 from signals.ids import uuid7
 from signals.journal import Journal
 from signals.paths import Paths
 
-P = ParamSpec("P")
-R = TypeVar("R")
-NOTHING, USAGE = 1, 2
 SHOWN = 200
-
-
-class Failure(click.ClickException):
-    """An error told to a person; 2 when what was given cannot be used, else 1."""
-
-    def __init__(self, message: str, code: int = NOTHING) -> None:
-        super().__init__(message)
-        setattr(self, "exit_code", code)  # noqa: B010 - click declares it for the class, and reads it here
-
-
-def _told(function: Callable[P, R]) -> Callable[P, R]:
-    @functools.wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except LigandError as error:
-            raise Failure(error.message, USAGE if isinstance(error, ConfigError) else NOTHING) from error
-
-    return guarded
-
-
-_home = click.option(
-    "--home", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Ligand's folder; else LIGAND_HOME."
-)
-_json = click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", help="How to show.")
 
 
 @click.group()
@@ -63,9 +34,9 @@ def policy() -> None:
 
 @policy.command()
 @click.argument("signal")
-@_json
-@_home
-@_told
+@form_option
+@home_option
+@told
 def why(signal: str, *, form: str, home: Path | None) -> int:
     """Say every decision about SIGNAL, or which one led to it.
 
@@ -76,7 +47,7 @@ def why(signal: str, *, form: str, home: Path | None) -> int:
     found = [one for one in _decisions(paths) if wanted == one["signal_id"] or wanted in one["emitted"]]
     found = found or list(_from_journal(paths, wanted))
     if form == "json":
-        click.echo(b"\n".join(orjson.dumps(one) for one in found).decode())
+        say_json(found)
     for one in found if form == "text" else ():
         _say(one)
     if not found:
@@ -87,8 +58,8 @@ def why(signal: str, *, form: str, home: Path | None) -> int:
 @policy.command("why-not")
 @click.argument("rule")
 @click.argument("signal")
-@_home
-@_told
+@home_option
+@told
 def why_not(rule: str, signal: str, *, home: Path | None) -> int:
     """Say why RULE did nothing about SIGNAL.
 
@@ -103,23 +74,23 @@ def why_not(rule: str, signal: str, *, home: Path | None) -> int:
         _say(found[-1])
         return 0
     if envelope["signal"] not in chosen.signals:
-        click.echo(f"{rule} is not about {envelope['signal']}, but about {', '.join(chosen.signals)}.")
+        say(f"{rule} is not about {envelope['signal']}, but about {', '.join(chosen.signals)}.")
         return 0
-    click.echo("No decision is kept. By the rules as they are now, with nothing remembered:")
+    say("No decision is kept. By the rules as they are now, with nothing remembered:")
     engine = engine_of([replace(chosen, mode=chosen.mode.replace("off", "shadow"))], book.world)
     for decision in engine.on_event(envelope, seconds(envelope["received_at"]), Memory({})):
         _say({**decision.as_json(), "emitted": [], "at": envelope["received_at"]})
     if chosen.mode == "off":
-        click.echo("  and its mode is off")
+        say("  and its mode is off")
     return 0
 
 
 @policy.command()
 @click.argument("rules", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--since", default="7d", show_default=True, help="How far back: 90m, 12h, 7d.")
-@_json
-@_home
-@_told
+@form_option
+@home_option
+@told
 def rehearse(rules: Path, *, since: str, form: str, home: Path | None) -> int:
     """Say what RULES would have done in the journal's past.
 
@@ -144,7 +115,7 @@ def rehearse(rules: Path, *, since: str, form: str, home: Path | None) -> int:
         result = compared(happened, would, refused(journal.dead_refused(int(start * 1e6))))
     in_shadow = [act for act in shadow if act.id not in {one.id for one in would}]
     if form == "json":
-        click.echo(orjson.dumps({**asdict(result), "shadow": in_shadow}).decode())
+        say_json([{**asdict(result), "shadow": in_shadow}])
     else:
         _compare(result, in_shadow, since)
     return 0
@@ -152,8 +123,8 @@ def rehearse(rules: Path, *, since: str, form: str, home: Path | None) -> int:
 
 @policy.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False, exists=True))
-@_home
-@_told
+@home_option
+@told
 def test(file: Path | None, *, home: Path | None) -> int:
     """Try the examples that rules carry. Exit code 1 when one does not come out as it says."""
     book = rulebook(Paths.resolve(home), file)
@@ -165,20 +136,18 @@ def test(file: Path | None, *, home: Path | None) -> int:
             came = tried(engine, example, _envelope(example), rule.id)
             if came != example["outcome"]:
                 wrong += 1
-                click.echo(
-                    f"wrong  {rule.file}:{rule.line}: {rule.id}, example {nth}: {came}, not {example['outcome']}"
-                )
+                say(f"wrong  {rule.file}:{rule.line}: {rule.id}, example {nth}: {came}, not {example['outcome']}")
     without = [rule.id for rule in book.rules if not rule.examples]
-    click.echo(f"{count} examples of {len(book.rules)} rules, {wrong} wrong")
+    say(f"{count} examples of {len(book.rules)} rules, {wrong} wrong")
     if without:
-        click.echo(f"without examples: {', '.join(without)}")
+        say(f"without examples: {', '.join(without)}")
     return NOTHING if wrong else 0
 
 
 @policy.command()
 @click.argument("rule")
-@_home
-@_told
+@home_option
+@told
 def promote(rule: str, *, home: Path | None) -> int:
     """Let RULE go one step further: off, then shadow, then enforce. Comments in policies.yaml stay."""
     paths = Paths.resolve(home)
@@ -188,10 +157,10 @@ def promote(rule: str, *, home: Path | None) -> int:
         raise Failure(f"{rule} enforces already.")
     shadowed = sum(one["rule"] == rule and one["outcome"] == Outcome.WOULD_FIRE for one in _decisions(paths))
     promoting.set_mode(paths.config / FILE, rule, further, lambda candidate: rulebook(paths, candidate))
-    click.echo(f"{rule}: {mode} → {further} in {paths.config / FILE}")
+    say(f"{rule}: {mode} → {further} in {paths.config / FILE}")
     if mode == "shadow":
-        click.echo(f"In shadow it would have fired {shadowed} times, as far as its decisions are kept.")
-    click.echo("It holds after `systemctl reload ligand-policy-engine`, or SIGHUP to `ligand up`.")
+        say(f"In shadow it would have fired {shadowed} times, as far as its decisions are kept.")
+    say("It holds after `systemctl reload ligand-policy-engine`, or SIGHUP to `ligand up`.")
     return 0
 
 
@@ -200,30 +169,25 @@ def promote(rule: str, *, home: Path | None) -> int:
 
 def _say(one: Mapping[str, Any]) -> None:
     key = f" ({one['key']})" if one["key"] else ""
-    click.echo(f"{one['at']}  {one['rule']}{key}: {one['outcome']}  on {one['signal']} {one['signal_id']}")
+    say(f"{one['at']}  {one['rule']}{key}: {one['outcome']}  on {one['signal']} {one['signal_id']}")
     for sentence in one["because"]:
-        click.echo(_clean(f"  because  {sentence}"))
+        say(f"  because  {sentence}")
     for sentence in one["needed"]:
-        click.echo(_clean(f"  needed   {sentence}"))
+        say(f"  needed   {sentence}")
     for (name, _), sent in zip(one["actions"], one["emitted"], strict=False):
-        click.echo(f"  emitted  {name} {sent}")
+        say(f"  emitted  {name} {sent}")
     if one.get("file"):
-        click.echo(f"  rule     {one['file']}:{one['line']}")
-
-
-def _clean(text: str) -> str:
-    """Control characters are shown, not obeyed: facts come from anywhere."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+        say(f"  rule     {one['file']}:{one['line']}")
 
 
 def _compare(result: Comparison, shadow: Sequence[Act], since: str) -> None:
     marked = {"  ": result.same, "+ ": result.gained, "- ": result.lost, "~ ": shadow, "! ": result.stopped}
     acts = [(mark, act) for mark, found in marked.items() for act in found]
     for mark, act in sorted(acts, key=lambda item: (item[1].at, item[1].id))[-SHOWN:]:
-        click.echo(f"{mark}{act.at}  {act.rule}: {act.signal}  on {act.trigger}")
+        say(f"{mark}{act.at}  {act.rule}: {act.signal}  on {act.trigger}")
     hidden = f" (the last {SHOWN} are shown)" if len(acts) > SHOWN else ""
     stopped = f", {len(result.stopped)} that the bus refused as a loop (!)" if result.stopped else ""
-    click.echo(
+    say(
         f"in {since}: {len(result.same)} as it was, {len(result.gained)} gained (+), {len(result.lost)} lost (-), "
         f"{len(shadow)} only in shadow (~){stopped}{hidden}"
     )

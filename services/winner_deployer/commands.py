@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import click
-import orjson
 
+from services.runtime.commands import Failure, form_option, home_option, say, say_json, told
 from services.winner_deployer import story
 from services.winner_deployer.story import Told
 from signals.catalogue import Catalogue
 from signals.emitter import Emitter
 from signals.envelope import decode
-from signals.errors import LigandError
 from signals.journal import Journal
 from signals.paths import Paths
 
-P = ParamSpec("P")
-R = TypeVar("R")
-_home = click.option(
-    "--home", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Ligand's folder; else LIGAND_HOME."
-)
-_form = click.option("-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", help="How to show.")
 _id = click.argument("deployment_id", metavar="ID")
 _why = click.option("--reason", help="Why; it stands in the history.")
-
-
-def _told(function: Callable[P, R]) -> Callable[P, R]:
-    @functools.wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return function(*args, **kwargs)
-        except LigandError as error:
-            raise click.ClickException(error.message) from error
-
-    return guarded
 
 
 @click.group()
@@ -46,9 +27,9 @@ def deploy() -> None:
 
 
 @deploy.command("list")
-@_form
-@_home
-@_told
+@form_option
+@home_option
+@told
 def list_(*, form: str, home: Path | None) -> int:
     """List the deployments that wait for a person."""
     _show([one for one in _read(home) if one.state == story.WAITS], form, "Nothing waits for you.")
@@ -56,9 +37,9 @@ def list_(*, form: str, home: Path | None) -> int:
 
 
 @deploy.command()
-@_form
-@_home
-@_told
+@form_option
+@home_option
+@told
 def history(*, form: str, home: Path | None) -> int:
     """List every deployment that the journal still knows, the latest first."""
     _show(list(reversed(_read(home))), form, "No winner was deployed or proposed yet.")
@@ -67,65 +48,63 @@ def history(*, form: str, home: Path | None) -> int:
 
 @deploy.command()
 @_id
-@_form
-@_home
-@_told
+@form_option
+@home_option
+@told
 def show(deployment_id: str, *, form: str, home: Path | None) -> int:
     """Show one deployment: what it changes, why, and what was measured."""
     one = _one(home, deployment_id)
     if form == "json":
-        click.echo(orjson.dumps(one.plain()).decode())
+        say_json([one.plain()])
         return 0
     for line in story.lines(one):
-        click.echo(line)
+        say(line)
     return 0
 
 
 @deploy.command()
 @_id
 @_why
-@_home
-@_told
+@home_option
+@told
 def approve(deployment_id: str, *, reason: str | None, home: Path | None) -> int:
     """Have the proposed deployment ID done, exactly as `show` shows it."""
     one = _answer(home, deployment_id, "approve", reason)
-    click.echo(
-        f"Approved: {one.id}. It is verified in place and taken back if it is not better: ligand deploy history."
-    )
+    say(f"Approved: {one.id}. It is verified in place and taken back if it is not better: ligand deploy history.")
     return 0
 
 
 @deploy.command()
 @_id
 @_why
-@_home
-@_told
+@home_option
+@told
 def reject(deployment_id: str, *, reason: str | None, home: Path | None) -> int:
     """Have the proposed deployment ID dropped."""
     one = _answer(home, deployment_id, "reject", reason)
-    click.echo(f"Rejected: {one.id}. Nothing was changed.")
+    say(f"Rejected: {one.id}. Nothing was changed.")
     return 0
 
 
 @deploy.command()
 @_id
 @_why
-@_home
-@_told
+@home_option
+@told
 def rollback(deployment_id: str, *, reason: str | None, home: Path | None) -> int:
     """Have the old values back that the deployment ID has replaced, unless the file was edited since."""
     one = _one(home, deployment_id)
     if one.state != story.IN_USE:
-        raise click.ClickException(f"{one.id} is {one.state}; only what is in use can be taken back.")
+        raise Failure(f"{one.id} is {one.state}; only what is in use can be taken back.")
     _emit(home, "Q_ROLLBACK_WANTED", {"deployment_id": one.id, **({"reason": reason} if reason else {})})
-    click.echo(f"Asked for: {one.id} is taken back. Whether it could be: ligand deploy show {one.id}.")
+    say(f"Asked for: {one.id} is taken back. Whether it could be: ligand deploy show {one.id}.")
     return 0
 
 
 def _answer(home: Path | None, deployment_id: str, verdict: str, reason: str | None) -> Told:
     one = _one(home, deployment_id)
     if one.state != story.WAITS:
-        raise click.ClickException(f"{one.id} is {one.state}; only what waits can be answered, once.")
+        raise Failure(f"{one.id} is {one.state}; only what waits can be answered, once.")
     facts = {"deployment_id": one.id, "verdict": verdict, "change_sha256": one.proposed["change_sha256"]}
     _emit(home, "Q_DEPLOYMENT_ANSWERED", facts | ({"reason": reason} if reason else {}))
     return one
@@ -150,15 +129,15 @@ def _one(home: Path | None, given: str) -> Told:
     fits = [one for one in _read(home) if one.id.startswith(given)]
     if len(fits) != 1:
         many = "several are" if fits else "none is"
-        raise click.ClickException(f"{many} called {given!r}: ligand deploy history lists them.")
+        raise Failure(f"{many} called {given!r}: ligand deploy history lists them.")
     return fits[0]
 
 
 def _show(found: list[Told], form: str, nothing: str) -> None:
     if form == "json":
-        click.echo(orjson.dumps([one.plain() for one in found]).decode())
+        say_json([[one.plain() for one in found]])
         return
     for one in found:
-        click.echo(f"{one.id}  {one.at[:19]}  {one.state:<12}{one.target}  {story.short(one)}")
+        say(f"{one.id}  {one.at[:19]}  {one.state:<12}{one.target}  {story.short(one)}")
     if not found:
-        click.echo(nothing)
+        say(nothing)

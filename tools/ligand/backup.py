@@ -90,7 +90,7 @@ def backup(paths: Paths, folder: Path) -> Backup:
     except OSError as error:
         raise ConfigError(f"Cannot write the backup {folder}: {error.strerror}. Choose another place.") from error
     except apsw.FullError as error:
-        raise ConfigError(f"There is no room for the backup at {folder}: {error}. Choose another place.") from error
+        raise ConfigError(f"There is no room for the backup at {folder}. Choose another place.") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return read(folder)

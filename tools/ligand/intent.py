@@ -24,7 +24,7 @@ from tools.ligand.following import READY, REJECTED, Story, gist, outcome
 from tools.ligand.listing import Form, notice, output_option, width
 from tools.signal_tap.following import Tail
 from tools.signal_tap.selection import Selection
-from tools.text import clean, key_facts, seconds_text, shorten
+from tools.text import clean, json_line, key_facts, seconds_text, shorten
 
 LOOK_S = 1.0
 FILED_S = 5.0
@@ -79,7 +79,7 @@ def intent(
         need_bus(paths)
         return _drop_and_follow(paths, file, raw, timeout_s, form)
     dropped = drop(paths.intents, file, raw)
-    click.echo(dropped if form == "short" else orjson.dumps({"file": str(dropped)}))
+    click.echo(dropped if form == "short" else json_line({"file": str(dropped)}))
     if not bus_listens(paths):
         notice("No bus answers here; the intent waits until `ligand up` runs.")
     return OK
@@ -100,7 +100,7 @@ def _drop_and_follow(paths: Paths, file: str, raw: bytes, timeout_s: float, form
     beside = _filed(paths, story) if story.is_over else None
     code = story.exit_code() if story.is_over else TIMED_OUT
     if form == "json":
-        click.echo(orjson.dumps(_as_json(dropped, story, masker, beside, code)))
+        click.echo(json_line(_as_json(dropped, story, masker, beside, code)))
     else:
         _conclude(story, masker, beside, timeout_s)
     return code

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeVar
 
 import click
-import orjson
 from rich.console import RenderableType
 
 from tools.cli import coloured
 from tools.drawing import drawn
+from tools.text import json_line
 
 F = TypeVar("F", bound=Callable[..., Any])
 Form = Literal["short", "json"]
@@ -34,7 +34,7 @@ def output_option(function: F) -> F:
 def say_json(found: Iterable[Any]) -> None:
     """One object a line."""
     for each in found:
-        click.echo(orjson.dumps(each))
+        click.echo(json_line(each))
 
 
 def say(*parts: RenderableType) -> None:

@@ -22,7 +22,7 @@ from tools.cli import NOTHING, OK, UNREACHABLE, Finite, ask_bus, coloured, home_
 from tools.drawing import Column, Listing
 from tools.ligand.listing import output_option, say
 from tools.ligand.unit_names import unit_of
-from tools.text import clean, seconds_text, shorten
+from tools.text import clean, json_line, seconds_text, shorten
 
 _COLOURS = {"ready": "green", "paused": "yellow", "degraded": "yellow", "waiting": "yellow", "starting": "yellow"}
 _INTERRUPTED = " A restore of the journal was interrupted; the bus finishes it at its start."
@@ -55,7 +55,7 @@ def status(*, as_json: bool, watch: bool, every_s: float, count: int | None, for
 
 def _show(found: Mapping[str, Any], wants_json: bool) -> None:
     if wants_json:
-        click.echo(orjson.dumps(found))
+        click.echo(json_line(found))
     else:
         say(*parts(found, time.time()))
     if found["error"]:

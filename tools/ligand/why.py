@@ -24,6 +24,7 @@ from tools.ligand.origins import origin
 from tools.ligand.telling import Teller, words_for
 from tools.ligand.waiting import Waiting
 from tools.signal_tap.reading import NotFoundError, resolve
+from tools.text import json_line
 
 _NAME = re.compile(r"Q_[A-Z0-9_]+")
 
@@ -61,7 +62,7 @@ def why(*, what: str, entry: str | None, form: Form, home: Path | None) -> None:
         sentences = list(teller.sentences())
     if form == "json":
         found: dict[str, Any] = {"story": story, "asked": asked, "sentences": sentences}
-        click.echo(orjson.dumps(found | {"signals": signals, "dead_letters": dead}))
+        click.echo(json_line(found | {"signals": signals, "dead_letters": dead}))
         return
     for sentence in sentences:
         click.echo("\n".join(textwrap.wrap(sentence, width(), subsequent_indent="    ", break_on_hyphens=False)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +97,8 @@ class CursorFile:
             fresh.write_text(f"{seq} {_id_at(journal, seq)}\n", encoding="utf-8")
             fresh.replace(self._path)
         except OSError as error:
+            with suppress(OSError):
+                fresh.unlink(missing_ok=True)
             raise UsageError(f"Cannot write the cursor file {self._path}: {error.strerror}.") from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from signals.journal import Journal
 from signals.masking import mask
 from tools.cli import home_option, told
 from tools.signal_tap import options
+from tools.signal_tap.fact_rows import fact_rows
 from tools.signal_tap.options import Look
 from tools.signal_tap.output import View
 from tools.signal_tap.who import Roles, Who
@@ -114,25 +115,3 @@ def _expects(contract: Contract) -> str:
         raise LigandError
     within = f"{expects.within_s:g} s" if expects.within_s is not None else f"the seconds in {expects.within_fact}"
     return f"{' or '.join(expects.answers)} within {within}, else {expects.timeout}"
-
-
-def fact_rows(schema: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
-    """(name, type, `required` or `secret`, description) of each fact, nested ones with their path."""
-    required = set(schema.get("required", ()))
-    for name, one in (schema.get("properties") or {}).items():
-        if not isinstance(one, Mapping):
-            continue
-        marks = [word for word, holds in (("required", name in required), ("secret", one.get("x-secret"))) if holds]
-        yield f"{prefix}{name}", _type(one), ", ".join(marks), str(one.get("description", ""))
-        inner = one.get("items") if one.get("type") == "array" else one
-        if isinstance(inner, Mapping):
-            yield from fact_rows(inner, f"{prefix}{name}{'[]' if inner is not one else ''}.")
-
-
-def _type(one: Mapping[str, Any]) -> str:
-    if "enum" in one:
-        return "|".join(str(value) for value in one["enum"])
-    if "const" in one:
-        return str(one["const"])
-    kind = one.get("type", "any")
-    return "|".join(kind) if isinstance(kind, list) else str(kind)

@@ -118,13 +118,14 @@ class Recording:
                     _sync(self._file.fileno())
 
     def write(self, raws: Iterable[bytes]) -> None:
-        """Add envelopes. Raises `RecordingError`."""
-        held = list(raws)
-        left = memoryview(b"".join(raw + b"\n" for raw in held))
-        with self._told():
-            while left:
-                left = left[self._file.write(left) :]
-        self.count += len(held)
+        """Add envelopes; those that are there whole are counted, also when it fails. Raises `RecordingError`."""
+        lines, written = b"".join(raw + b"\n" for raw in raws), 0
+        try:
+            with self._told():
+                while written < len(lines):
+                    written += self._file.write(memoryview(lines)[written:])
+        finally:
+            self.count += lines.count(b"\n", 0, written)
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from tools.text import clean, key_facts, seconds_text, shorten
 Envelope = Mapping[str, Any]
 GUIDE = 4  # columns a level of the tree takes
 NARROWEST = 24
+BETWEEN = "  "
 
 
 @dataclass(slots=True)
@@ -89,25 +90,35 @@ def _headline(roots: Sequence[Step], painter: Painter) -> Text:
     if not roots:
         return Text("nothing of this story is kept", style="bright_black")
     first = roots[0].envelope
-    text = Text(f"story {first.get('correlation_id')}", style="bold")
-    return text.append(f"  {painter.moment(first.get('received_at'))}", style="bright_black")
+    named = Text(f"story {first.get('correlation_id')}", style="bold")
+    return side_by_side([named, Text(painter.moment(first.get("received_at")), style="bright_black")], painter.width)
 
 
 def _label(step: Step, painter: Painter, marked: bool, room: int) -> Text:
     envelope = painter.masker.envelope(step.envelope)
     name = clean(envelope["signal"])
-    text = (
-        Text(overflow="fold").append("▶ " if marked else "", style="bold").append(name, style=painter.style(name) or "")
-    )
-    text.append(f"  #{envelope.get('seq')} {clean(envelope['source'])}", style="bright_black")
+    parts = [
+        Text.assemble(("▶ " if marked else "", "bold"), (name, painter.style(name) or "")),
+        Text(f"#{envelope.get('seq')} {clean(envelope['source'])}", style="bright_black"),
+    ]
     if step.latency_s is not None:
-        text.append(f"  +{seconds_text(step.latency_s)}", style="yellow")
+        parts.append(Text(f"+{seconds_text(step.latency_s)}", style="yellow"))
     if note := held_back(envelope):
-        text.append(f"  {note}", style="bold yellow")
+        parts.append(Text(note, style="bold yellow"))
     if envelope.get("also_caused_by"):
-        text.append(f"  also from {len(envelope['also_caused_by'])} more", style="bright_black")
+        parts.append(Text(f"also from {len(envelope['also_caused_by'])} more", style="bright_black"))
     facts = envelope.get("facts")
-    text.append(f"\n{all_of(facts) if painter.full else key_facts(facts, max(painter.width - 30, LEAST_FACTS))}")
+    said = all_of(facts) if painter.full else key_facts(facts, max(painter.width - 30, LEAST_FACTS))
+    return side_by_side(parts, room).append(f"\n{said}")
+
+
+def side_by_side(parts: Sequence[Text], width: int) -> Text:
+    """Parts in lines of at most `width` columns; a line is broken between them, where they are no wider themselves."""
+    text, used = Text(overflow="fold"), 0
+    for part in parts:
+        fits = used + len(BETWEEN) + part.cell_len <= width
+        text.append(BETWEEN if fits and used else "\n" if used else "").append_text(part)
+        used = part.cell_len + (used + len(BETWEEN) if fits and used else 0)
     return text
 
 

@@ -14,6 +14,14 @@ from tools.ligand.checks.home import addresses, file_system
 from tools.ligand.checks.machine import clock, python, sqlite
 
 
+@pytest.fixture
+def quiet(tmp_path: Path) -> Constellation:
+    """A home in which nothing runs."""
+    found = Constellation(tmp_path)
+    found.paths.ensure()
+    return found
+
+
 def findings(home: Path, *arguments: str) -> tuple[int, list[dict[str, str]]]:
     done = ligand(home, "doctor", "-o", "json", *arguments)
     assert "Traceback" not in done.err
@@ -65,17 +73,17 @@ def test_a_damaged_journal_is_found(own: Constellation) -> None:
     assert "ligand journal restore" in found["todo"]
 
 
-def test_a_slip_in_the_configuration_is_found(own: Constellation) -> None:
+def test_a_slip_in_the_configuration_is_found(quiet: Constellation) -> None:
     """The doctor says the same as `config check`: file, line, and what was meant."""
-    file = own.paths.config_of("investigator")
+    file = quiet.paths.config_of("investigator")
     file.write_text("max_files: 5\nmax_second: 3\n")
-    (found,) = mends(own.home)
+    (found,) = mends(quiet.home)
     assert found["check"] == "configuration"
     assert str(file) in found["found"] + found["todo"]
-    checked = ligand(own.home, "config", "check")
+    checked = ligand(quiet.home, "config", "check")
     assert checked.code == 2
     assert "max_second" in checked.text
-    (problem,) = ligand(own.home, "config", "check", "-o", "json").objects
+    (problem,) = ligand(quiet.home, "config", "check", "-o", "json").objects
     assert (problem["daemon"], problem["line"]) == ("investigator", 2)
 
 
@@ -144,11 +152,11 @@ class TestConfig:
         assert (done.code, done.text) == (0, f"{alone.paths.config}: can be used\n")
         assert ligand(alone.home, "config", "check", "-o", "json").out == b""
 
-    def test_files_that_nobody_reads(self, own: Constellation) -> None:
+    def test_files_that_nobody_reads(self, quiet: Constellation) -> None:
         """A file with a slip in its name is without effect, and a person would wonder."""
-        own.config("invesitgator", {"max_files": 5})
-        own.paths.config.joinpath("intent_routes.yaml").write_text("routes: []\n")
-        done = ligand(own.home, "config", "check")
+        quiet.config("invesitgator", {"max_files": 5})
+        quiet.paths.config.joinpath("intent_routes.yaml").write_text("routes: []\n")
+        done = ligand(quiet.home, "config", "check")
         assert done.code == 0
         assert "Did you mean investigator.yaml?" in done.text
         assert "intent_routes" not in done.text
@@ -199,24 +207,24 @@ class TestConfig:
         assert ligand(tmp_path, "config", "check").code == 0
         assert sorted(path.name for path in tmp_path.rglob("*")) == ["config", "intent_routes.yaml"]
 
-    def test_show_is_yaml_that_could_be_the_file(self, own: Constellation) -> None:
+    def test_show_is_yaml_that_could_be_the_file(self, quiet: Constellation) -> None:
         """What is set stands in it, what is a default as a comment; JSON has both."""
-        own.config("investigator", {"max_files": 7})
-        shown = ligand(own.home, "config", "show", "investigator")
+        quiet.config("investigator", {"max_files": 7})
+        shown = ligand(quiet.home, "config", "show", "investigator")
         assert yaml.safe_load(shown.text) == {"max_files": 7}
         assert "# max_seconds: 60" in shown.text
-        (found,) = ligand(own.home, "config", "show", "investigator", "-o", "json").objects
+        (found,) = ligand(quiet.home, "config", "show", "investigator", "-o", "json").objects
         assert (found["changed"], found["config"]["max_seconds"]) == (["max_files"], 60)
-        assert "# bus:" in ligand(own.home, "config", "show").text
-        wrong = ligand(own.home, "config", "show", "investigatr")
+        assert "# bus:" in ligand(quiet.home, "config", "show").text
+        wrong = ligand(quiet.home, "config", "show", "investigatr")
         assert (wrong.code, "did you mean investigator?" in wrong.err) == (2, True)
 
-    def test_secrets_are_masked(self, own: Constellation) -> None:
+    def test_secrets_are_masked(self, quiet: Constellation) -> None:
         """What a schema marks secret is not shown on a screen that somebody else sees."""
         schema = {"type": "object", "properties": {"token": {"type": "string", "x-secret": True, "default": ""}}}
-        own.manifest("caller", emits=["Q_SPEAK"], config=schema)
-        own.config("caller", {"token": "hunter2"})
-        shown = ligand(own.home, "config", "show", "caller")
+        quiet.manifest("caller", emits=["Q_SPEAK"], config=schema)
+        quiet.config("caller", {"token": "hunter2"})
+        shown = ligand(quiet.home, "config", "show", "caller")
         assert "hunter2" not in shown.text
         assert "***" in shown.text
 

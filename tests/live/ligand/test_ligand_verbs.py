@@ -37,22 +37,23 @@ def emit(home: Constellation, n: int) -> None:
         emitter.emit(emitter.signal("Q_ITEM_START", {"n": n, "pad": ""}))
 
 
-def test_a_question_becomes_a_file_in_the_drop_folder(home: Constellation) -> None:
+def test_a_question_becomes_a_file_in_the_drop_folder(alone: Constellation) -> None:
     """What is printed is the file, whole, and nothing half written is left beside it."""
-    done = ligand(home.home, "intent", "What is ../../etc?", "--priority", "high")
+    before = set(alone.paths.intents.iterdir())
+    done = ligand(alone.home, "intent", "What is ../../etc?", "--priority", "high")
     assert (done.code, done.err) == (0, "")
     path = Path(done.text.strip())
-    assert path.parent == home.paths.intents
+    assert path.parent == alone.paths.intents
     assert json.loads(path.read_text()) == {
         "type": "question",
         "data": {"question": "What is ../../etc?", "priority": "high"},
     }
-    assert list(home.paths.intents.iterdir()) == [path]
+    assert set(alone.paths.intents.iterdir()) - before == {path}
 
 
-def test_a_question_about_a_module_names_it(home: Constellation) -> None:
+def test_a_question_about_a_module_names_it(alone: Constellation) -> None:
     """`--module` makes it a discovery in the shape that the drop folder documents."""
-    done = ligand(home.home, "intent", "What does the json package do?", "--module", "json")
+    done = ligand(alone.home, "intent", "What does the json package do?", "--module", "json")
     assert json.loads(Path(done.text.strip()).read_text()) == {
         "type": "discover.module",
         "id": "discover.module.json",
@@ -64,7 +65,7 @@ def test_a_question_about_a_module_names_it(home: Constellation) -> None:
         },
     }
     named = ligand(
-        home.home,
+        alone.home,
         "intent",
         "-",
         "--type",
@@ -92,9 +93,9 @@ def test_a_question_about_a_module_names_it(home: Constellation) -> None:
         (("pause", "lnik"), "lnik"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(home: Constellation, arguments: tuple[str, ...], says: str) -> None:
+def test_wrong_usage_is_exit_code_2(alone: Constellation, arguments: tuple[str, ...], says: str) -> None:
     """What the router would refuse later is refused at once."""
-    done = ligand(home.home, *arguments)
+    done = ligand(alone.home, *arguments)
     assert (done.code, done.out) == (2, b"")
     assert says in done.err
     assert "Traceback" not in done.err

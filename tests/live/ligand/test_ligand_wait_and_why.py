@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import ligand, run_on_terminal
+from tests.support.commands import ligand, run_on_terminal, started
 from tests.support.constellation import Constellation, others
 from tools.ligand.dropping import drop
 
@@ -93,6 +93,19 @@ def test_a_daemon_that_gives_up_ends_the_waiting(own: Constellation) -> None:
     assert "breaker gave up on it (rejected): it will not do." in " ".join(why.split())
     assert "signal-tap dead replay 1" in why
     assert "There it stopped" in why
+
+
+def test_a_journal_that_is_replaced_ends_the_waiting(own: Constellation, tmp_path: Path) -> None:
+    """After a restore the story may never come: a script would wait for nothing until its time is over."""
+    folder = tmp_path / "kept"
+    assert ligand(own.home, "journal", "backup", str(folder)).code == 0
+    with started("ligand", own.home, "intent", "What?", "--wait") as waiting:
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline()
+        own.running[0].stop()
+        assert ligand(own.home, "journal", "restore", str(folder), "--yes").code == 0
+        _, said = waiting.communicate(timeout=60)
+    assert (waiting.returncode, b"The journal was replaced meanwhile" in said) == (1, True)
 
 
 @pytest.fixture(scope="module")

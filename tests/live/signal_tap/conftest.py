@@ -26,8 +26,17 @@ def home(tmp_path: Path) -> Iterator[Constellation]:
 
 
 @pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Constellation]:
+    """The same for all tests of a file that leave the bus running and look only at what they emitted."""
+    with constellation(tmp_path_factory.mktemp("shared")) as found:
+        build(found)
+        found.bus()
+        yield found
+
+
+@pytest.fixture(scope="session")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    """A bus and a daemon, and what they have done; no test changes it."""
+    """A bus and a daemon, and what they have done, for all files; one whose tests say more has a `told` of its own."""
     with telling(tmp_path_factory.mktemp("told")) as found:
         yield found
 

@@ -176,6 +176,8 @@ def test_missed_signals_are_told_where_nothing_is_waited_for(
     if verb[0] != "record":
         assert tap(home.home, *verb, "--from", "3", "--strict").code == 4
         assert tap(home.home, *verb, "--from", "7", "--strict").code == 0
+        before = tap(home.home, *verb, "--from", "5", "-c", "1", "--strict")
+        assert (before.code, before.err) == (0, ""), "the hole lies behind what was asked for"
 
 
 def test_a_cursor_file_outlives_a_journal_that_was_pruned_to_its_end(home: Constellation, tmp_path: Path) -> None:

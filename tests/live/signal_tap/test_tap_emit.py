@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from signals.emitter import person
 from signals.envelope import unix_seconds
-from tests.live.signal_tap.conftest import Told
+from tests.live.signal_tap.conftest import Told, telling
 from tests.support.commands import started, tap
 from tests.support.constellation import Constellation
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """Of its own: these tests say more."""
+    with telling(tmp_path_factory.mktemp("told")) as found:
+        yield found
 
 
 def emit(home: Constellation, *arguments: str, given: bytes = b""):

@@ -14,7 +14,7 @@ from signals.live import Subscription
 from signals.wire import BEACON, WOKEN
 from tests.live.signal_tap.conftest import Told, emit
 from tests.live.signal_tap.following import AMPLE_S, follow
-from tests.support.commands import ligand, run, started, tap
+from tests.support.commands import ligand, started, tap
 from tests.support.constellation import Constellation
 from tools.signal_tap.__main__ import VERBS
 from tools.signal_tap.following import Tail
@@ -26,12 +26,16 @@ MANY = 200
 def test_without_a_verb_it_follows_and_ctrl_c_is_130(home: Constellation) -> None:
     """`signal-tap` alone watches, beginning with a few earlier signals."""
     emit(home, "before")
-    with follow(home) as tap:
-        assert tap.line()["signal"] == "Q_DAEMON_READY"
-        assert tap.line()["facts"]["pad"] == "before"
+    with follow(home) as watching:
+        assert watching.line()["signal"] == "Q_DAEMON_READY"
+        assert watching.line()["facts"]["pad"] == "before"
         emit(home, "now")
-        assert tap.line()["facts"]["pad"] == "now"
-        assert tap.interrupt() == 130
+        assert watching.line()["facts"]["pad"] == "now"
+        assert watching.interrupt() == 130
+    home.running[0].stop()
+    without = tap(home.home)
+    assert (without.code, without.out) == (3, b""), "a person would wait before an empty screen"
+    assert "ligand up" in without.err
 
 
 def test_nothing_is_passed_over_while_signals_pour_and_the_bus_is_killed(home: Constellation) -> None:
@@ -124,14 +128,6 @@ def messages_until(tail: Tail, head: int) -> Iterator[bytes]:
             yield topic
         elif orjson.loads(rest[0])["head"] >= head:
             return
-
-
-def test_without_a_bus_it_says_so(home: Constellation) -> None:
-    """A person would otherwise wait before an empty screen."""
-    home.running[0].stop()
-    found = run("signal_tap", home.home)
-    assert (found.code, found.out) == (3, b"")
-    assert "ligand up" in found.err
 
 
 def test_a_reader_that_leaves_ends_it_though_nothing_happens(told: Told) -> None:

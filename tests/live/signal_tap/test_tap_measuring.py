@@ -5,15 +5,23 @@ from __future__ import annotations
 import re
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
 import orjson
 import pytest
 
-from tests.live.signal_tap.conftest import Told, emit, link
+from tests.live.signal_tap.conftest import Told, emit, link, telling
 from tests.support.commands import command, environment, ligand, run, run_on_terminal, tap
 from tests.support.constellation import ROOT, Constellation
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """Of its own: these tests say more."""
+    with telling(tmp_path_factory.mktemp("told")) as found:
+        yield found
 
 
 def test_types_say_how_many_and_between_whom(told: Told) -> None:

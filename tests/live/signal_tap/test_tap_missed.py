@@ -107,6 +107,22 @@ def test_without_strict_it_says_so_and_goes_on(home: Constellation) -> None:
         assert tap.interrupt() == 130
 
 
+def test_choice_and_count_hold_for_live_signals_that_come_together(home: Constellation) -> None:
+    """`-c 5` in a script means five of those that were chosen, however many were waiting."""
+    with (
+        follow(home, LIVE, "--live", "-c", "5", "--where", "facts.n~[02468]$") as tap,
+        attached(home.paths, "teller") as client,
+    ):
+        teller = Teller(client)
+        shown = told_until(tap, teller, 0)
+        tap.stop()
+        teller.tell(AT_ONCE)
+        tap.go_on()
+        shown += [each["facts"]["n"] for each in tap.rest()]
+        assert shown == list(range(shown[0], shown[0] + 10, 2))
+        assert tap.ended() == 0
+
+
 def test_a_tap_that_stands_still_stops_nobody_and_misses_nothing_durable(home: Constellation) -> None:
     """A laptop that sleeps with a tap open must not hold up the constellation, nor lose its own place."""
     with follow(home, "Q_ITEM_START", "--from", "first") as tap:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,19 @@ import orjson
 import pytest
 
 from signals.emitter import person
-from tests.live.signal_tap.conftest import Told, emit
+from tests.live.signal_tap.conftest import Told, emit, telling
 from tests.support.commands import run_on_terminal, started, tap
 from tests.support.constellation import Constellation, constellation
 from tools.signal_tap import play as playing
 
 Shape = list[tuple[Any, ...]]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """Of its own: these tests say more."""
+    with telling(tmp_path_factory.mktemp("told")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

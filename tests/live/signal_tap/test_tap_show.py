@@ -94,14 +94,15 @@ def test_a_home_where_no_bus_ever_ran(tmp_path) -> None:
     assert "no journal" in found.err
 
 
-def test_hostile_facts_do_not_reach_the_terminal(home: Constellation) -> None:
+def test_hostile_facts_do_not_reach_the_terminal(shared: Constellation) -> None:
     """A fact from the web must not rename the window, clear the screen or flood it."""
-    emit(home, HOSTILE, "y" * 60_000)
-    on_pipe = tap(home.home, "show", "Q_ITEM_*")
+    first, _ = emit(shared, HOSTILE, "y" * 60_000)
+    show = ("show", "Q_ITEM_*", "--from", str(first))
+    on_pipe = tap(shared.home, *show)
     assert not {"\x1b", "\x07", "\x9b", "\u202e", "\u2028", "\r", "\x00"} & set(on_pipe.text)
     assert [len(line) < 400 for line in on_pipe.lines] == [True, True]
     assert "\\x1b]0;owned\\x07" in on_pipe.text
-    shown = within("signal_tap", home.home, "show", "Q_ITEM_*", "-n", "1", "--from", "first", "-o", "json", columns=80)
+    shown = within("signal_tap", shared.home, *show, "-n", "1", "-o", "json", columns=80)
     assert not {"\x1b", "\x9b", "\u202e", "\u2028"} & set(shown.text)
     assert orjson.loads(shown.text.strip())["facts"]["pad"] == HOSTILE
 
@@ -124,15 +125,15 @@ def test_pretty_json_is_the_same_json(told: Told) -> None:
     assert found.text.startswith('{\n  "seq"')
 
 
-def test_a_reader_that_leaves_ends_it_quietly(home: Constellation) -> None:
+def test_a_reader_that_leaves_ends_it_quietly(shared: Constellation) -> None:
     """`signal-tap show … | head -1` must not end in a traceback."""
-    emit(home, *("x" * 2000 for _ in range(900)))
+    emit(shared, *("x" * 2000 for _ in range(900)))
     reading, writing = os.pipe()
     with subprocess.Popen(
         command("signal_tap", "show", "-o", "json", "--from", "first"),
         stdout=writing,
         stderr=subprocess.PIPE,
-        env=environment(home.home),
+        env=environment(shared.home),
         cwd=ROOT,
     ) as process:
         os.close(writing)
@@ -156,9 +157,9 @@ def test_a_full_disk_is_told(told: Told) -> None:
     assert (done.returncode, done.stderr) == (1, b"Error: Cannot write to standard output: No space left on device.\n")
 
 
-def test_secrets_are_masked_in_every_output(home: Constellation) -> None:
+def test_secrets_are_masked_in_every_output(shared: Constellation) -> None:
     """A token marked secret in its contract must not end up on a screen or in an archive."""
-    with home.emitter() as emitter:
+    with shared.emitter() as emitter:
         seq = emitter.emit(emitter.signal("Q_KEY_ADDED", {"token": "hunter2", "who": "me"}))[0]
     for arguments in (
         ("show",),
@@ -170,7 +171,7 @@ def test_secrets_are_masked_in_every_output(home: Constellation) -> None:
         ("emit", "Q_KEY_ADDED", "token=hunter2", "who=me", "--dry-run", "-o", "json"),
         ("emit", "Q_KEY_ADDED", "token=hunter2", "who:=7"),
     ):
-        found = tap(home.home, *arguments)
+        found = tap(shared.home, *arguments)
         assert "hunter2" not in found.text + found.err
         refused = "who:=7" in arguments
         assert (found.code, "***" in found.text) == ((2, False) if refused else (0, True))

@@ -3,63 +3,59 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import orjson
 import pytest
 
 from signals.emitter import person
 from signals.errors import SchemaError
-from tests.live.signal_tap.conftest import Told, emit, link
+from tests.live.signal_tap.conftest import Told, emit, link, telling
 from tests.support.commands import tap, within
 from tests.support.constellation import Constellation
 
 
-def story(home: Constellation) -> tuple[int, int]:
-    """A story that went well and one that ended as a dead letter: the sequence numbers of their roots."""
-    good, bad = emit(home, "good", "bad \x1b[2J")
-    link(home)
-    home.wait_for("Q_ITEM_DONE")
-    home.wait_for("Q_DEAD_LETTER_ADDED")
-    return good, bad
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """Of its own: these tests say more."""
+    with telling(tmp_path_factory.mktemp("told")) as found:
+        yield found
 
 
-def test_a_story_is_drawn_from_any_of_its_signals(home: Constellation) -> None:
+def test_a_story_is_drawn_from_any_of_its_signals(told: Told) -> None:
     """Why did it do that? Who did it, how long it took, and what came of it."""
-    good, bad = story(home)
-    whole = tap(home.home, "trace", str(good))
+    good, bad = told.items[0], told.items[-1]
+    whole = tap(told.home, "trace", str(good))
     assert whole.code == 0
     assert f"▶ Q_ITEM_START  #{good} person@" in whole.text
-    done = home.signals("Q_ITEM_DONE")[0]
+    done = told.constellation.signals("Q_ITEM_DONE")[0]
     assert f"└── Q_ITEM_DONE  #{done.seq} link  +" in whole.text
     for key in (done.id, done.id[:18], str(done.seq)):
-        found = tap(home.home, "trace", key)
+        found = tap(told.home, "trace", key)
         assert f"▶ Q_ITEM_DONE  #{done.seq}" in found.text
-    home.running[0].stop()
-    failed = tap(home.home, "trace", str(bad), "--color", "always")
+    failed = tap(told.home, "trace", str(bad), "--color", "always")
     assert "dead letter 1: rejected at link" in failed.text
     assert "\x1b[31mdead letter" in failed.text
-    assert "\\x1b[2J" in failed.text
-    assert "\x1b[2J" not in failed.text
+    assert "\\x1b[31m<b>[x]" in failed.text
+    assert "\x1b[31m<b>" not in failed.text
 
 
-def test_a_story_as_json(home: Constellation) -> None:
+def test_a_story_as_json(told: Told) -> None:
     """Envelopes as journaled, then the dead letters."""
-    _, bad = story(home)
-    found = tap(home.home, "trace", str(bad), "-o", "json").objects
+    found = tap(told.home, "trace", str(told.items[-1]), "-o", "json").objects
     assert [each.get("signal") for each in found[:-1]] == ["Q_ITEM_START", "Q_DEAD_LETTER_ADDED"]
     assert found[-1]["dead_letter_id"] == 1
 
 
-def test_what_is_not_one_story_is_told(home: Constellation) -> None:
+def test_what_is_not_one_story_is_told(told: Told) -> None:
     """A beginning that fits several stories lists them."""
-    seqs = emit(home, "a", "b")
-    prefix = home.signals("Q_ITEM_START")[0].id[:8]
-    several = tap(home.home, "trace", prefix)
+    prefix = told.constellation.signals("Q_ITEM_START")[0].id[:8]
+    several = tap(told.home, "trace", prefix)
     assert several.code == 2
-    assert f"{seqs[1]}  Q_ITEM_START" in several.err
-    assert tap(home.home, "trace", "99999").code == 1
-    assert tap(home.home, "trace", "0" * 32).code == 1
-    odd = tap(home.home, "trace", "xyz")
+    assert f"{told.items[1]}  Q_ITEM_START" in several.err
+    assert tap(told.home, "trace", "99999").code == 1
+    assert tap(told.home, "trace", "0" * 32).code == 1
+    odd = tap(told.home, "trace", "xyz")
     assert (odd.code, "is no id" in odd.err) == (2, True)
 
 

@@ -65,9 +65,19 @@ def test_what_a_policy_held_back_is_said_at_its_place(outcome: str) -> None:
     """Nothing happened, and the tree must say that it was meant so."""
     decided = envelope(2, 1, signal="Q_POLICY_DECIDED", facts={"policy": "quiet", "outcome": outcome})
     drawn = draw(steps([envelope(1), decided]), Painter(Catalogue.load(), colour=True))
-    assert f"\x1b[1;33m  {outcome}" in drawn
+    assert f"  \x1b[1;33m{outcome}" in drawn
     acted = decided | {"facts": {"policy": "quiet", "outcome": "acted"}}
     assert "\x1b[1;33m" not in draw(steps([envelope(1), acted]), Painter(Catalogue.load(), colour=True))
+
+
+def test_a_number_and_its_unit_stay_together_where_it_is_narrow() -> None:
+    """`+142` at the end of a line and `ms` on the next is read as something else."""
+    story = [envelope(1, received_at="2026-03-01T08:00:01.000000Z")]
+    story += [envelope(2, 1, received_at="2026-03-01T08:00:01.142000Z", also_caused_by=["a"], source="s" * 19)]
+    for width in range(40, 80):
+        drawn = draw(steps(story), Painter(Catalogue.load(), width=width, zone=UTC))
+        assert all(each in drawn for each in ("+142 ms", "#2 sss", "also from 1 more", "03-01 08:00:01.000"))
+        assert max(map(len, drawn.splitlines())) <= max(width, 42)  # what is asked about is not cut
 
 
 def test_a_long_story_is_drawn() -> None:

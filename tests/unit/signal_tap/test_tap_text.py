@@ -51,10 +51,10 @@ def test_hostile_values_are_short_and_safe(value: object) -> None:
 
 def test_json_for_a_terminal_is_the_same_json() -> None:
     """Escaping must not change what a program reads."""
-    raw = orjson.dumps({"text": HOSTILE, "plain": "grün"})
+    raw = orjson.dumps({"text": HOSTILE + "\u061c\u2066", "plain": "grün"})
     safe = clean_json(raw)
     assert orjson.loads(safe) == orjson.loads(raw)
-    assert not {"\x9b", "\x7f", "\u202e", "\u2028"} & set(safe.decode())
+    assert not {"\x9b", "\x7f", "\u202e", "\u2028", "\u061c", "\u2066"} & set(safe.decode())
     assert "grün" in safe.decode()
 
 
