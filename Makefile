@@ -4,6 +4,7 @@ PYTEST_ARGS ?= -n 2 --dist loadgroup
 
 VENV := .venv
 READY := $(VENV)/ready
+AUDIO_READY := $(VENV)/ready-audio
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/ready
 BENCH_ARGS ?= --json bench.json --plot bench.svg
@@ -19,8 +20,8 @@ RUNS ?= 5
 .DEFAULT_GOAL := help
 SENSES := $(VENV)/extras/gaze/.made-of
 
-.PHONY: help setup senses demo demo-dream test test-llama crash-sweep deploy-sweep model bench chaos fuzz soak soak-dream \
-	docs pictures lint format lock clean
+.PHONY: help setup setup-audio senses demo demo-dream test test-llama crash-sweep deploy-sweep model bench chaos fuzz \
+	voice soak soak-dream docs pictures lint format lock clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r goal what; do printf '  make %-12s %s\n' "$$goal" "$$what"; done
@@ -35,6 +36,14 @@ $(READY): pyproject.toml requirements-build.lock requirements-dev.lock tools/cre
 	@$(PIP) install --require-hashes --requirement requirements-build.lock
 	@$(PIP) install --require-hashes --no-build-isolation --requirement requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) check
+	@touch $@
+
+setup-audio: $(AUDIO_READY) ## add to .venv what hearing and speaking need, from its own lock
+
+$(AUDIO_READY): $(READY) requirements-audio.lock
+	@echo "Installing the pinned packages of ligand[audio] into $(VENV)"
+	@$(PIP) install --require-hashes --requirement requirements-audio.lock
 	@$(PIP) check
 	@touch $@
 
@@ -81,6 +90,9 @@ chaos: $(READY) ## kill bus and daemons at work, KILLS=1000 times; SEED=N draws 
 fuzz: $(READY) ## put INPUTS=1000000 wrong and right inputs into every door; SEED=N gives the same ones again
 	@$(VENV)/bin/python -m tests.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
 
+voice: $(READY) ## measure how well it hears, and what it imagines in MINUTES=60 of each noise
+	@$(VENV)/bin/python -m tests.voice --minutes $(MINUTES)
+
 soak: $(READY) ## everything at RATE=500 signals a second for MINUTES=60: does anything grow?
 	@$(VENV)/bin/python -m tests.soak --minutes $(MINUTES) --rate $(RATE)
 
@@ -104,6 +116,7 @@ lock: ## pin newer versions of the dependencies (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: pip install uv, or make lock UV=/path/to/uv" >&2; exit 1; }
 	@$(LOCK) --upgrade pyproject.toml --output-file requirements.lock
 	@$(LOCK) --upgrade pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(LOCK) --upgrade pyproject.toml --extra audio --constraint requirements.lock --constraint requirements-dev.lock --output-file requirements-audio.lock
 	@$(LOCK) --upgrade --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 	@$(LOCK) --upgrade --group bench --output-file requirements-bench.lock
 	@$(LOCK) --upgrade --group gaze --no-deps --output-file requirements-gaze.lock

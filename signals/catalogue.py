@@ -17,6 +17,7 @@ import jsonschema_rs
 import orjson
 
 from signals.errors import ContractError, SchemaError, UnknownSignalError
+from signals.files import read_regular
 from signals.judging import Kind, judge, refuse
 from signals.secrecy import secret_paths
 
@@ -24,6 +25,7 @@ __all__ = ["Catalogue", "Contract", "CounterExample", "Expects", "Kind", "judge"
 
 PACKAGED = Path(__file__).parent / "contracts"
 STORY_LIMIT = 1000
+MAX_BYTES = 1024 * 1024
 
 Facts = dict[str, Any]
 
@@ -233,7 +235,9 @@ def _files(folder: Path) -> list[Path]:
 def _read(file: Path, *, users: bool = False) -> Contract:
     """A contract; a user's is judged before anything is made of it, as far as it can be without the others."""
     try:
-        raw = file.read_bytes()
+        raw = read_regular(file, MAX_BYTES)
+        if len(raw) > MAX_BYTES:
+            raise ValueError(f"larger than {MAX_BYTES // 1024} KiB")
         document = orjson.loads(raw)
     except (OSError, ValueError) as error:
         raise ContractError(f"{file}: cannot be read as JSON: {error}", file=str(file)) from error

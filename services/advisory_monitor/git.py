@@ -73,7 +73,10 @@ class Repository:
 
     def changed_files(self) -> int:
         """Tracked files that differ from what is committed."""
-        names = self._run("config", "--name-only", "--get-regexp", _FILTERS, allowed=(0, 1)).split()
+        names = self._run("config", "-z", "--name-only", "--get-regexp", _FILTERS, allowed=(0, 1)).split("\0")[:-1]
+        if cannot := next((name for name in names if "=" in name), None):  # `-c` takes what follows for the value
+            hint = "Rename that filter, or take the repository out of `paths`."
+            raise NotReadable(f"{self.path} has a setting that cannot be switched off: {cannot[:100]!r}.", hint)
         self._filters = [f"{name}={'false' if name.endswith('required') else ''}" for name in names]
         if self._run("rev-parse", "--is-bare-repository").strip() == "true":
             return 0

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 import jsonschema
+import jsonschema_rs
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from services.capability_integrator import plain
 
 MAX_BYTES = 16 * 1024 * 1024
 VERSION = 1
@@ -44,6 +48,7 @@ SCHEMA = {
         },
     },
 }
+_IS_VALID = jsonschema_rs.validator_for(SCHEMA).is_valid
 
 
 class RegistryInvalid(Exception):
@@ -55,12 +60,12 @@ class Document:
 
     def __init__(self, raw: bytes) -> None:
         """Read and check. Raises `RegistryInvalid`."""
-        self.raw = raw
         self._text = _decoded(raw)
         self._yaml = _reader(self._text)
-        self._data = self._loaded()
-        if self._data is not None:
-            _check(self._data)
+        self._plain = plain.read(self._text)
+        if self._plain is not None and not _IS_VALID(self._plain.data):
+            self._plain = None  # the slower reading says in which line
+        self._data = self._plain.data if self._plain else self._loaded()
 
     def entry(self, key: str) -> Mapping[str, Any] | None:
         """The entry under a dotted name."""
@@ -72,7 +77,22 @@ class Document:
         """The text with one entry more; everything else stays as it was. Raises `RegistryInvalid`."""
         if self._data is None:
             return (self._text + self._fresh(key, entry)).encode()
-        data = self._data
+        if self._plain is not None:
+            quick = self._plain.with_lines(key, entry, self._lines(key, entry, self._plain.column))
+            if quick is not None:
+                return quick.encode()
+        return self._rewritten(key, entry)
+
+    def _lines(self, key: str, entry: Mapping[str, Any], column: int) -> str:
+        """The entry as it stands among others, indented as the file has it."""
+        yaml = _reader(self._text)
+        yaml.explicit_start = False
+        return textwrap.indent(_dumped(yaml, CommentedMap({key: _quoted(entry)})).decode(), " " * column)
+
+    def _rewritten(self, key: str, entry: Mapping[str, Any]) -> bytes:
+        """The whole file read and written anew, with what a person wrote in it."""
+        data = self._loaded()
+        assert data is not None
         if data.get("capabilities") is None:
             data["capabilities"] = CommentedMap()
         data["capabilities"][key] = _quoted(entry)
@@ -86,6 +106,7 @@ class Document:
         return gap + (HEADER if not self._text else "") + _dumped(self._yaml, new).decode()
 
     def _loaded(self) -> CommentedMap | None:
+        """Everything, with its comments. Raises `RegistryInvalid`."""
         try:
             data = self._yaml.load(self._text)
         except MarkedYAMLError as error:
@@ -96,6 +117,8 @@ class Document:
             raise RegistryInvalid(f"not YAML: {str(error).splitlines()[0]}") from error
         if data is not None and not isinstance(data, CommentedMap):
             raise RegistryInvalid("line 1: the file is not a mapping with the key 'capabilities'")
+        if data is not None:
+            _check(data)
         return data
 
 

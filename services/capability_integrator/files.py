@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from signals.files import read_regular
+
 ATTEMPTS = 5
+MAX_BYTES = 16 * 1024 * 1024
 _NO_LINKS = (errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV)
 
 
@@ -22,7 +25,7 @@ class Busy(Exception):
 def read(path: Path) -> bytes | None:
     """The file's bytes; None when there is none. Raises OSError."""
     try:
-        return path.read_bytes()
+        return read_regular(path, MAX_BYTES)
     except FileNotFoundError:
         return None
 

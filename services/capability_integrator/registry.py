@@ -62,21 +62,21 @@ class Integrator:
 
     def _register(self, signal_id: str, timestamp: str, facts: Mapping[str, Any]) -> Outcome:
         key = facts["module_name"]
-        made = False
+        made = enabled = False
 
         def change(raw: bytes | None) -> bytes | None:
-            nonlocal made
+            nonlocal made, enabled
             document = Document(raw or b"")
             entry = document.entry(key)
             if entry is not None and not logic.is_same(entry, signal_id):
                 since = entry.get("integrated_at", "a person added it")
                 raise _AlreadyThere(f"{key} stands in {self.path} since {since}.")
             made = make_init(facts, signal_id, self.init_roots)
+            enabled = entry is not None and entry.get("enabled") is True
             if entry is not None:
                 return None
             return document.with_entry(key, logic.entry_of(facts, signal_id, timestamp))
 
         written = files.update(self.path, change, self.keep_backups)
         digest = hashlib.sha256(written).hexdigest()
-        enabled = (Document(written).entry(key) or {}).get("enabled") is True
         return logic.integrated(facts, logic.Written(str(self.path), digest, enabled, made))

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from services.intent_router.intent import Intent
 from services.intent_router.logic import READY, Ref, Route
 from services.intent_router.strict import dotted
-from services.runtime.yamlmarks import Marked, PathTo, YamlError, parse
+from services.runtime.yamlmarks import Marked, PathTo, YamlError, parse_file
 from signals.errors import ConfigError, LigandError
 
 PACKAGED = Path(__file__).with_name("routes.yaml")
@@ -76,7 +76,7 @@ class _File:
 
     def _load(self) -> Marked:
         try:
-            return parse(self.path.read_bytes())
+            return parse_file(self.path)
         except OSError as error:
             message = f"{self.path}: cannot be read: {error.strerror}."
             raise ConfigError(message, file=str(self.path)) from error

@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from services.runtime.appending import append
+
 TAIL_BYTES = 16 * 1024 * 1024
 _ID = "investigation_id"
 
@@ -59,7 +61,7 @@ class Records:
             known = self._known(handle, identity)
             if known is not None:
                 return known
-            _append(handle, line)
+            append(handle, line)
             self._catch_up(handle)
         return dict(facts)
 
@@ -163,7 +165,7 @@ def _repair(handle: int) -> int:
     if not last:
         return 0
     if _parsed(last) is not None:
-        _append(handle, b"\n")
+        append(handle, b"\n")
         return 0
     os.ftruncate(handle, size - len(last))
     os.fsync(handle)
@@ -178,16 +180,3 @@ def _last_piece(handle: int, size: int) -> bytes:
         position -= step
         piece = os.pread(handle, step, position) + piece
     return piece.rpartition(b"\n")[2]
-
-
-def _append(handle: int, line: bytes) -> None:
-    """Write and fsync; what was written only in part is taken off again before the error goes on."""
-    size = os.fstat(handle).st_size
-    try:
-        written = os.write(handle, line)
-        if written != len(line):
-            raise OSError(f"only {written} of {len(line)} bytes were written")
-        os.fsync(handle)
-    except OSError:
-        os.ftruncate(handle, size)
-        raise

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from services.model_worker.bounding import bound
 from services.model_worker.failures import (
     BROKEN,
     CUT,
@@ -18,6 +19,7 @@ from services.model_worker.failures import (
     UNREACHABLE,
     Failure,
     in_stream,
+    innermost,
     of_connection,
     of_status,
     said,
@@ -62,7 +64,7 @@ class ModelClient:
             logging.getLogger(name).setLevel(logging.WARNING)  # at debug they write whole requests
         secure = self._server.base_url.startswith("https:")
         # nearby a connection costs nothing, and a kept one may be dead: llama-cpp-python resets it after an error
-        headers = {} if secure else {"Connection": "close"}
+        headers = {"Accept-Encoding": "identity"} | ({} if secure else {"Connection": "close"})
         made: openai.AsyncOpenAI = package.AsyncOpenAI(
             base_url=self._server.base_url,
             api_key=self._key or "none",
@@ -75,7 +77,9 @@ class ModelClient:
             max_retries=0,
             default_headers=headers,
             # `verify` only says whether certificates are loaded at all: http has none to verify
-            http_client=package.DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, verify=secure),
+            http_client=package.DefaultAsyncHttpxClient(
+                trust_env=False, follow_redirects=False, verify=secure, event_hooks={"response": [bound]}
+            ),
         )
         return made
 
@@ -178,6 +182,8 @@ class _told:
             raise Failure(CUT, "what it says is no JSON; does base_url end as it should, in /v1?") from error
         if not isinstance(error, Exception) or isinstance(error, (Failure, TimeoutError)):
             return
+        if isinstance(cause := innermost(error), Failure):
+            raise cause
         import openai  # noqa: PLC0415 - there is an error of its, so it is loaded
 
         if isinstance(error, openai.APIStatusError):

@@ -32,6 +32,7 @@ class _Desk:
     book: Rulebook
     history: History
     told: set[str]
+    words = ""
     swept = 0.0
 
 
@@ -54,12 +55,6 @@ async def reload() -> None:
     _say()
 
 
-@daemon.on_stop
-async def finish() -> None:
-    """Close the history."""
-    desk.history.close()
-
-
 @daemon.on_check
 def _rules() -> Rulebook:
     """The rules as the files have them now; raises `ConfigError`."""
@@ -69,8 +64,23 @@ def _rules() -> Rulebook:
 def _say() -> None:
     modes = [rule.mode for rule in desk.book.rules]
     counts = ", ".join(f"{modes.count(mode)} {mode}" for mode in ("enforce", "shadow", "off") if mode in modes)
-    daemon.status(f"{len(modes)} rules: {counts}" if modes else "no rules")
     daemon.log.info("rules", count=len(modes), modes=counts)
+    desk.words = f"{len(modes)} rules: {counts}" if modes else "no rules"
+    _show()
+
+
+def _show() -> None:
+    trouble = desk.history.trouble
+    daemon.status("; ".join(filter(None, (trouble, desk.words))), degraded=bool(trouble))
+
+
+def _keep() -> None:
+    before = desk.history.trouble
+    desk.history.flush()
+    if desk.history.trouble != before:
+        if desk.history.trouble:
+            daemon.log.error("history_failed", error=desk.history.trouble)
+        _show()
 
 
 @daemon.on("Q_*")
@@ -82,7 +92,7 @@ async def decide(signal: Signal, emit: Emit, put: Callable[[str, Any], None]) ->
     elif desk.book.engine.hears(signal.signal) or signal.causation_id:
         _event(signal, now, memory, emit)
     _sweep(now, memory)
-    desk.history.flush()
+    _keep()
     for name, value in memory.changes.items():
         put(name, value)
 

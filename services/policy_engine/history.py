@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from services.policy_engine.model import Decision, Outcome
+from services.runtime.appending import append_to
 from signals.envelope import rfc3339
 
 NAME = "decisions.jsonl"
@@ -26,7 +27,9 @@ class History:
         self._path = folder / NAME
         self._size = size
         self._files = files
-        self._out = self._path.open("ab")
+        self._lines: list[bytes] = []
+        self.trouble = ""
+        """Why the last decisions could not be kept; empty when they were."""
         self.recent: dict[str, deque[dict[str, Any]]] = {}
 
     def add(self, decision: Decision, emitted: list[str], asked: str | None = None) -> None:
@@ -36,25 +39,27 @@ class History:
             line["asked"] = asked
         if decision.outcome in (Outcome.FIRED, Outcome.WOULD_FIRE):
             self.recent.setdefault(decision.rule, deque(maxlen=50)).append(line)
-        self._out.write(orjson.dumps(line, default=str) + b"\n")
-        if self._out.tell() >= self._size:
-            self._turn_over()
+        self._lines.append(orjson.dumps(line, default=str) + b"\n")
 
     def flush(self) -> None:
-        """Let others read what was added."""
-        self._out.flush()
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._out.close()
+        """Let others read what was added. A full disk keeps no rule from acting: see `trouble`."""
+        lines, self._lines = b"".join(self._lines), []
+        if not lines:
+            return
+        try:
+            if append_to(self._path, lines, sync=False) >= self._size:
+                self._turn_over()
+            self.trouble = ""
+        except OSError as error:
+            self.trouble = f"decisions are not kept in {self._path}: {error.strerror or error}"
 
     def _turn_over(self) -> None:
-        self._out.close()
         for nth in range(self._files - 1, 0, -1):
             older = self._path if nth == 1 else self._path.with_name(f"{NAME}.{nth - 1}")
             if older.exists():
                 older.replace(self._path.with_name(f"{NAME}.{nth}"))
-        self._out = self._path.open("wb" if self._files == 1 else "ab")
+        if self._files == 1:
+            self._path.unlink()
 
 
 def line_of(decision: Decision, emitted: list[str]) -> dict[str, Any]:
@@ -64,10 +69,14 @@ def line_of(decision: Decision, emitted: list[str]) -> dict[str, Any]:
 
 
 def kept(folder: Path) -> Iterator[Mapping[str, Any]]:
-    """Every kept decision, oldest first; a torn last line is passed over."""
+    """Every kept decision, oldest first; a torn line, or one that somebody edited, is passed over."""
     files = sorted(folder.glob(f"{NAME}*"), key=lambda path: int(path.suffix[1:]) if path.suffix[1:].isdigit() else 0)
     for path in reversed(files):
         with path.open("rb") as lines:
             for line in lines:
-                if line.endswith(b"\n"):
-                    yield orjson.loads(line)
+                try:
+                    found = orjson.loads(line)
+                except orjson.JSONDecodeError:
+                    continue
+                if line.endswith(b"\n") and isinstance(found, dict):
+                    yield found

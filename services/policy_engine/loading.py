@@ -13,7 +13,7 @@ from services.policy_engine.expressions import Environment, Expression, Expressi
 from services.policy_engine.model import Absent, Action, Choice, Count, Limit, Rule
 from services.policy_engine.schema import LONGEST_WAIT, SCHEMA, seconds
 from services.runtime.config_errors import explain
-from services.runtime.yamlmarks import Marked, PathTo, YamlError, parse
+from services.runtime.yamlmarks import Marked, PathTo, YamlError, parse_file
 from signals.catalogue import Catalogue, Contract
 from signals.errors import ConfigError, LigandError
 
@@ -44,7 +44,7 @@ class RuleSet:
 def load(path: Path, world: World) -> RuleSet:
     """The rules in a file. Raises `ConfigError` with `file`, `line` and the reason."""
     try:
-        marked = parse(path.read_bytes())
+        marked = parse_file(path)
     except YamlError as error:
         raise refusal(path, error.line, str(error)) from error
     except OSError as error:

@@ -11,6 +11,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from services.runtime.yamlmarks import MAX_BYTES
+from signals.files import read_regular
+
 
 def set_mode(path: Path, rule: str, mode: str, judge: Callable[[Path], Any]) -> None:
     """Set a rule's mode; `judge` raises for a file that cannot be used, and then nothing is changed."""
@@ -18,15 +21,17 @@ def set_mode(path: Path, rule: str, mode: str, judge: Callable[[Path], Any]) -> 
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
-    document = (yaml.load(path.read_text(encoding="utf-8")) if path.exists() else None) or {"version": 1}
+    path = Path(os.path.realpath(path))  # a link stays one
+    text = read_regular(path, MAX_BYTES).decode() if path.exists() else ""
+    document = yaml.load(text) or {"version": 1}
     own = next((one for one in document.get("rules") or () if one["id"] == rule), None)
     if own is not None and rule not in (document.get("modes") or {}):
         own["mode"] = mode
     else:
         document.setdefault("modes", {})[rule] = mode
-    text = io.StringIO()
-    yaml.dump(document, text)
-    _replace(path, text.getvalue(), judge)
+    written = io.StringIO()
+    yaml.dump(document, written)
+    _replace(path, written.getvalue(), judge)
 
 
 def _replace(path: Path, text: str, judge: Callable[[Path], Any]) -> None:

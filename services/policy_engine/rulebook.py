@@ -46,7 +46,7 @@ def rulebook(
     world = World(catalogue, manifest.may_emit, Environment(catalogue))
     files = [DEFAULTS] if config["default_rules"] else []
     own = file or paths.config / FILE
-    if file is not None or own.exists():
+    if file is not None or own.exists() or own.is_symlink():  # a link to nothing is a mistake, not an absent file
         files.append(own)
     rules = combine([load(found, world) for found in files])
     refuse_loops(rules, list(manifests.values()), catalogue)

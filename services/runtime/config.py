@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from services.runtime.yamlmarks import Marked, YamlError, parse
+from services.runtime.yamlmarks import Marked, YamlError, parse_file
 from signals.errors import ConfigError, ManifestError
 
 COMMON: Mapping[str, Any] = {
@@ -65,10 +65,10 @@ def _read(path: Path | None, daemon: str) -> Marked:
     if path is None:
         return Marked({})
     try:
-        return parse(path.read_bytes())
-    except FileNotFoundError:
-        return Marked({})
+        return parse_file(path)
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            return Marked({})
         words = f"{daemon}: cannot read its configuration {path}: {error.strerror}"
         raise ConfigError(words, file=str(path), line=0, key="", problems=[words]) from error
     except YamlError as error:

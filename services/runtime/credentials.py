@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from signals.errors import ConfigError
+from signals.files import read_regular
 from signals.paths import Paths
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -24,8 +25,7 @@ def read(name: str, daemon: str, paths: Paths, environ: Mapping[str, str] = os.e
         raise ConfigError(f"{daemon}: {name!r} is no name of a credential.")
     file = _handed(name, daemon, environ) if "STATE_DIRECTORY" in environ else _own(name, daemon, paths)
     try:
-        with file.open("rb") as opened:
-            text = opened.read(MAX_BYTES + 1).decode("utf-8").rstrip("\n")
+        text = read_regular(file, MAX_BYTES).decode("utf-8").rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{daemon}: the credential {file} cannot be read: {error}") from error
     if not text.strip() or len(text) > MAX_BYTES:

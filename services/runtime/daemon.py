@@ -113,9 +113,8 @@ class Daemon(Reloading):
     def status(self, message: str, *, degraded: bool = False) -> None:
         """Say in one line how it fares: for `systemctl status`, `ligand status` and the heartbeat."""
         self._message, self._degraded = message, degraded
-        if self._condition in ("ready", "degraded"):
-            self._condition = self._working()
-        self._notifier.status(message)
+        self._reconsider()
+        self._notifier.status(self._told())
 
     def run(self) -> NoReturn:
         """Run until SIGTERM, then exit: 0, or 78 when a person has to mend something first."""
@@ -215,15 +214,19 @@ class Daemon(Reloading):
         self._condition = self._working()
         facts = {"daemon": self.name, "version": __version__, "pid": os.getpid()}
         await self._say("Q_DAEMON_READY", facts)
-        self._notifier.ready(self._message or "ready")
+        self._notifier.ready(self._told() or "ready")
         self.log.info("ready", in_seconds=round(time.monotonic() - self._started, 3))
         self._heartbeat()
 
     def _told(self) -> str:
-        return self._message
+        return "; ".join(filter(None, (self._refused, self._message)))
 
     def _working(self) -> str:
-        return "degraded" if self._degraded else "ready"
+        return "degraded" if self._degraded or self._refused else "ready"
+
+    def _reconsider(self) -> None:
+        if self._condition in ("ready", "degraded"):
+            self._condition = self._working()
 
     async def _until_stopped(self, tasks: list[asyncio.Task[None]]) -> None:
         """Until told to stop; a periodic task that fails takes the daemon down, for a restart."""
@@ -318,7 +321,7 @@ class Daemon(Reloading):
             "in_flight": self._work.in_hand,
             **usage(),
             "state": self._condition,
-            "message": self._message[:500],
+            "message": self._told()[:500],
             "interval_s": HEARTBEAT_S,
         }
 
@@ -349,7 +352,7 @@ class Daemon(Reloading):
         if self._condition == "waiting":
             self._condition = self._working()
             self.log.info("attached_again", epoch=self._client.epoch)
-            self._notifier.status(self._message or "ready")
+            self._notifier.status(self._told() or "ready")
             self._heartbeat()
 
     def detached(self) -> None:

@@ -12,7 +12,7 @@ import jsonschema_rs
 
 from services.runtime.budget import SCHEMA as BUDGET
 from services.runtime.budget import Budget
-from services.runtime.yamlmarks import YamlError, parse
+from services.runtime.yamlmarks import YamlError, parse_file
 from signals.catalogue import Catalogue, Contract
 from signals.errors import ManifestError
 
@@ -275,7 +275,7 @@ def with_overlays(manifest: Manifest, users: Path) -> Manifest:
 
 def _document(path: Path) -> Any:
     try:
-        return parse(path.read_bytes()).data
+        return parse_file(path).data
     except OSError as error:
         raise ManifestError(f"Cannot read the manifest {path}: {error.strerror}.") from error
     except YamlError as error:

@@ -36,6 +36,8 @@ class Reloading(Registered, ABC):
 
     def __init__(self) -> None:
         super().__init__()
+        self._refused = ""
+        """Why the configuration of before holds still; empty when the latest one does."""
         self._reloading: set[asyncio.Task[None]] = set()
         self._one_reload: asyncio.Lock
 
@@ -76,6 +78,7 @@ class Reloading(Registered, ABC):
             self._notifier.reloading()
             try:
                 changed = await self._take_config()
+                self._refused = ""
             except LigandError as error:
                 self.log.error("reload_refused", error=error.message)
                 return REFUSED, self._refusal(error)
@@ -83,8 +86,13 @@ class Reloading(Registered, ABC):
                 self.log.error("reload_refused", error=repr(error), exc_info=error)
                 return REFUSED, self._refusal(error)
             finally:
+                self._reconsider()
                 self._notifier.ready(self._told())
             return RELOADED, {"daemon": self.name, "changed": changed[:MAX_KEYS], **self._read_from()}
+
+    @abstractmethod
+    def _reconsider(self) -> None:
+        """Take the state anew from what is known of it."""
 
     @abstractmethod
     def _told(self) -> str:
@@ -93,6 +101,9 @@ class Reloading(Registered, ABC):
     def _refusal(self, error: Exception) -> dict[str, Any]:
         said = error.message if isinstance(error, LigandError) else repr(error)
         reason = "bad_configuration" if isinstance(error, ConfigError) else "reload_failed"
+        self._refused = (
+            f"the configuration of before holds still, since the new one was refused: {' '.join(said.split())[:400]}"
+        )
         return {"daemon": self.name, "reason": reason, "detail": said[:MAX_DETAIL] or reason}
 
     def _read_from(self) -> dict[str, str]:

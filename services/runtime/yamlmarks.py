@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
 from yaml.events import CollectionEndEvent, CollectionStartEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from signals.files import read_regular
 
 PathTo = tuple[str | int, ...]
 MAX_BYTES = 256 * 1024
@@ -61,6 +64,11 @@ class _CoreLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignor
 
 for _name, _pattern, _first in _CORE:
     _CoreLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"^(?:{_pattern})$"), _first)
+
+
+def parse_file(path: Path) -> Marked:
+    """Read the one document in a file. Raises `YamlError`, and OSError for what is no file that can be read."""
+    return parse(read_regular(path, MAX_BYTES))
 
 
 def parse(raw: bytes) -> Marked:
@@ -122,7 +130,7 @@ class _Builder:
             return self._mapping(node, path)
         if isinstance(node, SequenceNode) and node.tag.endswith(":seq"):
             return [self.build(item, (*path, nth)) for nth, item in enumerate(node.value)]
-        return _scalar(node, line)
+        return scalar(node)
 
     def _mapping(self, node: MappingNode, path: PathTo) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -150,7 +158,9 @@ def _text(text: str, line: int) -> str:
     return text
 
 
-def _scalar(node: Node, line: int) -> Any:
+def scalar(node: Node) -> Any:
+    """The plain value of a node. Raises `YamlError`."""
+    line = node.start_mark.line + 1
     kind = node.tag.removeprefix("tag:yaml.org,2002:")
     if not isinstance(node, ScalarNode) or kind not in ("null", "bool", "int", "float", "str"):
         raise YamlError(f"the tag {node.tag} is not allowed; plain values, lists and mappings are", line)

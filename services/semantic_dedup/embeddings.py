@@ -74,12 +74,22 @@ class Server:
         request = urllib.request.Request(f"{self.base_url}/embeddings", body, headers)
         opener = urllib.request.build_opener(_NoRedirects, urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=self.timeout_s) as answer:
-            said = orjson.loads(answer.read(MAX_BYTES))
+            said = orjson.loads(self._whole(answer))
         rows = sorted(said["data"], key=lambda row: row["index"])
         vectors = [_unit(row["embedding"]) for row in rows]
         if len(vectors) != len(texts) or len({len(one) for one in vectors}) > 1:
             raise ValueError(f"{len(vectors)} embeddings came for {len(texts)} texts")
         self._kept.update(zip(texts, vectors, strict=True))
+
+    def _whole(self, answer: Any) -> bytes:
+        """The body, in the time that a request may take: `timeout` alone counts anew with each byte that comes."""
+        until, pieces, size = self.clock() + self.timeout_s, [], 0
+        while piece := answer.read1(1 << 16):
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_BYTES or self.clock() > until:
+                raise ValueError(f"the answer did not end within {self.timeout_s:g} s and {MAX_BYTES >> 20} MiB")
+        return b"".join(pieces)
 
 
 def _unit(numbers: Sequence[float]) -> Vector:

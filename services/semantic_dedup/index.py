@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 
+from services.runtime.appending import append_to
 from services.semantic_dedup.logic import Finding, terms
 
 MOST = 20_000
@@ -45,10 +46,7 @@ class Index:
         """Keep a finding, on disk when this returns; one that is known stays as it was. Raises OSError."""
         if finding.id in self._found:
             return
-        with self._path.open("ab") as out:
-            out.write(orjson.dumps(asdict(finding)) + b"\n")
-            out.flush()
-            os.fsync(out.fileno())
+        append_to(self._path, orjson.dumps(asdict(finding)) + b"\n")
         self.keep(finding)
 
     def keep(self, finding: Finding) -> int:

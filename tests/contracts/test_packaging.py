@@ -16,7 +16,13 @@ from services.runtime.extras import NAMES, lock_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-build.lock", *map(lock_of, NAMES))
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-build.lock",
+    "requirements-audio.lock",
+    *map(lock_of, NAMES),
+)
 PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[\w.!+]+)(?: ; [\w.'<>=! ]+)? \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
 
@@ -47,6 +53,8 @@ def test_every_dependency_is_locked() -> None:
     assert runtime - pins("requirements.lock").keys() == set()
     assert (runtime | build | dev) - pins("requirements-dev.lock").keys() == set()
     assert build - pins("requirements-build.lock").keys() == set()
+    audio = {plain(requirement) for requirement in PROJECT["project"]["optional-dependencies"]["audio"]}
+    assert audio - pins("requirements-audio.lock").keys() == set()
     for extra in NAMES:
         assert {plain(requirement) for requirement in groups[extra]} == pins(lock_of(extra)).keys()
 
@@ -56,6 +64,11 @@ def test_the_locks_agree() -> None:
     developed = pins("requirements-dev.lock").items()
     assert pins("requirements.lock").items() <= developed
     assert pins("requirements-build.lock").items() <= developed
+    assert pins("requirements.lock").items() <= pins("requirements-audio.lock").items()
+    shared = pins("requirements-audio.lock").keys() & pins("requirements-dev.lock").keys()
+    assert [
+        name for name in shared if pins("requirements-audio.lock")[name] != pins("requirements-dev.lock")[name]
+    ] == []
 
 
 def documented(heading: str) -> set[str]:
@@ -71,6 +84,9 @@ def test_every_dependency_is_explained() -> None:
     runtime = {plain(requirement) for requirement in PROJECT["project"]["dependencies"]}
     groups = [*PROJECT["dependency-groups"]["build"], *PROJECT["dependency-groups"]["dev"]]
     assert documented("To run") == runtime
+    assert documented("To hear and to speak") == {
+        plain(requirement) for requirement in PROJECT["project"]["optional-dependencies"]["audio"]
+    }
     assert documented("To sense") == {plain(entry) for extra in NAMES for entry in PROJECT["dependency-groups"][extra]}
     assert documented("To develop") == {plain(entry) for entry in groups if isinstance(entry, str)}
 
@@ -99,6 +115,6 @@ def test_data_travels_in_the_wheel(tmp_path: Path) -> None:
     wanted = {str(file.relative_to(ROOT)) for file in data}
     units = ROOT / "systemd"
     wanted |= {f"tools/systemd/{file.relative_to(units)}" for file in units.rglob("*") if file.is_file()}
-    wanted |= {f"tools/locks/{lock}" for lock in ("requirements.lock", "requirements-build.lock", *map(lock_of, NAMES))}
+    wanted |= {f"tools/locks/{lock}" for lock in LOCKS if lock != "requirements-dev.lock"}
     assert wanted - inside == set()
     assert [name for name in inside if name.startswith("tests/")] == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from services.runtime.manifest import Manifest, packaged
@@ -96,7 +98,15 @@ def _environ() -> dict[str, str]:
     return {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **offline()}
 
 
+@lru_cache(maxsize=1)
+def _compiled() -> None:
+    """Compile the source tree, where that was not done: inside it is read-only, so each command would do it again."""
+    for folder in ("signals", "services", "tools"):
+        compileall.compile_dir(ROOT / folder, quiet=1)
+
+
 def _program(before: str = "", after: str = "", *, pip: bool = False) -> tuple[str, ...]:
+    _compiled()
     if pip:
         return (sys.executable, "-m", "tools.ligand")
     how = ("-c", _AROUND.format(before=before, after=after)) if before or after else ("-m", "tests.support.quick")

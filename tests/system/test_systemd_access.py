@@ -227,7 +227,7 @@ def test_one_ligand_for_a_person_is_refused_beside_the_machines(ligand):
     assert "ligand up --home DIR" in done.stderr
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def taken_over(ligand):
     """The investigator's place is free for a program of whoever has taken over its user."""
     ligand.machine.systemctl("stop", "ligand-investigator")

@@ -334,15 +334,14 @@ def test_a_grant_that_was_killed_is_listed_and_can_be_taken_back(ligand, still):
 
 def test_a_grant_that_cannot_be_finished_says_how_to_go_on(ligand, still):
     """Somebody moves a folder just then: the grant is not called done, and both ways on are named and work."""
-    tree, away = "/home/alice/tree", "/home/alice/away"
+    tree, away = "/home/alice/a tree", "/home/alice/away"
     still.run("mkdir", "-p", f"{tree}/a/b/c", user="alice")
-    moves = (
-        f"if getfacl {tree}/a/b | grep -q ligand; then mv -T {tree}/a/b {away}; fi"  # while what is in it is granted
-    )
+    # while what is in it is granted
+    moves = f"if getfacl '{tree}/a/b' | grep -q ligand; then mv -T '{tree}/a/b' {away}; fi"
     done = ligand.ligand("grant", "investigator", tree, "--read", before=moves, check=False)
     assert done.returncode == 1
     assert "A folder was moved to /home/alice meanwhile" in done.stderr
-    assert f"take it back: ligand revoke investigator {tree}" in done.stderr
+    assert f"take it back: ligand revoke investigator '{tree}'" in done.stderr
     assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "pending"
     still.run("mv", "-T", away, f"{tree}/a/b", user="alice")
     ligand.ligand("grant", "investigator", tree, "--read")
@@ -377,8 +376,24 @@ def test_a_grant_of_what_is_gone_for_good_can_be_dropped(ligand, still):
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
 
 
+def test_a_granted_name_that_leads_in_a_circle_is_in_no_commands_way(ligand, still):
+    """A person who turns what was granted into a link to itself stops neither a revoke nor a purge half-way."""
+    still.run("mkdir", "/home/alice/round", user="alice")
+    ligand.ligand("grant", "investigator", "/home/alice/round", "--read")
+    still.run("sh", "-c", "cd ~ && mv round aside && ln -s round round", user="alice")
+    for command in (("revoke",), ("grant", "--read")):
+        done = ligand.ligand(*command, "investigator", "/home/alice/round", check=False)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+    assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "closing"
+    assert "would remove /var/lib/ligand" in ligand.ligand("uninstall", "--system", "--purge", "--dry-run").stdout
+    still.run("sh", "-c", "cd ~ && rm round && mv aside round", user="alice")
+    ligand.ligand("revoke", "investigator", "/home/alice/round")
+    assert "ligand-investigator" not in still.out("getfacl", "/home/alice/round")
+
+
 def test_a_daemon_that_does_not_start_leaves_nothing_mounted(ligand, home):
-    """A configuration error keeps a daemon from starting, and no second way to alice's files stays open meanwhile."""
+    """A configuration error keeps a daemon from starting; no way to alice's files stays open meanwhile."""
     file, name = "/etc/ligand/investigator.yaml", unit("investigator")
     whole = home.read(file)
     ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
@@ -390,4 +405,10 @@ def test_a_daemon_that_does_not_start_leaves_nothing_mounted(ligand, home):
     home.systemctl("reset-failed", name)
     home.systemctl("start", name)
     assert sees(home, "investigator", "-r", FILE)
-    ligand.ligand("revoke", "investigator", "/home/alice/project")
+    home.write(file, "no_such_setting: 1\n")
+    assert "investigator does not start again" in ligand.ligand("revoke", "investigator", "/home/alice/project").stdout
+    assert "ligand-investigator" not in home.out("getfacl", "--recursive", "/home/alice/project")
+    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
+    home.write(file, whole)
+    home.systemctl("reset-failed", name)
+    home.systemctl("start", name)

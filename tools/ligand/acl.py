@@ -127,15 +127,18 @@ def _each(top: int, change: Callable[[Entry], None], passing: Sequence[int]) -> 
     """
     wrong: list[str] = []
     bare: dict[int, str] = {}
-    for one in walk(top, wrong.append):
-        try:
-            change(one)
-        except OSError as error:
-            if error.errno in passing:
-                said = f"{one.name} is on a file system that takes no access control lists ({error.strerror})"
-                bare.setdefault(one.status.st_dev, f"{said}: its modes alone count there")
-            else:
-                wrong.append(f"{one.name}: {error.strerror}")
+    try:
+        for one in walk(top, wrong.append):
+            try:
+                change(one)
+            except OSError as error:
+                if error.errno in passing:
+                    said = f"{one.name} is on a file system that takes no access control lists ({error.strerror})"
+                    bare.setdefault(one.status.st_dev, f"{said}: its modes alone count there")
+                else:
+                    wrong.append(f"{one.name}: {error.strerror}")
+    except OSError as error:
+        wrong.append(f"the rest could not be looked into: {error.strerror}")
     if wrong:
         more = [f"and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
         raise InstallError("Not everything could be done: " + "; ".join([*wrong[:SHOWN], *more]) + ".")

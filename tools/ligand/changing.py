@@ -1,4 +1,4 @@
-"""One change of an installation at a time: install, uninstall, rollback, grant, revoke."""
+"""One change of an installation at a time: install, uninstall, rollback, grant, revoke; and how its errors are told."""
 
 from __future__ import annotations
 
@@ -10,7 +10,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import click
+
+from signals.errors import LigandError
 from tools.ligand.layout import InstallError
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Errors end as one message to a person."""
+    try:
+        yield
+    except LigandError as error:
+        raise click.ClickException(error.message) from error
+    except OSError as error:
+        where = error.filename or "a file"
+        raise click.ClickException(f"{where}: {error.strerror}. Mend that, then run it again; it goes on.") from error
 
 
 @contextmanager

@@ -78,6 +78,11 @@ class Story:
             return True
         return len(self._closed - {str(root["id"])}) >= len(root["facts"]["routed_to"])
 
+    @property
+    def answers(self) -> list[Envelope]:
+        """What was found out on the way; the ends after it may only say what was not done with it."""
+        return [one for one in self.signals if one["facts"].get("summary") and "findings" in one["facts"]]
+
     def exit_code(self) -> int:
         """0: each branch ended well; 1: one was refused or failed; 27: one got no answer in time."""
         if self.given_up or any(self._is_failure(end) for end in self.ends):

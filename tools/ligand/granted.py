@@ -54,6 +54,13 @@ class Grant:
         """Where it is mounted while the daemon starts."""
         return HELD / self.daemon / hashlib.sha256(os.fsencode(self.path)).hexdigest()[:32]
 
+    @property
+    def bound_at(self) -> Path:
+        """Where the daemon gets it: systemd mounts in the order of names, and a home that is a link by the link's."""
+        path = Path(self.path)
+        links = ((home, home.resolve()) for home in HOMES if home.is_symlink())
+        return next((home / path.relative_to(real) for home, real in links if path.is_relative_to(real)), path)
+
     def shown(self) -> dict[str, str]:
         """What a person is shown of it."""
         state = {} if self.state == "open" else {"state": str(self.state)}
@@ -78,7 +85,7 @@ def drop_in_for(grants: Sequence[Grant], python: Path) -> str:
     for one in bound:
         key = {"read": "BindReadOnlyPaths", "write": "BindPaths"}[one.access]
         # "-": a daemon whose granted folder has gone starts without it; a colon in quotes would be part of the name
-        lines.append(f'{key}="-{_named(one.held)}":"{_named(one.path)}"')
+        lines.append(f'{key}="-{_named(one.held)}":"{_named(one.bound_at)}"')
     if bound:
         # "+" frees from the sandbox, yet leaves a namespace of mounts; what is mounted there systemd would not see
         program = f"{NSENTER} --target 1 --mount -- {_named(python).replace(' ', chr(92) + 'x20')}"

@@ -10,7 +10,8 @@ import json
 import os
 import pwd
 import re
-from collections.abc import Callable, Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,9 +19,8 @@ from pathlib import Path
 import click
 
 from services.runtime.manifest import load_all
-from signals.errors import LigandError
 from tools.ligand import acl
-from tools.ligand.changing import changing
+from tools.ligand.changing import changing, told
 from tools.ligand.doubtful import TEMPORARY, closed_above, doubts
 from tools.ligand.granted import Access, Grant, drop_in_for, identity, load
 from tools.ligand.instances import listed
@@ -29,6 +29,7 @@ from tools.ligand.manager import Manager
 from tools.ligand.steps import Steps
 from tools.ligand.tree import held
 from tools.ligand.unit_names import unit_of
+from tools.text import clean
 
 DROP_IN = "50-grants.conf"
 NEVER = tuple(
@@ -70,7 +71,9 @@ class Grants:
             self._let(grant, top)
         self._give_again(grant, above=False)
         grant = replace(grant, state="open")
-        self._save((*others, grant), daemon)
+        self._record((*others, grant))
+        self._rebind(daemon)
+        self._restart(daemon)
         return grant
 
     def _let(self, grant: Grant, top: int) -> None:
@@ -80,7 +83,7 @@ class Grants:
         except InstallError as error:
             raise InstallError(
                 f"{error.message} The grant stays listed as pending. Mend that and grant it again, or take it back: "
-                f"ligand revoke {grant.daemon} {grant.path}"
+                f"{_revoking(grant.daemon, grant.path)}"
             ) from error
 
     def _lists(self, what: str, change: Callable[[], list[str]]) -> None:
@@ -96,7 +99,7 @@ class Grants:
         if any(one.object not in ("", found) for one in before):
             raise InstallError(
                 f"{path} was granted to {daemon} before, and is another now. What was granted then may still be open "
-                f"to it, wherever it is. Take that back first: ligand revoke {daemon} {path}"
+                f"to it, wherever it is. Take that back first: {_revoking(daemon, path)}"
             )
 
     def remove(self, daemon: str, path: Path, *, forget: bool = False) -> bool:
@@ -104,18 +107,24 @@ class Grants:
 
         Whether it is listed no more. Raises `InstallError` when there is none.
         """
-        wanted = {str(path.absolute()), str(path.resolve())}
+        wanted = {str(path.absolute()), os.path.realpath(path)}  # not `resolve`, which stumbles over a link to itself
         found = [one for one in self.all if one.daemon == daemon and one.path in wanted]
         if not found:
             raise InstallError(f"{daemon} has no grant for {path}. `ligand grants` lists what there is.")
-        gone = True
-        for one in found:
-            closing = replace(one, state="closing")
-            self._save((*(other for other in self.all if other != one), closing), daemon)
-            if self._close(closing) or forget:
-                self._record(tuple(other for other in self.all if other != closing))
-            else:
-                gone = False
+        left = [one for one in found if not self._take_back(one, forget=forget)]
+        return not left
+
+    def _take_back(self, grant: Grant, *, forget: bool = False) -> bool:
+        closing = replace(grant, state="closing")
+        self._record(other if other != grant else closing for other in self.all)
+        self._rebind(grant.daemon)
+        try:
+            self._restart(grant.daemon)
+        except InstallError as error:  # for another reason: its access is taken all the same
+            self.steps.note(f"{grant.daemon} does not start again: {error.message}")
+        gone = self._close(closing) or forget
+        if gone:
+            self._record(other for other in self.all if other != closing)
         return gone
 
     def _close(self, grant: Grant) -> bool:
@@ -160,9 +169,9 @@ class Grants:
         """Take every grant back, also those of daemons that are listed no more."""
         for one in self.all:
             try:
-                self.remove(one.daemon, Path(one.path))
-            except InstallError as error:
-                self.steps.note(f"{one.path} keeps its access control list for {one.daemon}: {error.message}")
+                self._take_back(one)
+            except (InstallError, OSError) as error:
+                self.steps.note(f"{one.path} keeps its access control list for {one.daemon}: {error}")
 
     def _user(self, daemon: str) -> str:
         manifests = load_all(self.layout.config / "daemons.d")
@@ -177,15 +186,16 @@ class Grants:
             raise InstallError(f"There is no daemon {daemon!r}. Its instances here: {ours}")
         return manifests[name].system_user
 
-    def _record(self, grants: Sequence[Grant]) -> None:
+    def _record(self, grants: Iterable[Grant]) -> None:
         self.all = tuple(sorted(grants))
         self.steps.write(self._file, json.dumps([asdict(one) for one in self.all], indent=2) + "\n")
 
-    def _save(self, grants: Sequence[Grant], daemon: str) -> None:
-        self._record(grants)
-        unit = unit_of(daemon)
+    def _rebind(self, daemon: str) -> None:
         self._write_drop_in(daemon)
         self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
+
+    def _restart(self, daemon: str) -> None:
+        unit = unit_of(daemon)
         if not self._stopped and unit in self.manager.running():
             self.steps.do(f"restart {unit}", lambda: self.manager.systemctl("restart", unit))
 
@@ -205,6 +215,10 @@ class Grants:
         return False
 
 
+def _revoking(daemon: str, path: Path | str) -> str:
+    return f"ligand revoke {daemon} {shlex.quote(str(path))}"
+
+
 def _number(user: str) -> int:
     try:
         return pwd.getpwnam(user).pw_uid
@@ -217,7 +231,7 @@ def _number(user: str) -> int:
 def _granted(path: Path, layout: Layout) -> Path:
     """The real path, when it is one that may be granted. Raises `InstallError`."""
     try:
-        real = path.resolve(strict=True)
+        real = Path(os.path.realpath(path, strict=True))
     except OSError as error:
         raise InstallError(f"{path}: {error.strerror}. Only what is there can be granted.") from error
     closed = (*NEVER, layout.prefix, layout.config, layout.state)
@@ -225,7 +239,7 @@ def _granted(path: Path, layout: Layout) -> Path:
         raise InstallError(f"{real} is too much to give to a daemon. Grant one folder or file of yours.")
     if not _PLAIN.fullmatch(str(real)):
         raise InstallError(
-            f"{real!s} has a character that a unit cannot name (quote, colon, backslash, dollar, control, not UTF-8)."
+            f"{clean(real)} has what a unit cannot name (a quote, colon, backslash, dollar, control, no UTF-8)."
         )
     return real
 
@@ -242,7 +256,7 @@ def _require_way(real: Path, daemon: str, user: str) -> None:
     if closed is not None:
         raise InstallError(
             f"{daemon} could not reach {real}: {closed} lets {user} through to nothing in it, and a grant opens no "
-            f"folder above. Open that way first: setfacl -m u:{user}:x {closed}"
+            f"folder above. Open that way first: setfacl -m u:{user}:x {shlex.quote(str(closed))}"
         )
 
 
@@ -269,11 +283,8 @@ def grant(daemon: str, path: Path, access: Access | None, anyway: bool, dry_run:
     """Let DAEMON see PATH and what is beneath; it is restarted."""
     if access is None:
         raise click.UsageError("Say which: --read or --write.")
-    try:
-        with _grants(dry_run) as grants:
-            given = grants.add(daemon, path, access, anyway=anyway)
-    except LigandError as error:
-        raise click.ClickException(error.message) from error
+    with told(), _grants(dry_run) as grants:
+        given = grants.add(daemon, path, access, anyway=anyway)
     click.echo(f"{given.daemon} may {given.access} {given.path}")
 
 
@@ -284,11 +295,8 @@ def grant(daemon: str, path: Path, access: Access | None, anyway: bool, dry_run:
 @click.option("--dry-run", is_flag=True, help="Show every step and do none.")
 def revoke(daemon: str, path: Path, forget: bool, dry_run: bool) -> None:
     """Take back what DAEMON was granted of PATH; it is restarted."""
-    try:
-        with _grants(dry_run) as grants:
-            gone = grants.remove(daemon, path, forget=forget)
-    except LigandError as error:
-        raise click.ClickException(error.message) from error
+    with told(), _grants(dry_run) as grants:
+        gone = grants.remove(daemon, path, forget=forget)
     if not gone:
         raise SystemExit(1)
 
@@ -299,10 +307,8 @@ def revoke(daemon: str, path: Path, forget: bool, dry_run: bool) -> None:
 )
 def grants_list(output: str) -> None:
     """List what each daemon was granted."""
-    try:
+    with told():
         found = load(Layout.for_system().config / "grants.json")
-    except LigandError as error:
-        raise click.ClickException(error.message) from error
     if output == "json":
         click.echo(json.dumps([one.shown() for one in found], indent=2))
         return

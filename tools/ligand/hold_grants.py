@@ -26,8 +26,8 @@ def hold(grants: Sequence[Grant]) -> list[str]:
         try:
             with held(Path(one.path)) as found:
                 _mount(one, found)
-        except InstallError as error:
-            wrong.append(f"{one.daemon} starts without {one.path}: {error.message}")
+        except (InstallError, OSError) as error:
+            wrong.append(f"{one.daemon} starts without {one.path}: {error}")
     return wrong
 
 
@@ -72,8 +72,8 @@ def main(what: str, daemon: str) -> int:
         release(daemon)
         ours = load(Layout.for_system().config / "grants.json") if what == "hold" else ()
         wrong = hold([one for one in ours if (one.daemon, one.state) == (daemon, "open") and one.bound])
-    except InstallError as error:
-        wrong = [error.message]
+    except (InstallError, OSError) as error:
+        wrong = [str(error)]
     for said in wrong:
         print(said, file=sys.stderr)
     return 1 if wrong else 0

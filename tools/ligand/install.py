@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
@@ -13,10 +13,9 @@ from typing import Any
 import click
 
 from services.runtime.extras import NAMES
-from signals.errors import LigandError
 from tools.ligand import extras
-from tools.ligand.changing import changing
-from tools.ligand.environment import Source, interpreter
+from tools.ligand.changing import changing, told
+from tools.ligand.environment import EXTRAS, Source, interpreter
 from tools.ligand.installer import READY_S, Installer
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.manager import Manager
@@ -41,17 +40,10 @@ def scoped(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def wrapped(system: bool | None, prefix: Path | None, dry_run: bool, **options: Any) -> None:
-        try:
+        with told():
             layout = layout_of(system, prefix)
             with nullcontext() if dry_run else changing(layout.lock):
                 command(_installer(layout, dry_run), **options)
-        except LigandError as error:
-            raise click.ClickException(error.message) from error
-        except OSError as error:
-            where = error.filename or "a file"
-            raise click.ClickException(
-                f"{where}: {error.strerror}. Mend that, then run it again; it goes on."
-            ) from error
 
     for option in reversed(_SCOPE):
         wrapped = option(wrapped)
@@ -106,7 +98,11 @@ def _installer(layout: Layout, dry: bool) -> Installer:
 )
 @click.option("--python", type=click.Path(path_type=Path, dir_okay=False), help="The Python to use. [/usr/bin/python3]")
 @click.option(
-    "--with", "asked", multiple=True, type=click.Choice(NAMES), help="A sensor's engine too; may be repeated."
+    "--with",
+    "asked",
+    type=click.Choice([*EXTRAS, *NAMES, "nothing"]),
+    multiple=True,
+    help="What to have beside it: audio hears and speaks, gaze sees who attends; may be repeated. [as before]",
 )
 @click.option("--ready-within", default=READY_S, show_default=True, help="Seconds for every daemon to become ready.")
 def install(
@@ -120,8 +116,8 @@ def install(
     chosen = interpreter(installer.layout, python)
     before = extras.in_use(installer.layout)
     with Source.of(source) as found:
-        installer.install(found, chosen, ready_within)
-        extras.bring(installer.layout, installer.steps, found, before, asked)
+        installer.install(found, chosen, ready_within, packages_of(asked))
+        extras.bring(installer.layout, installer.steps, found, before, [one for one in asked if one in NAMES])
 
 
 @click.command()
@@ -137,3 +133,10 @@ def uninstall(installer: Installer, purge: bool) -> None:
 def rollback(installer: Installer) -> None:
     """Put the version before the present one back in use."""
     installer.rollback()
+
+
+def packages_of(asked: Sequence[str]) -> list[str] | None:
+    """The extras whose packages go into the environment itself; None for those of before."""
+    if not {*asked} & {*EXTRAS, "nothing"}:
+        return None
+    return [one for one in asked if one in EXTRAS]

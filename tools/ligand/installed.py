@@ -26,7 +26,7 @@ class Installed:
 
     `ready`: the versions of which every daemon became ready, the last one first, at most two.
     `unfinished`: a change of version began and did not end, because it was killed; which one runs is not known.
-    `going_back`: that change leads back to a version that was ready.
+    `going_back`: that change leads back to a version that was ready. `extras` are what a person wanted beside it.
     """
 
     current: str = ""
@@ -36,6 +36,7 @@ class Installed:
     services: tuple[str, ...] = ()
     unfinished: bool = False
     going_back: bool = False
+    extras: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> Installed:
@@ -45,7 +46,8 @@ class Installed:
             kept = tuple(Version(**one) for one in found["kept"])
             files, services = tuple(found["files"]), tuple(found["services"])
             left = {key: bool(found.get(key, False)) for key in ("unfinished", "going_back")}
-            return cls(found["current"], _ready(found), kept, files, services, **left)
+            extras = tuple(found.get("extras", ()))
+            return cls(found["current"], _ready(found), kept, files, services, extras=extras, **left)
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -45,9 +45,20 @@ class Installer:
 
     # -- installing ----------------------------------------------------------------------------------
 
-    def install(self, source: environment.Source, python: Path, ready_s: float = READY_S) -> None:
-        """Install or upgrade. Raises `InstallError`; a version that was in use before is in use again then."""
+    def install(
+        self,
+        source: environment.Source,
+        python: Path,
+        ready_s: float = READY_S,
+        extras: Sequence[str] | None = None,
+    ) -> None:
+        """Install or upgrade, with `extras`, else those of before.
+
+        Raises `InstallError`; a version that was in use before is in use again then.
+        """
         self._look_for_strangers()
+        wanted = self.record.extras if extras is None else tuple(sorted(extras))
+        self.record, source = replace(self.record, extras=wanted), replace(source, extras=wanted)
         digest = source.digest(python)
         current = next((one for one in self.record.kept if one.name == self.record.current), None)
         if current is not None and current.digest == digest and self._folder(current.name).is_dir():

@@ -153,6 +153,11 @@ def _filed(paths: Paths, story: Story) -> Path | None:
 
 
 def _conclude(story: Story, masker: Masker, beside: Path | None, timeout_s: float) -> None:
+    for answer in story.answers:
+        facts = masker.envelope(answer)["facts"]
+        click.echo(f"found: {clean(facts['summary'])}")
+        for finding in facts["findings"]:
+            click.echo(f"  - {clean(finding)}")
     for end in story.ends:
         facts = masker.envelope(end)["facts"]
         words = gist(facts)
@@ -178,6 +183,7 @@ def _as_json(file: Path, story: Story, masker: Masker, beside: Path | None, code
         "exit_code": code,
         "outcomes": [outcome(end["signal"]) for end in ends] + ["failed"] * len(story.given_up),
         "note": str(beside) if beside else None,
+        "answers": [masker.envelope(answer) for answer in story.answers],
         "ends": ends,
         "dead_letters": [masker.letter(letter) for letter in story.given_up],
     }

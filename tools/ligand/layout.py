@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from signals.errors import LigandError
 
-HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
+
+def with_targets(folders: Iterable[str]) -> tuple[Path, ...]:
+    """These, and what they lead to."""
+    named = [*map(Path, folders)]
+    return tuple(dict.fromkeys((*named, *(one.resolve() for one in named))))
+
+
+HOMES = with_targets(("/home", "/root", "/run/user"))
+"""What `ProtectHome=` hides; `/home` is a link to `/var/home` on some systems."""
 DEFAULT_PREFIX = Path("/opt/ligand")
 DEFAULT_STATE = Path("/var/lib/ligand")
 FISH = Path("/etc/fish")

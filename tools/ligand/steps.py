@@ -135,16 +135,19 @@ def beside(path: Path) -> Path:
 
 
 def write_whole(path: Path, text: str, mode: int) -> None:
-    """Write a file so that nobody ever sees half of it."""
+    """Write a file so that nobody ever sees half of it. Raises `OSError` that names it."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     fresh = beside(path)
     with suppress(FileNotFoundError):
         fresh.unlink()
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     fresh.replace(path)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.ligand.layout import InstallError
+from tools.text import clean
 
 _HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -51,17 +52,9 @@ class Entry:
 @contextmanager
 def held(path: Path) -> Iterator[int]:
     """A descriptor of an absolute path of which no component is a link. Raises `InstallError`."""
-    found = os.open("/", _HOLD)
+    found = _reached(path)
     try:
-        for part in path.parts[1:]:
-            inner = os.open(part, _HOLD, dir_fd=found)
-            os.close(found)
-            found = inner
-            if stat.S_ISLNK(os.fstat(found).st_mode):
-                raise InstallError(f"{path} has become a link ({part}); nothing was done to it. Look who changes it.")
         yield found
-    except OSError as error:
-        raise InstallError(f"{path}: {error.strerror}.") from error
     finally:
         os.close(found)
 
@@ -92,6 +85,21 @@ def walk(top: int, wrong: Callable[[str], None]) -> Iterator[Entry]:
                 _require(here, levels[-1][0])
     finally:
         os.close(here)
+
+
+def _reached(path: Path) -> int:
+    here = os.open("/", _HOLD)
+    try:
+        for part in path.parts[1:]:
+            here = _moved(here, os.open(part, _HOLD, dir_fd=here))
+            if stat.S_ISLNK(os.fstat(here).st_mode):
+                raise InstallError(f"{path} has become a link ({part}); nothing was done to it. Look who changes it.")
+    except (OSError, InstallError) as error:
+        os.close(here)
+        if isinstance(error, InstallError):
+            raise
+        raise InstallError(f"{path}: {error.strerror}.") from error
+    return here
 
 
 def _visited(entry: Entry, wrong: Callable[[str], None]) -> Generator[Entry, None, list[str]]:
@@ -160,7 +168,8 @@ def _require(here: int, expected: Entry) -> None:
 
 
 def _shown(descriptor: int, name: str = "") -> str:
+    """For a person: whoever names the file must not steer the terminal of who reads it."""
     try:
-        return os.path.join(os.readlink(f"/proc/self/fd/{descriptor}"), name).rstrip("/")
+        return clean(os.path.join(os.readlink(f"/proc/self/fd/{descriptor}"), name).rstrip("/"))
     except OSError:
-        return f"{name} somewhere deeper than a path can be long".lstrip()
+        return f"{clean(name)} somewhere deeper than a path can be long".lstrip()

@@ -24,6 +24,16 @@ def test_waiting_ends_with_what_was_done(whole: Constellation) -> None:
     assert [step for step in steps if step.startswith("Q_")] == chain
 
 
+def test_who_asks_about_a_known_module_reads_the_answer(whole: Constellation) -> None:
+    """The registry's refusal to list a module twice would be all that a person gets for their question."""
+    done = ligand(whole.home, "intent", "What does json do again?", "--module", "json", "--wait")
+    again = ligand(whole.home, "intent", "What does json do again?", "--module", "json", "--wait")
+    for run in (done, again):
+        assert "found: json: " in run.text
+        assert "  - Package: " in run.text
+    assert "skipped: already_integrated" in again.text
+
+
 def test_waiting_tells_failure_from_success(whole: Constellation) -> None:
     """What failed and what was refused is exit code 1, with the reason; nobody takes it for done."""
     failed = ligand(whole.home, "intent", "What?", "--module", "not_there_at_all", "--wait", "-o", "json")

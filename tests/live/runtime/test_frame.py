@@ -151,6 +151,11 @@ def test_sighup_takes_a_new_configuration_and_keeps_the_old_one_when_the_new_is_
         worker.ready()
     assert [line for line in did(home) if line.startswith("reloaded")] == ["reloaded ahoy", "reloaded raise"]
     assert worker.tail().count("reload_refused") == 2
+    assert "the configuration of before holds still" in worker.notify.said[-1]
+    home.config("worker", {"greeting": "ahoy"})
+    worker.signal(os_signal.SIGHUP)
+    worker.ready()
+    assert "holds still" not in worker.notify.said[-1]
     want(person, "done")
     home.wait_for("Q_WORK_DONE")
     assert worker.stop() == 0

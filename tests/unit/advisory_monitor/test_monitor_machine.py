@@ -222,6 +222,17 @@ class TestRepositories:
         assert reading(looking.look(100), "repository_dirty").severity == "warning"
         assert not sprung.exists(), sprung.read_text()
 
+    def test_a_filter_whose_name_git_cannot_switch_off_is_not_run(self, tmp_path: Path, place: Path) -> None:
+        """On the command line of git a name ends at its first `=`: the filter `a=b` would run its author's program."""
+        sprung = tmp_path / "sprung"
+        (place / ".gitattributes").write_text("* filter=a=b\n")
+        self.commit(place, "Set the trap")
+        self.git(place, "config", "filter.a=b.clean", f"touch {sprung}; cat")
+        (place / "file.txt").write_text("differs")
+        (unseen,) = Looking("repositories", tmp_path, paths=[str(place)], dirty_s=60).look().unseen
+        assert "filter.a=b.clean" in unseen.message
+        assert not sprung.exists()
+
     def test_what_git_will_not_read_is_said(self, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A repository of another user, or none at all, would be watched in appearance only."""
         (tmp_path / "empty").mkdir()

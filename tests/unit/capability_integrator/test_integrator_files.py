@@ -62,6 +62,85 @@ def test_a_persons_text_survives(hand, found, registry):
     assert {key: data[key] for key in old} == old
 
 
+ALIGNED = """\
+version:   1          # aligned   by hand
+capabilities:
+  # the first
+  zlib:   {enabled:  true,  path: ''}   # in one line
+  abc.def:
+    enabled:   false
+    capabilities:
+    - "as\\u0020written"
+    - >-
+      folded
+      text
+
+    # still of abc.def
+  # of no entry in particular
+
+# of what follows
+notes:  [1,   2]
+...
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        (ALIGNED, "  # of no entry in particular\n"),
+        (ALIGNED.partition("\n\n# of what")[0], "  # of no entry in particular\n"),
+        (MINE, "  abc.def: {enabled: false}\n"),
+    ],
+    ids=["middle", "end", "mine"],
+)
+def test_every_byte_of_a_person_stays_where_it_is(hand, found, registry, text, after):
+    """A person's alignment, quotes and comments would be rewritten with each module that is found."""
+    registry.write_text(text)
+    hand(found())
+    hand(found("email"), signal_id="s2")
+    written = registry.read_text()
+    begin, end = written.index("  json:\n"), written.index("evidence_sha256", written.index("  email:\n"))
+    assert written[:begin] + written[written.find("\n", end) + 1 :] in (text, text + "\n")
+    assert written[:begin].endswith(after)
+    assert list(YAML(typ="safe").load(written)["capabilities"])[-2:] == ["json", "email"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "capabilities: {a: {enabled: true}}\n",
+        "base: &b {enabled: true}\ncapabilities:\n  a:\n    <<: *b\n",
+        "capabilities:\n  a: !mine\n    enabled: true\n",
+        "capabilities:\n  a:\n    notes: |+\n      kept\n\n\n",
+        "capabilities:\n  a:\n    notes: 'two\n lines'\n",
+        "capabilities:\r\n  a:\r\n    enabled: true\r\n",
+        "capabilities:\n  a:\n    enabled: true\n  ? b\n  : enabled: true\n",
+        "deep: " + "[" * 70 + "]" * 70 + "\ncapabilities:\n  a: {}\n",
+    ],
+    ids=["flow", "merge", "tag", "keep", "outdented", "crlf", "question", "deep"],
+)
+def test_what_is_not_plain_is_registered_all_the_same(hand, found, registry, text):
+    """An unusual way of writing YAML would lose an entry, or end in one that stands elsewhere."""
+    registry.write_bytes(text.encode())
+    assert hand(found()).signal == "Q_MODULE_INTEGRATED"
+    for name in ("a", "b", "json") if "? b" in text else ("a", "json"):
+        entry_of(registry.read_bytes(), name)
+
+
+def test_a_text_that_nests_without_an_end_ends_nothing(hand, found, registry):
+    """A crash in the parser would take the daemon with it, again at each delivery."""
+    registry.write_text("capabilities: " + "[" * 200_000)
+    assert hand(found()).facts["reason"] == "registry_invalid"
+
+
+def test_a_registry_in_plain_yaml_is_not_read_by_the_slow_reader(hand, found, registry, monkeypatch):
+    """Each module would cost a second of processor time once there are a few hundred."""
+    hand(found())
+    monkeypatch.setattr(Document, "_loaded", lambda self: pytest.fail("read slowly"))
+    assert hand(found("email"), signal_id="s2").signal == "Q_MODULE_INTEGRATED"
+    assert hand(found("email"), signal_id="s2").facts["enabled"] is False
+
+
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "# no newline", "\n\n", "capabilities:\n", "a: 1\n"])
 def test_nearly_empty_files(hand, found, registry, text):
     """A file with nothing but comments keeps them."""

@@ -159,6 +159,15 @@ def test_what_could_not_be_looked_into_is_named_and_the_rest_is_done(folder: Pat
     assert sorted(seen) == [str(folder), *(f"{folder}/{name}" for name in "abc")]
 
 
+def test_a_files_name_does_not_steer_the_terminal_of_who_grants(folder: Path) -> None:
+    """Whoever may name a file in a granted folder can neither fake a line of the command's nor end it with a name."""
+    name = b"a\x1b]0;mine\x07\nall is well \xff"
+    os.mkdir(os.path.join(os.fsencode(folder), name))
+    with held(folder) as top:
+        shown = [one.name for one in walk(top, print)][1]
+    assert shown == f"{folder}/a\\x1b]0;mine\\x07\\nall is well \\udcff"
+
+
 def test_a_folder_that_is_moved_away_under_the_walk_ends_it(folder: Path) -> None:
     """Whoever moves a folder while root walks in it leads root nowhere else; the person hears what happened."""
     for name in ("tree/a/b/c", "elsewhere"):

@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import re
+import resource
 import shutil
 import tempfile
 import zipfile
@@ -13,6 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from pwd import struct_passwd
 
+import click
 import pytest
 import yaml
 
@@ -20,6 +22,7 @@ from services.runtime import config
 from services.runtime.manifest import Manifest, packaged
 from signals.catalogue import PACKAGED
 from tests.support.required import root
+from tools.ligand.changing import told
 from tools.ligand.check_version import faults
 from tools.ligand.doubtful import closed_above, doubts
 from tools.ligand.environment import Source
@@ -27,7 +30,7 @@ from tools.ligand.granted import Grant, State, drop_in_for
 from tools.ligand.grants import Grants
 from tools.ligand.install import where_it_is
 from tools.ligand.installed import Installed, Version
-from tools.ligand.layout import InstallError, Layout
+from tools.ligand.layout import InstallError, Layout, with_targets
 from tools.ligand.manager import Manager
 from tools.ligand.settings import template
 from tools.ligand.steps import Steps
@@ -214,6 +217,18 @@ def test_a_grant_is_a_bind_where_homes_are_hidden() -> None:
     assert [line.split("=")[0] for line in lines[5:]] == ["ExecStartPre", "ExecStartPost", "ExecStopPost"]
 
 
+def test_homes_that_lie_elsewhere_are_homes(tmp_path: Path, monkeypatch) -> None:
+    """Where `/home` is a link, what is granted in a home reaches the daemon, and is bound over what hides the homes."""
+    (tmp_path / "var/home/alice").mkdir(parents=True)
+    (tmp_path / "home").symlink_to("var/home")
+    homes = with_targets([str(tmp_path / "home"), "/run/user"])
+    assert homes == (tmp_path / "home", Path("/run/user"), tmp_path / "var/home")
+    monkeypatch.setattr("tools.ligand.granted.HOMES", homes)
+    found = Grant("x", str(tmp_path / "var/home/alice/project"), "read")
+    assert found.in_home
+    assert f'":"{tmp_path}/home/alice/project"' in drop_in_for([found], Path("/opt/l/bin/python"))
+
+
 def test_grants_go_on_where_ligand_is_installed_next(user: Layout, tmp_path: Path) -> None:
     """Who uninstalls Ligand, which keeps grants, and installs it elsewhere has daemons that still see what they may."""
     grants = [
@@ -250,6 +265,20 @@ def test_what_is_removed_whole_is_no_link_and_may_be_nested_beyond_measure(tmp_p
     os.close(here)
     steps.remove_tree(tmp_path / "deep")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
+
+
+def test_a_full_disk_is_told_with_the_file_that_had_no_room(tmp_path: Path) -> None:
+    """Who reads why a grant was not recorded is sent to the right disk, and what was recorded before is whole."""
+    file = tmp_path / "grants.json"
+    file.write_text("[]")
+    least, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+    try:
+        with pytest.raises(click.ClickException, match=f"{file}: File too large. Mend that"), told():
+            Steps(lambda _: None).write(file, "[1]")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (least, most))
+    assert file.read_text() == "[]"
 
 
 def test_a_dry_run_touches_nothing(tmp_path: Path) -> None:

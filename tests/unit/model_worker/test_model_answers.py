@@ -108,6 +108,36 @@ def test_what_is_no_model_server_at_all_is_replaced_by_the_next_and_ends_nothing
     assert (name, facts["reason"], facts["retryable"]) == ("Q_MODEL_FAILED", "unavailable", True)
 
 
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        (says("x" * (2 << 20)), "without an end: more than 1024 KiB"),
+        (fails(500, "x" * (5 << 20)), "without an end: more than 4096 KiB"),
+        (fails(500, "x", Content_Encoding="gzip"), "is packed"),
+    ],
+    ids=["event", "error", "packed"],
+)
+def test_what_a_server_sends_is_bounded_before_it_is_understood(asker, first, does, told):
+    """A server that never ends a line would take all memory within seconds, and end the worker again and again."""
+    first.usual = does
+    name, facts = asker(rounds=1).once(at(first, model="m"))
+    assert (name, facts["reason"]) == ("Q_MODEL_FAILED", "unavailable")
+    assert told in facts["detail"]
+
+
+def test_a_list_of_models_without_an_end_is_not_read_to_its_end(asker, first):
+    """The minute's look at a server that was replaced by something else would end the worker."""
+    first.garbage = b"[" + b"1," * (3 << 20)
+
+    async def story() -> None:
+        pool = asker().pool(at(first))
+        await pool.look()
+        assert "without an end" in pool.servers[0].trouble
+        await pool.close()
+
+    asyncio.run(story())
+
+
 def test_a_server_that_stalls_is_replaced_by_the_next(asker, first, second):
     """A stream that only says that it is alive does not hold the person for ever."""
     first.usual = says("Hel", ends="stall")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,30 @@ def test_every_contract_can_be_written_rules_about() -> None:
             scope = {"event": ENVIRONMENT.scope({"signal": name, "id": "x", "facts": facts})}
             for fact in contract.schema.get("required", ()):
                 ENVIRONMENT.compile(f"event.facts.{fact}", [name]).value(scope)
+
+
+def test_rules_that_are_a_pipe_or_a_link_to_nothing_are_refused(tmp_path: Path) -> None:
+    """The engine and `ligand policy test` would wait for ever for a writer, or a person's rules vanish unsaid."""
+    file = tmp_path / "config" / "policies.yaml"
+    file.parent.mkdir()
+    os.mkfifo(file)
+    with pytest.raises(ConfigError, match="it is a pipe"):
+        rulebook(Paths.resolve(tmp_path))
+    file.unlink()
+    file.symlink_to("elsewhere.yaml")
+    with pytest.raises(ConfigError, match="No such file"):
+        rulebook(Paths.resolve(tmp_path))
+
+
+def test_promoting_leaves_a_link_a_link(tmp_path: Path) -> None:
+    """Rules that a person keeps elsewhere and links to would be promoted in a copy, and their own never again read."""
+    judged(tmp_path, GOOD)
+    file, own = tmp_path / "config" / "policies.yaml", tmp_path / "own.yaml"
+    file.rename(own)
+    file.symlink_to(own)
+    set_mode(file, "one", "enforce", lambda candidate: rulebook(Paths.resolve(tmp_path), candidate))
+    assert file.is_symlink()
+    assert yaml.safe_load(own.read_text())["rules"][0]["mode"] == "enforce"
 
 
 def test_promoting_keeps_comments_and_changes_nothing_else(tmp_path: Path) -> None:

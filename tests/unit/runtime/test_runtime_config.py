@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.runtime.config import changed_keys, load
+from services.runtime.manifest import load_all
 from services.runtime.yamlmarks import YamlError, parse
-from signals.errors import ConfigError, ManifestError
+from signals.catalogue import Catalogue
+from signals.errors import ConfigError, ContractError, ManifestError
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -172,6 +175,34 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
         load(tmp_path, SCHEMA, daemon="x")
 
 
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(tmp_path: Path) -> None:
+    """A daemon, or `ligand config check`, would wait for ever for somebody to write into it."""
+    os.mkfifo(tmp_path / "daemon.yaml")
+    with pytest.raises(ConfigError, match=r"daemon\.yaml: it is a pipe"):
+        load(tmp_path / "daemon.yaml", SCHEMA, daemon="daemon")
+    with pytest.raises(ManifestError, match="it is a pipe"):
+        load_all(tmp_path)
+    os.mkfifo(tmp_path / "Q_MINE.json")
+    with pytest.raises(ContractError, match="it is a pipe"):
+        Catalogue.load([tmp_path])
+
+
+def test_a_file_without_an_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """A file of a terabyte, even one of holes, would take all memory before it was called too large."""
+    file = tmp_path / "daemon.yaml"
+    file.touch()
+    os.truncate(file, 1 << 40)
+    with pytest.raises(ConfigError, match="larger than 256 KiB"):
+        load(file, SCHEMA, daemon="daemon")
+
+
+def test_a_link_to_nothing_is_not_taken_for_defaults(tmp_path: Path) -> None:
+    """Settings that a person keeps elsewhere and links to would silently stop to hold once that is not mounted."""
+    (tmp_path / "daemon.yaml").symlink_to(tmp_path / "elsewhere.yaml")
+    with pytest.raises(ConfigError, match=r"daemon\.yaml: No such file"):
+        load(tmp_path / "daemon.yaml", SCHEMA, daemon="daemon")
+
+
 def test_yaml_1_2_texts_stay_texts() -> None:
     """`22:00` is a time of day, not 1320; `on` and `no` are words."""
     text = b"a: 22:00\nb: on\nc: 2026-01-01\nd: 017\ne: 0o17\nf: 1e3\ng: ~\nh: True\ni: 0x1f\nj: -4\n"
@@ -198,6 +229,16 @@ def test_a_valid_file_does_not_import_the_slow_validator() -> None:
     code = "import sys; from services.runtime.config import load; load(None, {}, daemon='x'); "
     code += "sys.exit('jsonschema' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_part_of_the_frame_does_not_load_all_of_it() -> None:
+    """`ligand status` and the like start sooner without what a running daemon alone needs; that has it all."""
+    code = "import sys; from services.runtime import config; assert 'asyncio' not in sys.modules, 'asyncio'; "
+    code += "from services.runtime import Daemon, Reject, Unavailable; from services.runtime import turn; "
+    code += "assert Reject is turn.Reject and Daemon.__module__ == 'services.runtime.daemon'"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    with pytest.raises(ImportError, match="Nonsense"):
+        exec("from services.runtime import Nonsense")
 
 
 def test_changed_keys_are_dotted_and_exact() -> None:

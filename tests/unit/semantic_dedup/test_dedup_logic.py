@@ -150,6 +150,16 @@ def test_equal_texts_are_nearest_and_empty_ones_near_nothing():
     assert ngrams.cosine(one, ngrams.vector("?!")) == 0
 
 
+def test_a_server_that_drips_is_given_up_after_the_time_of_one_request():
+    """A byte now and then keeps a connection alive, and would hold up every finding for ever."""
+    ticks = iter(range(0, 10_000, 4))
+    with model_server() as server:
+        server.embed = lambda text: [1.0] * 100_000
+        found = Server(server.url, "m", 0.8, 5.0, clock=lambda: float(next(ticks)))
+        assert found.similarities("a", ["b"]) is None
+        assert "did not end within 5 s" in found.trouble
+
+
 def test_a_server_that_goes_and_comes_is_used_when_it_answers():
     """Embeddings of a model server are used while it answers, given up honestly, and used again without a restart."""
     now = [0.0]

@@ -17,7 +17,7 @@ import orjson
 
 from services.runtime import config as configuration
 from services.runtime.manifest import load_all
-from services.runtime.yamlmarks import YamlError, parse
+from services.runtime.yamlmarks import YamlError, parse_file
 from signals.errors import LigandError
 from signals.paths import Paths
 from tools.ligand.checks.finding import Finding, mend, note, ok
@@ -80,7 +80,7 @@ def configured(paths: Paths) -> Iterator[Server]:
 def _servers(file: Path, worker: Instance) -> Iterator[Server]:
     try:
         found = configuration.load(file, worker.manifest.config, daemon=worker.daemon)
-        usual = "servers" not in (parse(file.read_bytes()).data or {} if file.exists() else {})
+        usual = "servers" not in (parse_file(file).data or {} if file.exists() else {})
     except (LigandError, OSError, YamlError):
         return  # told under "configuration"
     for each in found["servers"]:

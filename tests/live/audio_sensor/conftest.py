@@ -1,0 +1,116 @@
+"""A constellation with a microphone and a loudspeaker of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from signals.envelope import Signal
+from tests.support.constellation import Constellation, Running, constellation
+from tests.support.model_server import ModelServer, model_server
+from tests.support.sound import Server, engines, sound_server
+
+LOOK = {"score": 0.9, "factors": {"face_centred": 1, "eyes_open": 1, "gaze": 0.9}}
+WAIT_S = 60.0
+
+
+@dataclass
+class Room:
+    """What a test speaks into, listens to and looks at."""
+
+    home: Constellation
+    server: Server
+    audio: Running
+    model: ModelServer | None = None
+
+    def emit(self, name: str, facts: dict[str, Any] | None = None, **envelope: Any) -> Signal:
+        with self.home.emitter() as emitter:
+            signal = emitter.signal(name, facts or {}, **envelope)
+            emitter.emit(signal)
+            return signal
+
+    def look(self) -> None:
+        """Somebody looks here; returns when it listens."""
+        self.emit("Q_ATTENTION_GAINED", LOOK)
+        self.until(lambda: self.listens, "it does not listen")
+
+    def look_away(self) -> None:
+        """Nobody looks here any more; returns when it does not listen."""
+        self.emit("Q_ATTENTION_LOST", LOOK)
+        self.until(lambda: not self.listens, "it goes on listening")
+
+    @property
+    def listens(self) -> bool:
+        return self.log.rfind(" listening") > self.log.rfind(" attention_over")
+
+    def settled(self) -> None:
+        """Until the daemon has handled everything that was emitted."""
+        self.until(lambda: self._behind() == 0, "it does not settle")
+
+    def _behind(self) -> int:
+        with self.home.journal() as journal:
+            head = journal.head()
+            rows = [row for row in journal.consumers() if row.daemon == "audio_sensor"]
+            return max(head - row.cursor for row in rows)
+
+    def until(self, condition: Any, otherwise: str) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while not condition():
+            assert time.monotonic() < deadline, f"{otherwise}:\n{self.audio.tail()}"
+            time.sleep(0.05)
+
+    @property
+    def log(self) -> str:
+        return self.audio.log.read_text(errors="replace")
+
+    def end_of(self, asked: Signal) -> Signal:
+        """How a text that was to be said ended."""
+        found: list[Signal] = []
+
+        def is_there() -> bool:
+            ends = self.home.signals("Q_SPOKEN", "Q_SPEAK_FAILED")
+            found[:] = [one for one in ends if one.causation_id == asked.id]
+            return bool(found)
+
+        self.until(is_there, f"{asked.facts} was not said")
+        assert len(found) == 1
+        return found[0]
+
+    def quiet(self) -> None:
+        """Until everything that was heard is answered, and everything that was to be said has ended."""
+        ends = ("Q_SPOKEN", "Q_SPEAK_FAILED")
+
+        def is_quiet() -> bool:
+            answered = self.count("Q_USER_VOICE") == self.count("Q_MODEL_RESPONSE")
+            return answered and len(self.home.signals(*ends)) == self.count("Q_SPEAK")
+
+        self.until(is_quiet, "it goes on speaking")
+
+    def after(self, seen: int, name: str, **facts: Any) -> Signal:
+        """The next signal of that name, when `seen` were there before."""
+        return self.home.wait_for(name, seen + 1, WAIT_S, **facts)[seen]
+
+    def count(self, name: str) -> int:
+        return len(self.home.signals(name))
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    """The whole way: ear, policy, model, voice."""
+    engines()
+    folder: Path = tmp_path_factory.mktemp("room")
+    with constellation(folder / "home") as home, sound_server(folder / "sound") as server, model_server() as model:
+        home.config("model_worker@primary", {"servers": [{"base_url": model.url}]})
+        home.bus()
+        running = [home.daemon("policy_engine"), home.daemon("model_worker", "primary")]
+        audio = home.daemon("audio_sensor", **server.environ)
+        for one in (*running, audio):
+            one.ready()
+        found = Room(home, server, audio, model)
+        found.until(lambda: "microphone_open" in found.log, "no microphone")
+        yield found
