@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from signals.errors import UsageError
+from signals.journal import Journal
 from tests.live.signal_tap.conftest import Told, emit
 from tests.support.commands import started, tap
 from tests.support.constellation import Constellation
+from tools.signal_tap.choosing import CursorFile
 
 ITEM = "Q_ITEM_START"
 
@@ -190,6 +194,21 @@ def test_a_cursor_file_outlives_a_journal_that_was_pruned_to_its_end(home: Const
     for verb in ("show", "-T"):
         again = tap(home.home, verb, "--cursor-file", str(cursor))
         assert (again.code, again.err) == (1, "Nothing is kept in the journal.\n")
+
+
+def test_a_cursor_that_a_full_disk_refuses_leaves_nothing_beside_it(told: Told, tmp_path: Path) -> None:
+    """The old cursor stays as it was; an empty file next to it would be taken for one."""
+    cursor = tmp_path / "cursor"
+    cursor.write_text("1 -\n")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Journal(told.constellation.paths.journal) as journal:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+        try:
+            with pytest.raises(UsageError, match="Cannot write the cursor file"):
+                CursorFile(cursor).write(journal, told.items[0])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (cursor.read_text(), list(tmp_path.iterdir())) == ("1 -\n", [cursor])
 
 
 def lose(home: Constellation, seq: int) -> None:
