@@ -1,16 +1,20 @@
 """git, asked so that nothing a repository holds is run: no hooks, no filters, no monitor, no fetch, no index written.
 
-Which settings can run a program: git-config(1), `core.fsmonitor`, `core.hooksPath`, `filter.*.clean`,
-`log.showSignature`, lazy fetching of a partial clone. Only plumbing that signs and pages nothing is used.
+What reads the files themselves, and would run filters, does so without the repository's settings. Which settings can
+run a program: git-config(1), `core.fsmonitor`, `core.hooksPath`, `filter.*.clean`, `log.showSignature`, lazy fetching
+of a partial clone. Only plumbing that signs and pages nothing is used.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from services.advisory_monitor.seen import CheckFailed
 
@@ -25,7 +29,12 @@ _NEVER = (
     "log.showSignature=false",
     "submodule.recurse=false",
 )
-_FILTERS = r"^filter\..*\.(clean|smudge|process|required)$"
+_PLAIN = (
+    *("core.autocrlf", "core.eol", "core.filemode", "core.ignorecase", "core.symlinks", "core.trustctime"),
+    *("core.checkstat", "core.precomposeunicode", "core.repositoryformatversion", "extensions.objectformat"),
+)
+"""Settings that decide when a file counts as changed; their values are single words, and name no program."""
+_WORD = re.compile(r"[A-Za-z0-9]{1,16}")
 
 
 class NoGit(Exception):
@@ -49,7 +58,6 @@ class Repository:
         if found is None:
             raise NoGit("repositories cannot be watched: there is no git; install it")
         self._git = found
-        self._filters: list[str] = []
 
     def refs(self) -> dict[str, tuple[str, str, str]]:
         """Branch -> commit, subject, author. Raises `NotReadable`."""
@@ -73,33 +81,67 @@ class Repository:
 
     def changed_files(self) -> int:
         """Tracked files that differ from what is committed."""
-        names = self._run("config", "-z", "--name-only", "--get-regexp", _FILTERS, allowed=(0, 1)).split("\0")[:-1]
-        if cannot := next((name for name in names if "=" in name), None):  # `-c` takes what follows for the value
-            hint = "Rename that filter, or take the repository out of `paths`."
-            raise NotReadable(f"{self.path} has a setting that cannot be switched off: {cannot[:100]!r}.", hint)
-        self._filters = [f"{name}={'false' if name.endswith('required') else ''}" for name in names]
         if self._run("rev-parse", "--is-bare-repository").strip() == "true":
             return 0
-        told = self._run(
-            "status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=all", "--no-renames"
-        )
+        with tempfile.TemporaryDirectory(prefix="ligand-git-") as folder:
+            environ = self._apart(Path(folder))
+            told = self._run(
+                "status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=all", "--no-renames",
+                environ=environ,
+            )  # fmt: skip
         return told.count("\0")
 
-    def _run(self, *arguments: str, allowed: Sequence[int] = (0,)) -> str:
-        done = self._call(arguments)
+    def _apart(self, private: Path) -> dict[str, str]:
+        """An environment in which git knows a repository's files, index and objects, and no setting of it but `_PLAIN`.
+
+        So no program that a setting names can be run, whatever is written there meanwhile.
+        """
+        for folder in ("objects", "refs", "info"):
+            (private / folder).mkdir()
+        commit = self._run("rev-parse", "-q", "--verify", "HEAD", allowed=(0, 1)).strip()
+        (private / "HEAD").write_text(f"{commit or 'ref: refs/heads/unborn'}\n")
+        settings = [(name, self._run("config", "--get", name, allowed=(0, 1)).strip()) for name in _PLAIN]
+        lines = [f"[{section}]\n\t{key} = {value}\n" for (section, _, key), value in _sound(settings)]
+        (private / "config").write_text("".join(lines))
+        attributes = self._place("info/attributes")
+        if attributes.is_file() and attributes.stat().st_size <= MAX_OUTPUT:
+            (private / "info" / "attributes").write_bytes(attributes.read_bytes())
+        for part in self._place("index").parent.glob("sharedindex.*"):
+            (private / part.name).symlink_to(part)
+        return {
+            "GIT_DIR": str(private),
+            "GIT_INDEX_FILE": str(self._place("index")),
+            "GIT_OBJECT_DIRECTORY": str(self._place("objects")),
+            "GIT_WORK_TREE": self._run("rev-parse", "--show-toplevel").removesuffix("\n"),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
+
+    def _place(self, name: str) -> Path:
+        return (self.path / self._run("rev-parse", "--git-path", name).removesuffix("\n")).absolute()
+
+    def _run(
+        self, *arguments: str, allowed: Sequence[int] = (0,), environ: Mapping[str, str] = MappingProxyType({})
+    ) -> str:
+        done = self._call(arguments, environ)
         if done.returncode in allowed:
             return done.stdout[:MAX_OUTPUT].decode("utf-8", "replace")
         raise self._refused(done.stderr.decode("utf-8", "replace").strip())
 
     def _code(self, *arguments: str) -> int:
-        return self._call(arguments).returncode
+        return self._call(arguments, {}).returncode
 
-    def _call(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-        settings = [part for one in (*_NEVER, *self._filters) for part in ("-c", one)]
+    def _call(self, arguments: Sequence[str], environ: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
+        settings = [part for one in _NEVER for part in ("-c", one)]
         command = [self._git, "--no-pager", "--no-optional-locks", *settings, "-C", str(self.path), *arguments]
         try:
             return subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, env=_environment(), timeout=SECONDS, check=False
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env={**_environment(), **environ},
+                timeout=SECONDS,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise CheckFailed(f"git has not come back from {self.path} within {SECONDS:g} s.") from error
@@ -113,6 +155,12 @@ class Repository:
             f"See that {self.path} is a repository; under systemd: `ligand grant advisory_monitor {self.path} --read`."
         )
         return NotReadable(f"git cannot read {self.path}: {first}", hint)
+
+
+def _sound(settings: Sequence[tuple[str, str]]) -> Iterator[tuple[tuple[str, str, str], str]]:
+    for name, value in settings:
+        if _WORD.fullmatch(value):
+            yield name.partition("."), value
 
 
 def _environment() -> dict[str, str]:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from services.advisory_monitor.filesystems import Mount, mounts
-from services.advisory_monitor.git import _environment
+from services.advisory_monitor.git import Repository, _environment
 from services.advisory_monitor.seen import Reading, Seen
 from tests.unit.advisory_monitor.looking import Looking
 
@@ -222,16 +222,64 @@ class TestRepositories:
         assert reading(looking.look(100), "repository_dirty").severity == "warning"
         assert not sprung.exists(), sprung.read_text()
 
-    def test_a_filter_whose_name_git_cannot_switch_off_is_not_run(self, tmp_path: Path, place: Path) -> None:
+    def test_a_filter_with_an_odd_name_is_not_run(self, tmp_path: Path, place: Path) -> None:
         """On the command line of git a name ends at its first `=`: the filter `a=b` would run its author's program."""
         sprung = tmp_path / "sprung"
         (place / ".gitattributes").write_text("* filter=a=b\n")
         self.commit(place, "Set the trap")
         self.git(place, "config", "filter.a=b.clean", f"touch {sprung}; cat")
+        looking = Looking("repositories", tmp_path, paths=[str(place)], dirty_s=60)
+        looking.look()
         (place / "file.txt").write_text("differs")
-        (unseen,) = Looking("repositories", tmp_path, paths=[str(place)], dirty_s=60).look().unseen
-        assert "filter.a=b.clean" in unseen.message
+        assert looking.look(100).unseen == ()
+        assert reading(looking.look(100), "repository_dirty").severity == "warning"
         assert not sprung.exists()
+
+    def test_settings_that_appear_while_it_looks_are_not_heeded(
+        self, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who may write to the repository would only have to be quick to have a program run."""
+        sprung = tmp_path / "sprung"
+        (place / ".gitattributes").write_text("* filter=trap\n")
+        self.commit(place, "Set the trap")
+        (place / "file.txt").write_text("differs")
+        call = Repository._call
+
+        def late(repository: Repository, arguments: Any, environ: Any) -> Any:
+            if arguments[0] == "status":
+                self.git(place, "config", "filter.trap.clean", f"touch {sprung}; cat")
+            return call(repository, arguments, environ)
+
+        monkeypatch.setattr(Repository, "_call", late)
+        assert Repository(place).changed_files() == 1
+        assert not sprung.exists()
+
+    @pytest.mark.parametrize("kind", ["worktree", "split index", "autocrlf", "unborn"])
+    def test_repositories_of_every_kind_are_clean_when_nothing_was_changed(
+        self, tmp_path: Path, place: Path, kind: str
+    ) -> None:
+        """A repository that is always called dirty, or never, would be watched in appearance only."""
+        if kind == "worktree":
+            self.git(place, "worktree", "add", "-q", str(tmp_path / "beside"))
+            place = tmp_path / "beside"
+        elif kind == "split index":
+            self.git(place, "update-index", "--split-index")
+        elif kind == "autocrlf":
+            self.git(place, "config", "core.autocrlf", "true")
+            (place / "file.txt").unlink()
+            self.git(place, "checkout", "-q", "file.txt")
+        else:
+            place = tmp_path / "new"
+            place.mkdir()
+            self.git(place, "init", "-q")
+            (place / "file.txt").write_text("one")
+            assert Repository(place).changed_files() == 0
+            self.git(place, "add", "file.txt")
+            assert Repository(place).changed_files() == 1
+            return
+        assert Repository(place).changed_files() == 0
+        (place / "file.txt").write_text("another text")
+        assert Repository(place).changed_files() == 1
 
     def test_what_git_will_not_read_is_said(self, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A repository of another user, or none at all, would be watched in appearance only."""
