@@ -23,7 +23,7 @@ DAEMON, ENDS = "dream_runner", ("Q_DREAM_COMPLETE", "Q_DREAM_FAILED")
 
 @click.group()
 def dream() -> None:
-    """Experiments that look for better settings, and what came of them."""
+    """Experiments that look for better settings."""
 
 
 @dream.command()

@@ -23,7 +23,7 @@ _why = click.option("--reason", help="Why; it stands in the history.")
 
 @click.group()
 def deploy() -> None:
-    """Winners of experiments: what waits for you, what is in use, and how to take it back."""
+    """Winners of experiments: what waits, and what is in use."""
 
 
 @deploy.command("list")

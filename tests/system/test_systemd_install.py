@@ -24,7 +24,7 @@ def version_in_use(ligand) -> str:
 def tree(ligand, name: str, version: str) -> str:
     """Another version's source tree on that machine."""
     folder = f"/srv/{name}"
-    locks = ("requirements.lock", "requirements-build.lock")
+    locks = sorted(path.name for path in ROOT.glob("requirements*.lock"))
     ligand.machine.run("mkdir", "-p", folder)
     ligand.machine.run("cp", "-r", *(str(ROOT / part) for part in (*TREE, *locks)), folder)
     ligand.machine.run("sed", "-i", f's/^version = .*/version = "{version}"/', f"{folder}/pyproject.toml")
@@ -74,7 +74,9 @@ def killed_half_way(ligand, folder: str) -> str:
     """Upgrade, and have the power go once the link is swapped; the folder's name of the version then in use."""
     machine, link = ligand.machine, ligand.machine.out("readlink", "/opt/ligand/venv")
     upgrade = ligand.begin("install", "--system", "--from", folder)
-    machine.until("the link is swapped", lambda: machine.out("readlink", "/opt/ligand/venv") != link, 600.0)
+    swapped = lambda: machine.out("readlink", "/opt/ligand/venv") != link  # noqa: E731 - said twice
+    machine.until("the link is swapped", lambda: swapped() or upgrade.poll() is not None, 600.0)
+    assert swapped(), "the upgrade ended before it came to that"
     machine.run("kill", "-KILL", machine.read("/run/ligand-install.lock").split()[-1])
     assert upgrade.wait(60) != 0
     return str(machine.out("readlink", "/opt/ligand/venv").removeprefix("versions/"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -46,9 +45,9 @@ def test_looking_is_attention_and_nothing_else_is(scores):
 
 
 def ligand(home, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "LIGAND_HOME": str(home)}
-    command = [sys.executable, "-m", "tools.ligand", "gaze", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    home.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "tools.ligand", "gaze", *arguments, "--home", str(home)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_a_preview_shows_what_is_seen_and_writes_only_what_was_asked_for(scenes, tmp_path):
@@ -78,5 +77,5 @@ def test_calibration_measures_a_person_and_writes_settings_with_comments(scenes,
     assert 5 < found["straight"]["pitch_deg"] < 15
     assert 0.18 < found["bounds"]["eye_opening"]["full"] < 0.25
     refused = ligand(tmp_path, "calibrate", "--seconds", "2", "--camera", str(scenes["film"]))
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "A face was seen in" in refused.stderr

@@ -58,7 +58,11 @@ CASES = (
     Case("map lnik", code=2, **PLAIN),
     Case("new-daemon heron --own --consumes Q_ITEM_DONE --emits Q_SPEAK --dry-run", **PLAIN, cut=False),
     Case("new-daemon heron --own --dry-run -o json", **JSON),
-    Case("intent Why? --module json --priority high --type reinvestigate --id mine", **VARIES, cut=False),
+    Case(
+        "intent Why? --module json --priority high --type reinvestigate --id mine --hypothesis Because",
+        **VARIES,
+        cut=False,
+    ),
     Case("intent Why? -o json", **JSON),
     Case("intent Why? --wait --timeout 0.2", code=27, **VARIES, cut=False),
     Case("policy test", **PLAIN),
@@ -68,12 +72,28 @@ CASES = (
     Case("policy why {item} -o json", code=1, **JSON),
     Case("policy why-not answer-voice {item}", **PLAIN, cut=False),
     Case("policy promote nobody", code=2, **PLAIN, cut=False),
+    Case("dream list", **PLAIN, cut=False),
+    Case("dream list -o json", **JSON),
+    Case("dream show none", code=1, **PLAIN, cut=False),
+    Case("dream run nobody", code=1, **PLAIN, cut=False),
+    Case("deploy list", **PLAIN, cut=False),
+    Case("deploy list -o json", **JSON),
+    Case("deploy history", **PLAIN, cut=False),
+    Case("deploy history -o json", **JSON),
+    Case("deploy show none", code=1, **PLAIN, cut=False),
+    Case("deploy approve none", code=1, **PLAIN, cut=False),
+    Case("deploy reject none --reason mine", code=1, **PLAIN, cut=False),
+    Case("deploy rollback none --reason mine", code=1, **PLAIN, cut=False),
 )
 SYSTEMD = "tests/system/test_systemd_install.py"
 GRANTS = "tests/system/test_systemd_grants.py"
 PURGE = "tests/system/test_systemd_uninstall.py"
 DAMAGE = "tests/live/bus/test_damage.py"
 DOWN = "tests/live/ligand/test_ligand_down.py"
+DREAM = "tests/live/dream_runner/test_cycles_on_a_bus.py"
+DEPLOY = "tests/live/winner_deployer/test_deployer_on_a_bus.py"
+GAZE = "tests/live/gaze_sensor/test_gaze_scenes.py"
+VOICE = "tests/live/audio_sensor/test_conversation.py"
 RESEARCH = "tests/live/investigator/test_research_on_a_bus.py"
 ELSEWHERE: dict[str, dict[str, str]] = {
     "completion": {},
@@ -82,11 +102,20 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "journal salvage": dict.fromkeys(("--dry-run", "-o", "--home"), DAMAGE),
     "up": {"--only": DOWN, "--units": DOWN, "--home": DOWN},
     "down": {"--timeout": DOWN, "--now": DOWN, "--home": DOWN},
-    "install": dict.fromkeys(("--system", "--prefix", "--dry-run", "--from", "--python", "--ready-within"), SYSTEMD),
+    "install": dict.fromkeys(("--system", "--prefix", "--dry-run", "--from", "--python", "--ready-within"), SYSTEMD)
+    | {"--with": "tests/system/test_systemd_gaze.py"},
     "uninstall": {"--system": PURGE, "--prefix": SYSTEMD, "--dry-run": SYSTEMD, "--purge": PURGE},
     "rollback": dict.fromkeys(("--system", "--prefix", "--dry-run"), SYSTEMD),
     "grant": dict.fromkeys(("--read", "--write", "--anyway", "--dry-run"), GRANTS),
     "grants": {"-o": GRANTS},
+    "dream new": {"--home": DREAM},
+    "dream run": {"--wait": DREAM},
+    "dream show": {"-o": DREAM},
+    "deploy show": {"-o": DEPLOY},
+    "deploy approve": {"--reason": DEPLOY},
+    "gaze calibrate": dict.fromkeys(("--camera", "--seconds", "--write", "--home"), GAZE),
+    "gaze preview": dict.fromkeys(("--camera", "--png", "-o", "--home"), GAZE),
+    "listen": dict.fromkeys(("--for", "--home"), VOICE),
     "revoke": dict.fromkeys(("--dry-run", "--forget"), GRANTS),
 }
 """Verbs that change the machine or run until they are ended: option -> the test that gives it."""
