@@ -1,6 +1,6 @@
 PYTHON ?= python3
 UV ?= uv
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+PYTEST_ARGS ?= -n 3 --dist loadgroup
 
 VENV := .venv
 READY := $(VENV)/ready

@@ -31,7 +31,7 @@ def dream() -> None:
 @home_option
 @told
 def new(name: str, *, home: Path | None) -> int:
-    """Write a commented experiment NAME into the configuration folder, to be filled in."""
+    """Write a commented experiment NAME. It stands in the configuration folder, to be filled in."""
     if not NAME.fullmatch(name):
         raise click.UsageError("A name has small letters, digits, - and _, and begins with a letter.")
     path = Paths.resolve(home).config / FOLDER / f"{name}.yaml"

@@ -41,7 +41,7 @@ def list_(*, form: str, home: Path | None) -> int:
 @home_option
 @told
 def history(*, form: str, home: Path | None) -> int:
-    """List every deployment that the journal still knows, the latest first."""
+    """List every deployment, the latest first. Those are told that the journal still knows."""
     _show(list(reversed(_read(home))), form, "No winner was deployed or proposed yet.")
     return 0
 
@@ -52,7 +52,7 @@ def history(*, form: str, home: Path | None) -> int:
 @home_option
 @told
 def show(deployment_id: str, *, form: str, home: Path | None) -> int:
-    """Show one deployment: what it changes, why, and what was measured."""
+    """Show what a deployment changes, and why. What was measured is shown too."""
     one = _one(home, deployment_id)
     if form == "json":
         say_json([one.plain()])
@@ -68,7 +68,7 @@ def show(deployment_id: str, *, form: str, home: Path | None) -> int:
 @home_option
 @told
 def approve(deployment_id: str, *, reason: str | None, home: Path | None) -> int:
-    """Have the proposed deployment ID done, exactly as `show` shows it."""
+    """Have the proposed deployment ID done. It is done exactly as `show` shows it."""
     one = _answer(home, deployment_id, "approve", reason)
     say(f"Approved: {one.id}. It is verified in place and taken back if it is not better: ligand deploy history.")
     return 0
@@ -92,7 +92,7 @@ def reject(deployment_id: str, *, reason: str | None, home: Path | None) -> int:
 @home_option
 @told
 def rollback(deployment_id: str, *, reason: str | None, home: Path | None) -> int:
-    """Have the old values back that the deployment ID has replaced, unless the file was edited since."""
+    """Have the old values of the deployment ID back. Where the file was edited since, it is left alone."""
     one = _one(home, deployment_id)
     if one.state != story.IN_USE:
         raise Failure(f"{one.id} is {one.state}; only what is in use can be taken back.")
