@@ -43,16 +43,18 @@ def test_a_persons_proposal_is_tried_and_proven_in_the_sandbox(ligand):
     wanted = {"reason": "asked", "topic": None, "experiment": "top"}
     assert ligand.emit("Q_DREAM_WANTED", wanted, "person@alice", user="alice").startswith("seq ")
 
+    (mine,) = ligand.signals("Q_DREAM_WANTED")
+
     def answers() -> list[dict[str, Any]]:
         ends = ligand.signals("Q_DREAM_COMPLETE", "Q_DREAM_FAILED")  # the monitor may have it tried as well
-        return [one for one in ends if one["facts"].get("trigger_reason", "asked") == "asked"]
+        return [one for one in ends if one["correlation_id"] == mine["id"]]
 
     machine.until("the cycle has ended", lambda: bool(answers()), 90.0)
     (end,) = answers()
     assert end["signal"] == "Q_DREAM_COMPLETE", end["facts"]
     assert end["facts"]["winners"][0]["params"] == {"x": 0.3}
-    (judged,) = ligand.signals("Q_PROMOTION_ACKNOWLEDGED")
-    assert (judged["facts"]["promotion_id"], judged["facts"]["verdict"]) == ("mine", "accepted")
+    judged = [one["facts"] for one in ligand.signals("Q_PROMOTION_ACKNOWLEDGED")]
+    assert [one["verdict"] for one in judged if one["promotion_id"] == "mine"] == ["accepted"]
     record = f"/var/lib/ligand/dream_runner/cycles/{end['facts']['cycle_id']}/top.json"
     assert '"winner"' in machine.run("cat", record, user="alice").stdout
     assert machine.run("cat", record, user="mallory", check=False).returncode
