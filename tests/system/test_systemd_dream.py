@@ -31,7 +31,15 @@ PROMOTION = (
 )
 
 
-def test_a_persons_proposal_is_tried_and_proven_in_the_sandbox(ligand):
+@pytest.fixture
+def left_as_it_was(ligand):
+    """What the test writes is gone afterwards: the machine is shared."""
+    yield
+    written = ("/etc/ligand/tuned.yaml", "/etc/ligand/experiments", "/var/lib/ligand/promotions/mine.json")
+    ligand.machine.run("rm", "-rf", *written)
+
+
+def test_a_persons_proposal_is_tried_and_proven_in_the_sandbox(ligand, left_as_it_was):
     """Alice drops a promotion and asks for a cycle; evaluations are bounded, and she can look at what came of it."""
     machine = ligand.machine
     machine.run("mkdir", "-p", "/etc/ligand/experiments")
