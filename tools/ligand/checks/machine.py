@@ -50,7 +50,7 @@ def python(running: tuple[int, ...] = sys.version_info[:3]) -> Finding:
 def packages() -> Finding:
     """Whether what Ligand needs is installed."""
     try:
-        needed = requires("ligand") or []
+        needed = [one for one in requires("ligand") or [] if "extra ==" not in one]  # those a daemon can do without
     except PackageNotFoundError:
         return note("packages", "Ligand runs from its source tree, not installed", "`make setup` installs it.")
     missing = [name for name in map(_plain, needed) if not _is_installed(name)]
