@@ -97,14 +97,14 @@ def test_a_daemon_sees_what_it_was_granted_and_nothing_else(ligand, home):
 
 def test_what_is_mounted_beneath_a_grant_stays_mounted_and_is_seen(ligand, home):
     """A disk in a granted folder is the person's, also one that takes no lists: it stays, and is in nothing's way."""
-    disk, bare, fixed = (f"/home/alice/work/{name}" for name in ("disk", "bare", "fixed"))
+    disk, bare, fixed = (f"/home/alice/mine/{name}" for name in ("disk", "bare", "fixed"))
     home.run("mkdir", "-p", disk, bare, fixed, user="alice")
     home.run("mount", "-t", "tmpfs", "-o", "mode=755,ro", "tmpfs", fixed)
     home.run("mount", "-t", "ramfs", "-o", "mode=755", "ramfs", bare)
     home.run("sh", "-c", f"mkdir {bare}/inner; echo theirs > {bare}/inner/file")
     home.run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", disk)
     home.run("sh", "-c", f"echo theirs > {disk}/file")
-    said = ligand.ligand("grant", "investigator", "/home/alice/work", "--read").stdout
+    said = ligand.ligand("grant", "investigator", "/home/alice/mine", "--read").stdout
     for place in (bare, fixed):
         assert said.count(f"{place} is on a file system that takes no access control lists") == 1
     assert said.count("is on a file system") == 2
@@ -115,7 +115,7 @@ def test_what_is_mounted_beneath_a_grant_stays_mounted_and_is_seen(ligand, home)
     home.systemctl("restart", unit("investigator"))
     ligand.ready("investigator")
     assert home.read(f"{disk}/file").strip() == "theirs"
-    ligand.ligand("revoke", "investigator", "/home/alice/work")
+    ligand.ligand("revoke", "investigator", "/home/alice/mine")
     ligand.ready("investigator")
     assert home.read(f"{disk}/file").strip() == "theirs"
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
@@ -252,21 +252,21 @@ def test_a_granted_name_that_leads_elsewhere_later_shows_nothing(ligand, home):
 
 def test_a_grant_opens_new_files_to_nobody_else_and_a_revoke_leaves_nothing(ligand, still):
     """What a person makes in a granted folder with a strict umask stays theirs; afterwards the folder is as it was."""
-    listed = ("getfacl", "--numeric", "--recursive", "--absolute-names", "/home/alice/work")
-    still.run("sh", "-c", "mkdir -p ~/work/own && chmod 755 ~/work && setfacl -d -m g::-,o::- ~/work/own", user="alice")
+    listed = ("getfacl", "--numeric", "--recursive", "--absolute-names", "/home/alice/mine")
+    still.run("sh", "-c", "mkdir -p ~/mine/own && chmod 755 ~/mine && setfacl -d -m g::-,o::- ~/mine/own", user="alice")
     before = still.out(*listed)
-    ligand.ligand("grant", "investigator", "/home/alice/work", "--read")
-    ligand.ligand("grant", "capability_integrator", "/home/alice/work", "--read")
-    still.run("sh", "-c", "umask 077; cd ~/work; echo new > new.txt; mkdir inner", user="alice")
-    for new in ("/home/alice/work/new.txt", "/home/alice/work/inner"):
+    ligand.ligand("grant", "investigator", "/home/alice/mine", "--read")
+    ligand.ligand("grant", "capability_integrator", "/home/alice/mine", "--read")
+    still.run("sh", "-c", "umask 077; cd ~/mine; echo new > new.txt; mkdir inner", user="alice")
+    for new in ("/home/alice/mine/new.txt", "/home/alice/mine/inner"):
         assert still.run("test", "-r", new, user="mallory", check=False).returncode == 1
         assert still.run("test", "-r", new, user="ligand-investigator", check=False).returncode == 1  # not from outside
         said = still.out("getfacl", new).splitlines()
         assert {"user:ligand-investigator:r-x", "group::---", "other::---"} <= {line.split("\t")[0] for line in said}
     for daemon in ("investigator", "capability_integrator"):
-        ligand.ligand("revoke", daemon, "/home/alice/work")
-    assert "default:" not in still.out("getfacl", "/home/alice/work/inner")
-    still.run("rm", "-r", "/home/alice/work/new.txt", "/home/alice/work/inner")
+        ligand.ligand("revoke", daemon, "/home/alice/mine")
+    assert "default:" not in still.out("getfacl", "/home/alice/mine/inner")
+    still.run("rm", "-r", "/home/alice/mine/new.txt", "/home/alice/mine/inner")
     assert still.out(*listed) == before
 
 
