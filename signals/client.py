@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 import zmq
@@ -23,8 +23,7 @@ from signals.link import Link
 RETRIED = frozenset({"quota"})
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A signal given to a lane. `generation` rises with each failed attempt or replay; `raw` is its envelope."""
 
     lane: str
