@@ -16,6 +16,8 @@ TEXT_MAX = 16_384
 
 def parse(raw: bytes) -> dict[str, Any]:
     """The header in `raw`. Raises `MalformedError`."""
+    if raw == b"{}":
+        return {}
     try:
         found = orjson.loads(raw)
     except ValueError as error:
