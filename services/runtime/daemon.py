@@ -185,7 +185,6 @@ class Daemon(Reloading):
         try:
             if await self._start():
                 tasks += [asyncio.create_task(self._repeat(*entry)) for entry in self._periodic]
-                gc.collect()
                 gc.freeze()  # contracts and modules stay for good: not to be walked again
                 gc.set_threshold(*GC_THRESHOLDS)
                 await self._announce()
