@@ -48,7 +48,7 @@ def why(signal: str, *, form: str, home: Path | None) -> int:
     found = found or list(_from_journal(paths, wanted))
     if form == "json":
         say_json(found)
-    for one in found if form == "text" else ():
+    for one in found if form == "short" else ():
         _say(one)
     if not found:
         raise Failure(f"No rule decided anything about {wanted}, or it is too long ago to be kept.")

@@ -47,11 +47,18 @@ class History:
         if not lines:
             return
         try:
-            if append_to(self._path, lines, sync=False) >= self._size:
+            if self._append(lines) >= self._size:
                 self._turn_over()
             self.trouble = ""
         except OSError as error:
             self.trouble = f"decisions are not kept in {self._path}: {error.strerror or error}"
+
+    def _append(self, lines: bytes) -> int:
+        try:
+            return append_to(self._path, lines, sync=False)
+        except FileNotFoundError:  # somebody took the folder away
+            self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            return append_to(self._path, lines, sync=False)
 
     def _turn_over(self) -> None:
         for nth in range(self._files - 1, 0, -1):

@@ -19,8 +19,20 @@ OK, NOTHING, USAGE = 0, 1, 2
 home_option = click.option(
     "--home", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Ligand's folder; else LIGAND_HOME."
 )
+
+
+class Form(click.Choice[str]):
+    """How a command shows what it found; `text` is what `short` was called before."""
+
+    def __init__(self) -> None:
+        super().__init__(["short", "json"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert("short" if value == "text" else value, param, ctx)
+
+
 form_option = click.option(
-    "-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", help="How to show."
+    "-o", "--output", "form", type=Form(), default="short", help="For people, or one JSON object a line."
 )
 
 

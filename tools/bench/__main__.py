@@ -30,6 +30,7 @@ from tools.bench import (
 from tools.bench.disk import file_system
 from tools.bench.plot import svg
 from tools.bench.report import Figure, Measured, Skipped, gather, table
+from tools.leaving import in_order
 
 BENCHES: dict[str, Callable[[Path, bool], list[Measured] | Skipped]] = {
     "emits": emits.measure,
@@ -74,7 +75,8 @@ def main(  # noqa: PLR0917 - click names them
     """Measure the bus, the frame and the drop folder with real processes, and print one table."""
     wanted = names or tuple(BENCHES)
     try:
-        figures, skipped = _rounds(wanted, within, quick, rounds or (1 if quick else 5))
+        with in_order():
+            figures, skipped = _rounds(wanted, within, quick, rounds or (1 if quick else 5))
     except LigandError as error:
         print(f"bench: {error.message}", file=sys.stderr)
         sys.exit(1)

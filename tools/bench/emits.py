@@ -62,7 +62,12 @@ def _ours(home: Home, count: int) -> list[Measured]:
 def _by_processes(home: Home, count: int) -> float:
     command = [sys.executable, "-m", "tools.bench.load", str(home.paths.bus_socket), NAME, str(count), str(WINDOW)]
     started = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(EMITTERS)]
-    return rivals.rate([json.loads(process.communicate(timeout=rivals.RUN_S)[0]) for process in started])
+    try:
+        return rivals.rate([json.loads(process.communicate(timeout=rivals.RUN_S)[0]) for process in started])
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def _others(within: Path, count: int, emitters: int) -> Iterator[Measured]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 from tests.live.investigator.conftest import about, claim
@@ -118,6 +119,28 @@ def test_a_subject_that_failed_five_times_is_left_alone_until_a_person_says_othe
     assert run("ligand", home, "suppress", "clear", "--all").code == 0
     assert desk.end(desk.ask("nonesuch")).signal == "Q_INVESTIGATION_COMPLETE"
     assert run("ligand", home, "suppress", "clear", "nonesuch").code == 1
+
+
+def test_a_folder_that_is_taken_away_costs_no_question(desk):
+    """A person clears a folder away: questions would end as dead letters while `ligand status` says ready."""
+    desk.module("door")
+    folder = desk.home.paths.state_of("investigator")
+    running = desk.start()
+    shutil.rmtree(folder)
+    assert desk.end(desk.ask("door")).signal == "Q_INVESTIGATION_COMPLETE"
+    assert (folder / "curiosity_investigations.jsonl").exists()
+    shutil.rmtree(folder)
+    folder.touch()  # as where the unit may not make it again
+    held = desk.ask("door")
+    trouble = f"{folder} cannot be used (Not a directory): make it again, or restart this daemon; its work waits"
+    running.heard(f"STATUS={trouble}")
+    told = run("ligand", desk.home.home, "status", "-o", "json").out.decode()
+    assert ("degraded", trouble) in [(one["state"], one["message"]) for one in json.loads(told)["daemons"]]
+    assert not desk.ends(held)
+    folder.unlink()
+    assert desk.end(held).signal == "Q_INVESTIGATION_COMPLETE"
+    running.heard("STATUS=ready")
+    assert not desk.home.dead()
 
 
 def _listed(home) -> list[dict]:

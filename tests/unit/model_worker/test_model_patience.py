@@ -45,9 +45,10 @@ def test_thoughts_that_a_server_tells_apart_are_no_answer(asker, first):
     assert (facts["text"], [token["text"] for token in asking.tokens]) == ("Four.", ["Four."])
 
 
-def test_a_server_that_takes_connections_and_lists_no_models_is_away(asker, first):
-    """A hung server would hold up the look at all others for ever."""
-    first.is_silent = True
+@pytest.mark.parametrize("part", ["", "headers", "body"])
+def test_a_server_that_takes_connections_and_lists_no_models_is_away(asker, first, part):
+    """A hung server, or one that says a byte now and then, would hold up the look at all others for ever."""
+    first.is_silent, first.drips = not part, part
 
     async def story() -> None:
         pool = asker(probe_timeout_s=0.3).pool(at(first))
@@ -58,6 +59,22 @@ def test_a_server_that_takes_connections_and_lists_no_models_is_away(asker, firs
 
     asyncio.run(story())
     first.go.set()
+
+
+@pytest.mark.parametrize("part", ["headers", "body"])
+def test_a_server_whose_answer_drips_is_left_for_the_next_within_the_time_for_a_first_token(asker, first, second, part):
+    """A byte now and then is no sign of life: the question would wait until its deadline, and fail."""
+    first.drips = part
+    _, facts = asker(first_token_s=0.3, rounds=1).once(at(first, model="m"), at(second))
+    assert facts["server"] == second.url
+    first.until("left")
+
+
+def test_a_server_that_drips_costs_no_more_than_the_deadline(asker, first):
+    """However patient the configuration is, who asked is answered in time, with the reason."""
+    first.drips = "headers"
+    _, facts = asker(**PATIENT).once(at(first, model="m"), deadline_s=0.4)
+    assert facts["reason"] == "timeout"
 
 
 @contextlib.contextmanager
