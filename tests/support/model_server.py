@@ -54,6 +54,17 @@ class ModelServer:
     """The server. `asked` are the bodies of requests, `events` what happened, in order."""
 
     def __init__(self, port: int = 0, slots: int = 1 << 20) -> None:
+        self.forget()
+        self.slots = threading.Semaphore(slots)
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._http = _Server(("127.0.0.1", port), _Handler)
+        self._http.model_server = self
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def forget(self) -> None:
+        """Be as it was at the beginning, for another test."""
         self.plans: deque[Plan] = deque()
         self.trials: deque[Plan] = deque()
         self.usual = Plan()
@@ -73,13 +84,6 @@ class ModelServer:
         self.asked: list[dict[str, Any]] = []
         self.events: list[str] = []
         self.go = threading.Event()
-        self.slots = threading.Semaphore(slots)
-        self._changed = threading.Condition()
-        self._stopping = threading.Event()
-        self._http = _Server(("127.0.0.1", port), _Handler)
-        self._http.model_server = self
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
 
     @property
     def port(self) -> int:

@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from services.policy_engine.commands import policy
 from tests.live.policy_engine.conftest import DREAM, Policies
 from tests.live.policy_engine.test_engine_on_a_bus import ON_PROMOTIONS, sensed, settled
 from tests.support.commands import run
@@ -74,6 +76,21 @@ def test_rehearsal_and_questions(day: Policies) -> None:
     assert "would have fired 5 times" in promoted.text
     assert run("ligand", home, "policy", "promote", "tried").code == 1
     assert run("ligand", home, "policy", "why", "ffffffff").code == 2
+    answers_odd_input(home)
+
+
+def answers_odd_input(home: Path) -> None:
+    """A slip of the hand would end in a traceback."""
+    odd = [("why", given) for given in ("", "²", "-1", "99999999999", "--", "\U0001f9e0" * 8)]
+    odd += [
+        ("rehearse", str(home / "other.yaml"), "--since", since) for since in ("", "d", "nand", "-1d", "1_0d", "١d")
+    ]
+    codes = {given: CliRunner().invoke(policy, [*given, "--home", str(home)]).exit_code for given in odd}
+    assert set(codes.values()) == {2}, codes
+    whole = CliRunner().invoke(
+        policy, ["rehearse", str(home / "other.yaml"), "--since", "999999999d", "--home", str(home)]
+    )
+    assert whole.exit_code == 0, whole.output
 
 
 def test_rules_try_their_own_examples(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 
+import orjson
 import pytest
 
 from services.model_worker import server as server_module
@@ -310,6 +311,34 @@ def test_the_more_urgent_question_is_asked_first(asker, first):
     asyncio.run(story())
     asked = [body["messages"][-1]["content"] for body in first.questions]
     assert asked == ["first", "critical", "normal", "low"]
+
+
+# -- what no signal could carry ------------------------------------------------------------------------
+
+
+def test_what_a_server_says_can_always_be_carried(asker, first):
+    """A number or text that the bus cannot carry would fail the answer five times, and bury the question."""
+    first.usual = says("Four.", usage={"prompt_tokens": 2**70, "completion_tokens": 1})
+    name, facts = asker().once(at(first))
+    assert (name, facts["usage"]) == ("Q_MODEL_RESPONSE", "estimated")
+    assert orjson.dumps(facts)
+    first.usual = fails(400, "cannot \ud800 do that")
+    _, facts = asker(rounds=1).once(at(first))
+    assert facts["reason"] == "refused"
+    assert orjson.dumps(facts)
+
+
+def test_a_model_whose_name_is_no_text_is_passed_over(asker, first):
+    """Its worker would end in the middle of telling of it, at each start anew."""
+    first.models = ["\ud800", "good"]
+
+    async def story() -> None:
+        pool = asker().pool(at(first))
+        await pool.look()
+        assert pool.servers[0].models == ("good",)
+        await pool.close()
+
+    asyncio.run(story())
 
 
 # -- what is sent, and what comes of it ----------------------------------------------------------------

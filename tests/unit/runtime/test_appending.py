@@ -94,7 +94,7 @@ def test_a_line_that_somebody_edited_hides_no_other(tmp_path: Path) -> None:
     history.add(decision(1), [])
     history.flush()
     with (tmp_path / "decisions.jsonl").open("ab") as out:
-        out.write(b'{"half\n7\n')
+        out.write(b'{"half\n7\n{}\n{"at": 7}\n')
     history.add(decision(2), [])
     history.flush()
     assert [one["signal_id"] for one in kept(tmp_path)] == ["signal-1", "signal-2"]
