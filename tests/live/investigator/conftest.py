@@ -26,7 +26,7 @@ ENDS = ("Q_INVESTIGATION_COMPLETE", "Q_INVESTIGATION_FAILED", "Q_INVESTIGATION_T
 
 
 class Desk:
-    """The constellation, which all tests share; `code` is the investigator's root, `server` the model server.
+    """The constellation, which the tests of a file share; `code` is the investigator's root, `server` the model server.
 
     Each test asks about modules of its own: what was answered about others is remembered.
     """
@@ -117,7 +117,7 @@ class Desk:
         return only
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def constellation_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("investigator")
     (folder / "code").mkdir()

@@ -210,8 +210,8 @@ def _odd_contract(home: Path) -> None:
 def test_no_contract_of_a_persons_keeps_the_engine_from_its_rules(tmp_path: Path) -> None:
     """One fact called `my-fact` in somebody's contract would end every rule of everybody in a traceback."""
     _odd_contract(tmp_path)
-    odd = {"emit": "Q_ODD_THING", "facts": {"my-fact": "x", "pair": ["x"], "referred": "abc"}}
-    heard = {"signals": ["Q_ODD_THING"], "when": [{"a": "has(event.facts.a) && event.facts.aB == 'x'"}]}
+    odd: dict[str, Any] = {"emit": "Q_ODD_THING", "facts": {"my-fact": "x", "pair": ["x"], "referred": "abc"}}
+    heard: dict[str, Any] = {"signals": ["Q_ODD_THING"], "when": [{"a": "has(event.facts.a) && event.facts.aB == 'x'"}]}
     with pytest.raises(ConfigError, match="not every Q_ODD_THING has"):
         judged(tmp_path, GOOD | heard)
     heard["when"][0]["a"] = "has(event.facts.aB) && event.facts.aB == 'x'"
