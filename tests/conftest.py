@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from _pytest.nodeid import NodeId
 
-from tests.leaks import Snapshot, mark_descendants
+from tests.leaks import mark_descendants, nothing_left
 
 GRACE_S = 3.0
 
@@ -33,10 +34,5 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
     What fixtures of a wider scope hold was there before and stays allowed.
     """
-    before = Snapshot.take()
-    yield
-    if request.node.get_closest_marker("may_leak"):
-        return
-    left = before.leaked_after(GRACE_S)
-    before.end_processes()
-    assert not left, "The test left behind:\n  " + "\n  ".join(left)
+    with contextlib.nullcontext() if request.node.get_closest_marker("may_leak") else nothing_left(GRACE_S):
+        yield

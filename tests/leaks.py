@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -14,6 +15,9 @@ from pathlib import Path
 
 # Every process that a test starts inherits this mark, so one is found even after its parent has gone.
 MARK = "LIGAND_TEST_RUN"
+KERNEL_THREAD = 0x00200000  # PF_KTHREAD of the kernel's include/linux/sched.h
+# Processes that are none of ours, as long as they run: to look at each anew, twice a test, takes longer than most do.
+_others: set[int] = set()
 
 
 def mark_descendants() -> None:
@@ -28,8 +32,13 @@ class Process:
 
 
 def _parent_and_start(pid: int) -> tuple[int, str]:
-    """From `/proc/PID/stat`; the name in parentheses may hold spaces, so count from its end."""
+    """From `/proc/PID/stat`; the name in parentheses may hold spaces, so count from its end.
+
+    Raises `PermissionError` for a thread of the kernel's.
+    """
     after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    if int(after[6]) & KERNEL_THREAD:
+        raise PermissionError(pid)
     return int(after[1]), after[19]
 
 
@@ -42,14 +51,21 @@ def _is_ours(pid: int, parent: int) -> bool:
 
 def processes() -> Iterator[Process]:
     """All children, waited for or not, and all that descend from them and still run."""
-    for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
+    there = {int(entry) for entry in os.listdir("/proc") if entry.isdigit()}
+    _others.intersection_update(there)
+    for pid in there - _others:
         try:
             parent, started = _parent_and_start(pid)
-            if _is_ours(pid, parent):
-                command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                yield Process(pid, started, command.strip() or "ended, but nobody waited for it")
-        except (FileNotFoundError, PermissionError, ProcessLookupError):
-            continue  # gone meanwhile, or another user's
+            if not _is_ours(pid, parent):
+                _others.add(pid)
+                continue
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except PermissionError:  # another user's, or the kernel's
+            _others.add(pid)
+            continue
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # gone meanwhile
+        yield Process(pid, started, command.strip() or "ended, but nobody waited for it")
 
 
 def descriptors() -> Iterator[tuple[int, str]]:
@@ -106,3 +122,13 @@ class Snapshot:
                 os.waitpid(each.pid, 0)
             except (ChildProcessError, ProcessLookupError):
                 continue  # not our child to wait for, or gone
+
+
+@contextlib.contextmanager
+def nothing_left(grace_s: float = 3.0) -> Iterator[None]:
+    """Raise AssertionError for what is begun meanwhile and there at the end; its processes are killed."""
+    before = Snapshot.take()
+    yield
+    left = before.leaked_after(grace_s)
+    before.end_processes()
+    assert not left, "The test left behind:\n  " + "\n  ".join(left)

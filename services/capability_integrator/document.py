@@ -14,6 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from services.capability_integrator import plain
+from services.runtime.yamlmarks import TooDeepError
 
 MAX_BYTES = 16 * 1024 * 1024
 VERSION = 1
@@ -61,7 +62,10 @@ class Document:
         """Read and check. Raises `RegistryInvalid`."""
         self._text = _decoded(raw)
         self._yaml = _reader(self._text)
-        self._plain = plain.read(self._text)
+        try:
+            self._plain = plain.read(self._text)
+        except TooDeepError as error:  # the slower reader would take seconds to give up
+            raise RegistryInvalid(f"line {error.line}: {error}") from error
         if self._plain is not None and not _IS_VALID(self._plain.data):
             self._plain = None  # the slower reading says in which line
         self._data = self._plain.data if self._plain else self._loaded()

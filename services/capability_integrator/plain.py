@@ -12,7 +12,7 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from services.runtime.yamlmarks import YamlError, compose, scalar
+from services.runtime.yamlmarks import TooDeepError, YamlError, compose, scalar
 
 MAX_NODES = 1_000_000
 ENTRIES = "capabilities"
@@ -73,12 +73,14 @@ class Plain:
 
 
 def read(text: str) -> Plain | None:
-    """The registry; None for what is not plain YAML or no mapping with entries."""
+    """The registry; None for what is not plain YAML or no mapping with entries. Raises `TooDeepError`."""
     if "\r" in text or text.startswith("\ufeff"):
         return None
     try:
         node = compose(text)
         data = _Values().of(node)
+    except TooDeepError:
+        raise
     except (YamlError, NotPlainError):
         return None
     if not isinstance(data, dict) or not isinstance(data.get(ENTRIES), dict):

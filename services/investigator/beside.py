@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.investigator.logic import MAX_EXCERPT, Evidence, first_paragraph
-from services.investigator.roots import Found, open_beneath, read_beneath
+from services.investigator.locating import Found
+from services.investigator.report import MAX_EXCERPT, Evidence
+from services.investigator.roots import open_beneath, read_beneath
 from services.investigator.survey import digest
+from services.investigator.words import first_paragraph
 
 MAX_DOCUMENT = 256 * 1024
 MAX_LISTED = 5_000

@@ -17,7 +17,8 @@ from typing import Any
 
 from services.investigator import machine
 from services.investigator.beside import printable
-from services.investigator.logic import MAX_EXCERPT, Evidence, Outcome
+from services.investigator.logic import Outcome
+from services.investigator.report import MAX_EXCERPT, Evidence
 from services.investigator.roots import Place, Places, open_beneath, read_beneath
 from services.investigator.survey import digest
 

@@ -7,14 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.investigator import logic, supposing
+from services.investigator import logic, supposing, telling
 from services.investigator.beside import Beside, look_beside, printable
 from services.investigator.interface import interface_of
-from services.investigator.logic import Evidence, Outcome, Report
+from services.investigator.locating import Found, Missing, locate
+from services.investigator.logic import Outcome
 from services.investigator.records import Records
-from services.investigator.roots import Found, Missing, Places, locate
+from services.investigator.report import MAX_EXCERPT, Evidence, Report
+from services.investigator.roots import Places
 from services.investigator.source import Tree, read_tree
 from services.investigator.survey import Limits, SourceFile, Survey, digest, survey
+from services.investigator.words import some
 
 EXISTS = ("too_large", "unreadable", "no_source")  # reasons that tell more than that another name is a phantom
 
@@ -111,16 +114,16 @@ def _nothing(found: Found, seen: Survey) -> Missing:
     if unread:
         return Missing(
             "unreadable",
-            f"No code of {found.path} can be read ({logic.some(unread)}). "
+            f"No code of {found.path} can be read ({some(unread)}). "
             f"Grant it: ligand grant investigator {found.path} --read.",
         )
     if large:
-        return Missing("too_large", f"No code of {found.path} was read ({logic.some(large)}). Raise max_file_bytes.")
+        return Missing("too_large", f"No code of {found.path} was read ({some(large)}). Raise max_file_bytes.")
     if seen.links:
-        links = logic.some(seen.links)
+        links = some(seen.links)
         return Missing("unreadable", f"{found.path} holds only links ({links}), which are not followed.")
     if seen.compiled:
-        compiled = logic.some(seen.compiled)
+        compiled = some(seen.compiled)
         return Missing("no_source", f"{found.path} holds only compiled extensions ({compiled}), no Python source.")
     if seen.cut:
         return Missing("too_large", f"No Python file was found in {found.path}: {seen.cut}. Name a module in it.")
@@ -144,7 +147,7 @@ def _report(found: Found, seen: Survey, tree: Tree, beside: Beside) -> Report:
         lines=sum(file.lines for file in seen.files),
         size=sum(file.size for file in seen.files),
         imports=frozenset(tree.imports),
-        entry_points=(*logic.runnable(tree.runnable), *logic.console_scripts(beside.scripts, found.name)),
+        entry_points=(*telling.runnable(tree.runnable), *telling.console_scripts(beside.scripts, found.name)),
         tests=(*("/".join(file.parts) for file in seen.files if file.is_test), *beside.tests),
         readme=beside.readme,
         readme_says=beside.readme_says,
@@ -187,7 +190,7 @@ def _evidence(found: Found, files: list[SourceFile], tree: Tree) -> list[Evidenc
 
 
 def _excerpt(file: SourceFile) -> str:
-    return (file.data or b"")[: logic.MAX_EXCERPT].decode("utf-8", "replace")
+    return (file.data or b"")[:MAX_EXCERPT].decode("utf-8", "replace")
 
 
 def _digest(seen: Survey, beside: Beside) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import griffe
 
-from services.investigator.logic import Interface, Item, first_paragraph
+from services.investigator.report import Interface, Item
 from services.investigator.source import Tree
+from services.investigator.words import first_paragraph
 
 MAX_ITEMS = 2_000
 MAX_DEPTH = 8

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from services.investigator.beside import printable
-from services.investigator.logic import MAX_EXCERPT, Evidence
+from services.investigator.report import MAX_EXCERPT, Evidence
 from services.investigator.roots import Place, read_beneath
 from services.investigator.survey import digest
 

@@ -20,7 +20,6 @@ class Notebooks:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(mode=0o750, exist_ok=True)
 
     def read(self, identity: str) -> dict[str, Any] | None:
         """What was noted; None when there is nothing, or nothing whole."""
@@ -37,6 +36,7 @@ class Notebooks:
     def write(self, identity: str, notes: dict[str, Any]) -> None:
         """Note it, on disk when this returns. Raises OSError."""
         path = self._path(identity)
+        self._folder.mkdir(mode=0o750, exist_ok=True)
         fresh = path.with_suffix(".new")
         with fresh.open("wb") as out:
             out.write(orjson.dumps(notes))
@@ -51,7 +51,7 @@ class Notebooks:
     def sweep(self, now: float | None = None) -> None:
         """Forget questions that were never answered: given up as dead letters."""
         before = (time.time() if now is None else now) - KEPT_S
-        for path in self._folder.iterdir():
+        for path in self._folder.glob("*"):
             if path.stat().st_mtime < before:
                 path.unlink(missing_ok=True)
 

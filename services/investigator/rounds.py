@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.investigator import claims, logic, supposing
+from services.investigator import claims, logic, prompts, supposing
 from services.investigator.gathering import Gathering
-from services.investigator.logic import Evidence, Outcome
+from services.investigator.logic import Outcome
 from services.investigator.readers import Readers
+from services.investigator.report import Evidence
 from services.investigator.research import Ask, Heard, Notes, Research, within
 from signals.envelope import Signal
 
@@ -62,7 +63,7 @@ class Rounds:
 
     @property
     def _schema(self) -> dict[str, Any]:
-        return supposing.schema_of(claims.ABOUT_ANYTHING, self.signal.facts)
+        return supposing.schema_of(prompts.ABOUT_ANYTHING, self.signal.facts)
 
     async def _all(self) -> Heard:
         """The last thing the model said."""
@@ -83,7 +84,7 @@ class Rounds:
     async def _write_down(self, is_last: bool, room: int) -> None:
         """The next request, on disk before it is made."""
         shown = list(zip(self.notes["evidence"], self.notes["texts"], strict=True))
-        build = functools.partial(claims.about_anything, self.signal.facts, shown, is_last)
+        build = functools.partial(prompts.about_anything, self.signal.facts, shown, is_last)
         self.notes["requests"].append(self.research.request(build, self._schema, self.signal.facts, room))
         identity = logic.investigation_id(self.signal.id)
         await self.readers.run(functools.partial(self.research.notebooks.write, identity, self.notes))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import griffe
 
-from services.investigator.roots import Found
+from services.investigator.locating import Found
 from services.investigator.survey import SourceFile
 
 # warnings.catch_warnings changes the whole process, so only one thread may be inside it.

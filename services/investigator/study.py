@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
-from services.investigator import claims, logic, supposing
+from services.investigator import claims, logic, prompts, supposing
 from services.investigator.gate import RANKS, Gate
 from services.investigator.gathering import Gathering
 from services.investigator.inquiry import Investigator
@@ -113,7 +113,7 @@ class Study:
         if heard.reason:
             return _alone(signal, static, heard.reason, heard.why_not)
         cited = len(static["evidence"])
-        answer = claims.read(heard.parsed, supposing.schema_of(claims.ABOUT_A_MODULE, signal.facts), cited)
+        answer = claims.read(heard.parsed, supposing.schema_of(prompts.ABOUT_A_MODULE, signal.facts), cited)
         if answer is None:
             why = f"the answer of {heard.model} does not have the form it was asked for"
             return _alone(signal, static, "invalid_output", why)
@@ -131,8 +131,8 @@ class Study:
         heard = Heard()
         for nth, room in enumerate((most, most // 4)):
             if nth >= len(notes["requests"]):
-                build = functools.partial(claims.about_module, signal.facts, static, texts)
-                schema = supposing.schema_of(claims.ABOUT_A_MODULE, signal.facts)
+                build = functools.partial(prompts.about_module, signal.facts, static, texts)
+                schema = supposing.schema_of(prompts.ABOUT_A_MODULE, signal.facts)
                 notes["requests"].append(self.research.request(build, schema, signal.facts, room))
                 write = functools.partial(self.research.notebooks.write, _identity(signal), notes)
                 await self.readers.run(write)

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.investigator.claims import CLAIM, Answer, checked
-from services.investigator.logic import MAX_FINDING, MAX_FINDINGS, MAX_SUMMARY, Facts, clip, fit
+from services.investigator.claims import Answer, checked
+from services.investigator.logic import MAX_FINDINGS, Facts, fit
+from services.investigator.prompts import CLAIM
+from services.investigator.telling import MAX_FINDING
+from services.investigator.words import MAX_SUMMARY, clip
 
 UNDECIDED = "undecided"
 DECIDED = ("confirmed", "refuted")

@@ -7,6 +7,7 @@ from typing import Any
 
 from services.investigator import logic
 from services.investigator.logic import Facts, Outcome
+from services.investigator.words import clip
 
 KEPT = "failed|"
 MAX_SUBJECTS = 1000
@@ -17,7 +18,7 @@ PASSING = frozenset({"no_model", "suppressed"})
 def subject_of(asked: Mapping[str, Any]) -> str:
     """What a question is about: the module it names, else its words."""
     named = logic.candidates(asked)
-    return logic.clip(named[0] if named else f"question: {asked['question']}", 200)
+    return clip(named[0] if named else f"question: {asked['question']}", 200)
 
 
 def suppressed(state: Mapping[str, Any], asked: Mapping[str, Any], after: int) -> Outcome | None:
@@ -40,7 +41,7 @@ def puts(state: Mapping[str, Any], asked: Mapping[str, Any], outcome: Outcome, a
     if outcome.facts["reason"] in PASSING:
         return {}
     count = state[key]["count"] if key in state else 0
-    told = {"reason": outcome.facts["reason"], "detail": logic.clip(outcome.facts["detail"], 400)}
+    told = {"reason": outcome.facts["reason"], "detail": clip(outcome.facts["detail"], 400)}
     return {**_oldest(state, key), key: {"count": count + 1, "at": at, **told}}
 
 

@@ -9,14 +9,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from services.investigator.roots import (
-    EXTENSION_SUFFIXES,
-    SOURCE_SUFFIXES,
-    Found,
-    is_code_folder,
-    open_beneath,
-    read_beneath,
-)
+from services.investigator.locating import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, Found, is_code_folder
+from services.investigator.roots import open_beneath, read_beneath
 
 MAX_ENTRIES = 20_000
 MAX_DEPTH = 24

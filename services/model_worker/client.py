@@ -25,12 +25,15 @@ from services.model_worker.failures import (
     said,
     without,
 )
+from services.model_worker.output import writable
 from services.model_worker.settings import ServerSettings, Settings
 
 if TYPE_CHECKING:
     import openai
 
 NO_MODEL_SERVER = "something answers there, but not as a model server does; does base_url end as it should, in /v1?"
+MAX_COUNT = 1_000_000_000
+"""Tokens; a server that says more does not count."""
 QUIET = ("openai", "httpx2", "httpcore2")
 
 
@@ -101,7 +104,7 @@ class ModelClient:
         except TimeoutError as error:
             raise Failure(UNREACHABLE, f"did not answer for {self._settings.probe_timeout_s:g} s") from error
         found = (getattr(model, "id", None) for model in getattr(page, "data", None) or ())
-        return tuple(name[:256] for name in found if isinstance(name, str) and name)[:64]
+        return tuple(name[:256] for name in found if isinstance(name, str) and name and name == writable(name))[:64]
 
     async def _knock(self) -> None:
         if self._made is not None:
@@ -213,7 +216,7 @@ def read(chunk: Any) -> Piece:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT else None
 
 
 def _is_thinking(chunk: Any) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.model_worker.output import writable
+
 DETAIL_CHARS = 400
 BUSY = frozenset({408, 409, 425, 429, 503})
 _TOO_LONG = re.compile(
@@ -125,7 +127,8 @@ def said(body: Any, key: str | None) -> str:
 
 
 def without(text: str, key: str | None) -> str:
-    """The text with the key masked."""
+    """The text with the key masked, and without lone surrogates, which no signal can carry."""
+    text = writable(text)
     return text.replace(key, "***") if key else text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def candidates(text: str) -> Iterator[Any]:
     """The JSON values in a text: the whole, else each object or list that begins somewhere, in order.
 
     Read leniently in one point: control characters stand unescaped in strings, as small models write them.
-    NaN and Infinity are no JSON.
+    NaN, Infinity and what is too large to be told from it (1e999) are no JSON.
     """
     try:
         yield _DECODER.decode(text.strip())
@@ -100,7 +101,12 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-_DECODER = json.JSONDecoder(strict=False, parse_constant=_no_constant)
+def _finite(text: str) -> float:
+    found = float(text)
+    return found if math.isfinite(found) else _no_constant(text)
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_float=_finite, parse_constant=_no_constant)
 
 
 def visible(text: str) -> str:

@@ -48,7 +48,7 @@ def why(signal: str, *, form: str, home: Path | None) -> int:
     found = found or list(_from_journal(paths, wanted))
     if form == "json":
         say_json(found)
-    for one in found if form == "text" else ():
+    for one in found if form == "short" else ():
         _say(one)
     if not found:
         raise Failure(f"No rule decided anything about {wanted}, or it is too long ago to be kept.")
@@ -100,15 +100,15 @@ def rehearse(rules: Path, *, since: str, form: str, home: Path | None) -> int:
     book = rulebook(paths, rules)
     now = time.time()
     try:
-        start = now - duration(since)
-    except (ValueError, KeyError) as error:
+        start = max(0.0, now - duration(since))
+    except ValueError as error:
         raise Failure(f"{since!r} is no length of time; say 90m, 12h or 7d.", USAGE) from error
     reach = max((rule.reach for rule in book.rules), default=0.0)
     enforced = [replace(rule, mode="enforce" if rule.mode != "off" else "off") for rule in book.rules]
     candidate = Simulation(engine_of(book.rules, book.world), book.world.catalogue)
     shadows = Simulation(engine_of(enforced, book.world), book.world.catalogue)
     with Journal(paths.journal) as journal:
-        before = journal.seq_at(int((start - reach) * 1e6)) - 1
+        before = journal.seq_at(int(max(0.0, start - reach) * 1e6)) - 1
         would = _since(candidate, journal, before, start, now)
         shadow = _since(shadows, journal, before, start, now)
         happened = list(really(_walk(journal, journal.seq_at(int(start * 1e6)) - 1)))
@@ -226,7 +226,7 @@ def _from_journal(paths: Paths, wanted: str) -> Iterator[Mapping[str, Any]]:
 
 def _signal(paths: Paths, given: str) -> dict[str, Any]:
     with Journal(paths.journal) as journal:
-        if given.isdigit() and len(given) < 8:
+        if given.isascii() and given.isdecimal() and len(given) < 8:
             found = journal.get(int(given))
         else:
             ids = journal.with_prefix(given) if len(given.replace("-", "")) >= 8 and _is_hex(given) else []

@@ -43,7 +43,8 @@ desk = _Desk()
 async def prepare() -> None:
     """Read the rules, before anything is heard."""
     config = daemon.config
-    desk.history = History(daemon.state_dir, config["history_bytes"], config["history_files"])
+    folder = daemon.paths.state_of(daemon.name)  # not `state_dir`: without a history the rules act all the same
+    desk.history = History(folder, config["history_bytes"], config["history_files"])
     desk.book, desk.told = _rules(), set()
     _say()
 

@@ -121,7 +121,8 @@ class Environment:
                 return None
             if name not in schema.get("required", ()):
                 return path[:depth]
-            schema = schema["properties"][name]
+            inner = schema["properties"][name]
+            schema = inner if isinstance(inner, Mapping) else {}
         return None
 
     def scope(self, envelope: Mapping[str, Any], asked_by: str = "") -> dict[str, Any]:
@@ -138,7 +139,7 @@ class Environment:
         }
 
 
-def fits(kind: str, schema: Mapping[str, Any]) -> bool:
+def fits(kind: str, schema: Mapping[str, Any] | bool) -> bool:
     """Whether a value of this kind can be what a contract wants of a fact."""
     wanted = types_of(schema)
     return kind == "any" or not wanted or kind in wanted or (kind == "integer" and "number" in wanted)

@@ -18,6 +18,8 @@ from services.runtime.appending import append_to
 from signals.envelope import rfc3339
 
 NAME = "decisions.jsonl"
+_TEXTS = ("at", "rule", "key", "outcome", "signal", "signal_id")
+_LISTS = ("because", "needed", "actions", "emitted")
 
 
 class History:
@@ -47,11 +49,18 @@ class History:
         if not lines:
             return
         try:
-            if append_to(self._path, lines, sync=False) >= self._size:
+            if self._append(lines) >= self._size:
                 self._turn_over()
             self.trouble = ""
         except OSError as error:
             self.trouble = f"decisions are not kept in {self._path}: {error.strerror or error}"
+
+    def _append(self, lines: bytes) -> int:
+        try:
+            return append_to(self._path, lines, sync=False)
+        except FileNotFoundError:  # somebody took the folder away
+            self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            return append_to(self._path, lines, sync=False)
 
     def _turn_over(self) -> None:
         for nth in range(self._files - 1, 0, -1):
@@ -78,5 +87,15 @@ def kept(folder: Path) -> Iterator[Mapping[str, Any]]:
                     found = orjson.loads(line)
                 except orjson.JSONDecodeError:
                     continue
-                if line.endswith(b"\n") and isinstance(found, dict):
+                if line.endswith(b"\n") and _is_decision(found):
                     yield found
+
+
+def _is_decision(found: Any) -> bool:
+    """Whether all is there, and in its form, that readers look into."""
+    return (
+        isinstance(found, dict)
+        and all(isinstance(found.get(name), str) for name in _TEXTS)
+        and all(isinstance(found.get(name), list) for name in _LISTS)
+        and all(isinstance(one, list) and len(one) == 2 for one in found["actions"])
+    )

@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import jsonschema_rs
+import orjson
 
 from services.policy_engine.expressions import Environment, Expression, ExpressionError, fits
 from services.policy_engine.model import Absent, Action, Choice, Count, Limit, Rule
 from services.policy_engine.schema import LONGEST_WAIT, SCHEMA, seconds
+from services.policy_engine.shapes import types_of
 from services.runtime.config_errors import explain
 from services.runtime.yamlmarks import Marked, PathTo, YamlError, parse_file
 from signals.catalogue import Catalogue, Contract
 from signals.errors import ConfigError, LigandError
 
 DAEMON = "policy_engine"
+MAX_QUESTION = 10_000
+MAX_FACTS = 60 * 1024
+"""Bytes; an envelope has 64 KiB in all."""
 NOT_FOR_RULES = frozenset({"Q_POLICY_DECIDED", "Q_POLICY_DUE"})
 _VALID = jsonschema_rs.validator_for(SCHEMA).is_valid
 
@@ -120,7 +125,7 @@ class _Reader:
             key=self._expression((*self._at, "key"), data["key"]) if "key" in data else None,
             hold=self._wait((*self._at, "hold"), data.get("hold", "0s")),
             cooldown=seconds(data.get("cooldown", defaults.get("cooldown", "60s"))),
-            limit=Limit(data["limit"]["max"], seconds(data["limit"]["per"])) if "limit" in data else None,
+            limit=self._limit(data["limit"]) if "limit" in data else None,
             count=self._count(data["count"]) if "count" in data else None,
             absent=self._absent(data["absent"]) if "absent" in data else None,
             do=self._actions((*self._at, "do"), data.get("do", ())),
@@ -173,6 +178,12 @@ class _Reader:
         except ExpressionError as error:
             self._refuse(place, f"{text!r}: {error}")
 
+    def _span(self, place: PathTo, text: str) -> float:
+        found = seconds(text)
+        if not found:
+            self._refuse(place, "nothing happens within no time; say 1s, 10m, 24h")
+        return found
+
     def _wait(self, place: PathTo, text: str) -> float:
         found = seconds(text)
         if found > LONGEST_WAIT:
@@ -182,7 +193,10 @@ class _Reader:
     def _count(self, data: Mapping[str, Any]) -> Count:
         place = (*self._at, "count", "distinct")
         distinct = self._expression(place, data["distinct"]) if "distinct" in data else None
-        return Count(data["at_least"], seconds(data["within"]), distinct)
+        return Count(data["at_least"], self._span((*self._at, "count", "within"), data["within"]), distinct)
+
+    def _limit(self, data: Mapping[str, Any]) -> Limit:
+        return Limit(data["max"], self._span((*self._at, "limit", "per"), data["per"]))
 
     def _absent(self, data: Mapping[str, Any]) -> Absent:
         place = (*self._at, "absent")
@@ -192,6 +206,7 @@ class _Reader:
             where = self._expression((*place, "where"), data["where"], other=data["signal"])
             if where.kind not in ("boolean", "any"):
                 self._refuse((*place, "where"), f"a condition is true or false; this is a {where.kind}")
+        self._span((*place, "within"), data["within"])
         return Absent(data["signal"], self._wait((*place, "within"), data["within"]), where)
 
     def _choice(self, data: Mapping[str, Any]) -> Choice:
@@ -201,7 +216,15 @@ class _Reader:
             if one["name"] in actions or one["name"] == "nothing":
                 self._refuse((*place, "actions", nth, "name"), f"{one['name']} is named twice, or means to do nothing")
             actions[one["name"]] = (one["about"], self._actions((*place, "actions", nth, "do"), one["do"]))
-        return Choice(data["question"], actions, seconds(data.get("deadline", "120s")), data.get("history", 10))
+        words = [data["question"], *(about for about, _ in actions.values())]
+        if sum(len(text.encode()) for text in words) > MAX_QUESTION:
+            self._refuse(place, f"the question and what the actions are about take more than {MAX_QUESTION} bytes")
+        deadline = seconds(data.get("deadline", "120s"))
+        wanted = self._world.catalogue["Q_MODEL_REQUEST"].schema["properties"]["deadline_s"]
+        if not jsonschema_rs.validator_for(wanted).is_valid(deadline):
+            most = wanted["maximum"]
+            self._refuse((*place, "deadline"), f"a model has more than 0 s and at most {most} s to answer")
+        return Choice(data["question"], actions, deadline, data.get("history", 10))
 
     # -- what is emitted -----------------------------------------------------------------------------
 
@@ -243,9 +266,9 @@ class _Reader:
         if isinstance(value, str) and value.startswith("="):
             expression = self._expression(place, value[1:].strip(), optional=optional)
             if not fits(expression.kind, inner):
-                self._refuse(place, f"{value!r} is a {expression.kind}; {signal} wants {inner.get('type')}")
+                self._refuse(place, f"{value!r} is a {expression.kind}; {signal} wants {' or '.join(types_of(inner))}")
             return expression
-        if not jsonschema_rs.validator_for(dict(inner)).is_valid(value):
+        if not _may_be(fact, value, contract.schema):
             self._refuse(place, f"{value!r} is not what {signal} wants of {fact}")
         return value
 
@@ -261,13 +284,25 @@ class _Reader:
         self._check_facts((*place, "facts"), example["signal"], example["facts"])
 
 
+def _may_be(fact: str, value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a fact of a contract may have this value, by itself, and a signal could carry it."""
+    parts = {name: schema[name] for name in ("$defs", "properties") if name in schema}
+    try:
+        orjson.dumps(value)
+    except TypeError:  # an integer beyond 64 bits
+        return False
+    return jsonschema_rs.validator_for(parts).is_valid({fact: value})
+
+
 def checker(catalogue: Catalogue) -> Any:
-    """`check(signal, facts)` for the engine: raises `ExpressionError` for facts that do not fit the contract."""
+    """`check(signal, facts)` for the engine: raises `ExpressionError` for facts that no signal could carry."""
 
     def check(signal: str, facts: Mapping[str, Any]) -> None:
         try:
             catalogue[signal].check(facts)
         except LigandError as error:
             raise ExpressionError(f"{signal}: {error.message}") from error
+        if (size := len(orjson.dumps(facts))) > MAX_FACTS:
+            raise ExpressionError(f"{signal}: its facts would take {size} bytes, more than {MAX_FACTS}")
 
     return check

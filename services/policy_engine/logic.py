@@ -196,7 +196,7 @@ class Engine:
             scope = {"event": self._environment.scope(timer["event"]), "other": other}
             try:
                 answered = rule.absent.where is None or rule.absent.where.value(scope) is True
-            except MissingError:
+            except ExpressionError:  # it cannot be told: then it did not come
                 answered = False
             if answered:
                 memory.put(None, TIMER, name)

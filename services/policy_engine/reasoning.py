@@ -26,10 +26,10 @@ def request(rule: Rule, event: Envelope, history: Sequence[Mapping[str, Any]]) -
     assert choice is not None
     actions = "\n".join(f"- {name}: {about}" for name, (about, _) in choice.actions.items())
     past = "\n".join(_past(one) for one in history) or "none"
-    facts = json.dumps({"signal": event["signal"], "facts": event["facts"]}, ensure_ascii=False)[:LONGEST]
+    facts = _clipped(json.dumps({"signal": event["signal"], "facts": event["facts"]}, ensure_ascii=False))
     asked = (
         f"{choice.question}\n\nACTIONS\n{actions}\n- {NOTHING}: do nothing\n\nFACTS\n{facts}\n\n"
-        f"HISTORY\n{past[:LONGEST]}"
+        f"HISTORY\n{_clipped(past)}"
     )
     return {
         "role": "research",
@@ -41,6 +41,11 @@ def request(rule: Rule, event: Envelope, history: Sequence[Mapping[str, Any]]) -
         "stream": False,
         "purpose": f"choose an action for the rule {rule.id}",
     }
+
+
+def _clipped(text: str) -> str:
+    """As much of it as a request has room for, in bytes: a face takes four."""
+    return text.encode("utf-8", "replace")[:LONGEST].decode("utf-8", "ignore")
 
 
 def schema(rule: Rule) -> dict[str, Any]:
@@ -111,7 +116,7 @@ def _parsed(facts: Mapping[str, Any]) -> Any:
         return facts["parsed"]
     try:
         return json.loads(facts.get("text", ""))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-_DURATION = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(s|m|h|d)$"}
+_LENGTH = r"[0-9]{1,9}(\.[0-9]{1,9})?(s|m|h|d)"
+_DURATION = {"type": "string", "pattern": f"^{_LENGTH}$"}
 _SIGNAL = {"type": "string", "pattern": "^Q_[A-Z0-9]+(_[A-Z0-9]+)*$"}
 _ID = {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,63}$"}
 _CEL = {"type": "string", "minLength": 1}
@@ -31,7 +33,9 @@ _CHOOSE = _closed(
         "type": "array",
         "minItems": 1,
         "maxItems": 16,
-        "items": _closed(["name", "about", "do"], name=_ID, about={"type": "string", "minLength": 1}, do=_DO),
+        "items": _closed(
+            ["name", "about", "do"], name=_ID, about={"type": "string", "minLength": 1, "maxLength": 1000}, do=_DO
+        ),
     },
 )
 _EXAMPLE = _closed(
@@ -73,5 +77,7 @@ LONGEST_WAIT = 7 * 86400
 
 
 def seconds(text: str) -> float:
-    """The seconds of a duration such as `90s`, `10m`, `6h`, `1.5d`."""
+    """The seconds of a duration such as `90s`, `10m`, `6h`, `1.5d`. Raises ValueError."""
+    if not re.fullmatch(_LENGTH, text, re.ASCII):
+        raise ValueError(f"{text!r} is no length of time")
     return float(text[:-1]) * _UNITS[text[-1]]

@@ -1,10 +1,12 @@
 """Contracts as protobuf messages, so that CEL's own type checker knows every path and type of a signal's facts.
 
-Only descriptors are made; no message ever is. Types: https://github.com/google/cel-spec, "Dynamic Values".
+Only descriptors are made; no message ever is. A fact whose name is no plain one (letters, digits, underscores) has no
+place in a message, and so none in a rule. Types: https://github.com/google/cel-spec, "Dynamic Values".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +21,7 @@ _SCALARS = {
     "boolean": _FIELD.TYPE_BOOL,
 }
 _WRAPPERS = {"integer": "Int64Value", "number": "DoubleValue", "string": "StringValue", "boolean": "BoolValue"}
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _ANY = ".google.protobuf.Value"
 ENVELOPE: Mapping[str, str] = {
     "id": "string",
@@ -60,9 +63,12 @@ def _event(file: Any, name: str, schema: Mapping[str, Any]) -> None:
 
 
 def _message(file: Any, name: str, schema: Mapping[str, Any]) -> str:
+    while any(one.name == name for one in file.message_type):  # of `a.b` and `a_b`, say
+        name += "_"
     message = file.message_type.add(name=name)
     for field, inner in schema.get("properties", {}).items():
-        _property(file, message, name, field, inner)
+        if _PLAIN.fullmatch(field):
+            _property(file, message, name, field, inner)
     return f".{PACKAGE}.{name}"
 
 
@@ -88,8 +94,10 @@ def _type(file: Any, name: str, schema: Mapping[str, Any]) -> tuple[int, str | N
     return _FIELD.TYPE_MESSAGE, _ANY
 
 
-def types_of(schema: Mapping[str, Any]) -> Sequence[str]:
+def types_of(schema: Mapping[str, Any] | bool) -> Sequence[str]:
     """The JSON types that a schema allows; empty when it does not say."""
+    if isinstance(schema, bool):
+        return []
     kinds = schema.get("type")
     if kinds is None and schema.get("enum"):
         kinds = sorted({_json_type(value) for value in schema["enum"]})
@@ -103,12 +111,15 @@ def _json_type(value: object) -> str:
 
 
 def _add(message: Any, name: str, kind: int, *, type_name: str | None = None, repeated: bool = False) -> None:
-    field = message.field.add(name=name, number=len(message.field) + 1, type=kind, type_name=type_name)
+    number = len(message.field) + 1
+    field = message.field.add(name=name, json_name=name, number=number, type=kind, type_name=type_name)
     field.label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
 
 
-def typed(value: Any, schema: Mapping[str, Any]) -> Any:
+def typed(value: Any, schema: Mapping[str, Any] | bool) -> Any:
     """`value` with numbers as the schema types them: JSON writes 5 for the number 5.0, CEL tells them apart."""
+    if isinstance(schema, bool):
+        return value
     if isinstance(value, dict):
         inner = schema.get("properties", {})
         return {key: typed(item, inner.get(key, {})) for key, item in value.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,12 +16,27 @@ from signals.terminal import clean, clean_lines, json_line
 P = ParamSpec("P")
 R = TypeVar("R")
 OK, NOTHING, USAGE = 0, 1, 2
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 home_option = click.option(
     "--home", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Ligand's folder; else LIGAND_HOME."
 )
+
+
+def _form(_: click.Context, __: click.Parameter, given: str) -> str:
+    """`text` is what `short` was called before."""
+    return "short" if given == "text" else given
+
+
 form_option = click.option(
-    "-o", "--output", "form", type=click.Choice(["text", "json"]), default="text", help="How to show."
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["short", "json", "text"]),
+    metavar="[short|json]",
+    default="short",
+    callback=_form,
+    help="For people, or one JSON object a line.",
 )
 
 
@@ -33,7 +49,8 @@ class Failure(click.ClickException):
 
 
 def told(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a command end in a `Failure` where Ligand raises one of its errors, or the system forbids something."""
+    """Let a command end in a `Failure` where Ligand raises one of its errors, or the system forbids something
+    or has no room."""
 
     @functools.wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -43,6 +60,10 @@ def told(function: Callable[P, R]) -> Callable[P, R]:
             raise Failure(error.message, error.exit_code) from error
         except PermissionError as error:
             raise Failure(f"{error.filename}: {error.strerror}. Run it as whoever may.") from error
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise Failure(f"{error.filename or 'Nothing was changed'}: {error.strerror}. Make room first.") from error
 
     return guarded
 

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from services.runtime import checking, credentials, logs
 from services.runtime import config as configuration
 from services.runtime.exits import EXIT_CONFIG, refuse
+from services.runtime.folder import Folder
 from services.runtime.handlers import Function
 from services.runtime.manifest import Manifest, find, with_overlays
 from services.runtime.notify import Notifier
@@ -56,11 +57,13 @@ class Daemon(Reloading):
         """Set whenever `state` has changed; who waits for it clears it."""
         self._manifest_path = manifest
         self._client: Client
+        self._folder: Folder
         self._work: Work
         self._maker: Maker
         self._message = ""
         self._condition = "starting"
         self._degraded = False
+        self._folder_told = ""
         self._notifier = Notifier({})  # tells nobody, until the daemon runs
         self._stop: asyncio.Event
         self._exit = 0
@@ -107,8 +110,9 @@ class Daemon(Reloading):
 
     @property
     def state_dir(self) -> Path:
-        """The folder that is this daemon's alone."""
-        return self.paths.state_of(self.name)
+        """The folder that is this daemon's alone. From now on its signals wait while that cannot be used."""
+        self._folder.is_used = True
+        return self._folder.path
 
     def credential(self, name: str) -> str:
         """A secret that the unit was given by `LoadCredential=`. Raises `ConfigError` when there is none."""
@@ -139,6 +143,7 @@ class Daemon(Reloading):
     def _read(self) -> None:
         """Everything that a person may have written: contracts, manifests, configuration."""
         self.paths = Paths.resolve()
+        self._folder = Folder(self.paths.state_of(self.name))
         self.catalogue = Catalogue.load([self.paths.contracts])
         path = self._manifest_path or find(self.daemon, self.paths.manifests)
         self.manifest = with_overlays(Manifest.load(path), self.paths.manifests)
@@ -152,7 +157,7 @@ class Daemon(Reloading):
     def _prepare(self) -> None:
         Paths.resolve().ensure_own()
         self._read()
-        self.state_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self._folder.make()
         named = [[step for step in path if step != ANY] for each in self.catalogue.values() for path in each.secrets]
         secrets = [names[-1] for names in named if names]
         self.log = logs.configure(self.name, level=self.config["log_level"], secrets=secrets)
@@ -175,6 +180,7 @@ class Daemon(Reloading):
             catalogue=self.catalogue,
             log=self.log,
             lanes=dict(self.manifest.lanes),
+            folder=self._folder,
             max_handling_s=self.manifest.max_handling_s,
             state=self._keep,
             stuck=self._give_up,
@@ -223,10 +229,10 @@ class Daemon(Reloading):
         self._heartbeat()
 
     def _told(self) -> str:
-        return "; ".join(filter(None, (self._refused, self._message)))
+        return "; ".join(filter(None, (self._folder.trouble, self._refused, self._message)))
 
     def _working(self) -> str:
-        return "degraded" if self._degraded or self._refused else "ready"
+        return "degraded" if self._degraded or self._refused or self._folder.trouble else "ready"
 
     def _reconsider(self) -> None:
         if self._condition in ("ready", "degraded"):
@@ -306,11 +312,27 @@ class Daemon(Reloading):
         while True:
             if interval is not None:
                 self._notifier.watchdog()
+            if self._folder_changed():
+                due = 0.0
             if time.monotonic() >= due:
                 due = time.monotonic() + HEARTBEAT_S
                 self._heartbeat()
             left = max(0.0, due - time.monotonic())
             await asyncio.sleep(left if interval is None else min(interval, left))
+
+    def _folder_changed(self) -> bool:
+        """Say what has become of the folder of its files since it was last said."""
+        found = self._folder.look()
+        if found == self._folder_told:
+            return False
+        self._folder_told = found
+        if found:
+            self.log.error("folder_lost", trouble=found)
+        else:
+            self.log.info("folder_back", path=str(self._folder.path))
+        self._reconsider()
+        self._notifier.status(self._told() or "ready")
+        return True
 
     def _heartbeat(self) -> None:
         self.emit_live("Q_HEARTBEAT", self._health())

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.runtime.folder import AGAIN_S, Folder
 from services.runtime.handlers import Handler, Handlers
 from services.runtime.logs import current_signal
 from services.runtime.turn import Maker, Reject, Turn, Unavailable
@@ -60,6 +61,7 @@ class Work:
         catalogue: Catalogue,
         log: Any,
         lanes: dict[str, int],
+        folder: Folder,
         max_handling_s: float,
         state: Callable[[dict[str, Any]], None],
         stuck: Callable[[str], None],
@@ -71,6 +73,7 @@ class Work:
         self._masker = Masker(catalogue.versions.values())
         self._log = log
         self._lanes = {name: LaneWork(in_flight) for name, in_flight in lanes.items()}
+        self._folder = folder
         self._max_handling_s = max_handling_s
         self._keep = state
         self._stuck = stuck
@@ -135,8 +138,10 @@ class Work:
         running = self._running[key] = Running(delivery, task, time.monotonic(), False)
         if self._watch is None:
             self._watch_from(running.since)
+        losses = self._folder.losses
         try:
             signal = self._admit(delivery)
+            losses = self._folder.need()
             current_signal.set(signal)
             handler = self._handlers.find(signal.signal, delivery.lane)
             running.in_thread = handler.in_thread
@@ -146,10 +151,7 @@ class Work:
         except asyncio.CancelledError:
             self._cancelled(running, task)
         except Unavailable as error:
-            said = self._hidden(delivery, error.message)
-            self._log.warning("unavailable", error=said, retry_in=error.retry_in)
-            words = self._hidden(delivery, _words(error))[:ERROR_CHARS]
-            self._settle(delivery, wire.UNAVAILABLE, error=words, retry_in=error.retry_in)
+            self._put_off(delivery, error)
         except LoopError as error:
             # no attempt can help: the bus has buried what looped, and what was handled is done with
             self._log.error("loop_ended", error=error.message)
@@ -159,7 +161,10 @@ class Work:
             self._log.warning("rejected", error=said)
             self._settle(delivery, wire.REJECT, error=_writable(said)[:ERROR_CHARS])
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failed attempt, reported to the bus
-            self._fail(delivery, error)
+            if lost := self._folder.lost_since(losses):
+                self._put_off(delivery, Unavailable(f"{lost} ({_words(error)})", retry_in=AGAIN_S))
+            else:
+                self._fail(delivery, error)
         else:
             self._acknowledge(turn)
         finally:
@@ -209,6 +214,12 @@ class Work:
 
         self.handled += 1
         self._settle(turn.delivery, wire.ACK, turn.emitted, done, **fields)
+
+    def _put_off(self, delivery: Delivery, error: Unavailable) -> None:
+        said = self._hidden(delivery, error.message)
+        self._log.warning("unavailable", error=said, retry_in=error.retry_in)
+        words = self._hidden(delivery, _words(error))[:ERROR_CHARS]
+        self._settle(delivery, wire.UNAVAILABLE, error=words, retry_in=error.retry_in)
 
     def _fail(self, delivery: Delivery, error: Exception) -> None:
         self.failed += 1

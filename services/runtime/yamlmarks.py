@@ -42,6 +42,10 @@ class YamlError(Exception):
         self.line = line
 
 
+class TooDeepError(YamlError):
+    """The text is nested so deep that no reader should try it."""
+
+
 @dataclass
 class Marked:
     """`data` as JSON would have it; `lines` gives the line (from 1) of each key or item by its path."""
@@ -98,7 +102,7 @@ def compose(raw: bytes | str) -> Node | None:
     except yaml.YAMLError as error:
         raise YamlError(" ".join(str(error).split()), 1) from error
     except RecursionError as error:
-        raise YamlError(f"nested deeper than {MAX_DEPTH} levels", 1) from error
+        raise TooDeepError(f"nested deeper than {MAX_DEPTH} levels", 1) from error
 
 
 def _need_shallow(raw: bytes | str) -> None:
@@ -108,7 +112,7 @@ def _need_shallow(raw: bytes | str) -> None:
         if isinstance(event, CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH + 1:
-                raise YamlError(f"nested deeper than {MAX_DEPTH} levels", event.start_mark.line + 1)  # type: ignore[union-attr]
+                raise TooDeepError(f"nested deeper than {MAX_DEPTH} levels", event.start_mark.line + 1)  # type: ignore[union-attr]
         elif isinstance(event, CollectionEndEvent):
             depth -= 1
 

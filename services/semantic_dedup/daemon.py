@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -25,7 +23,6 @@ class _Desk:
     """What holds while the daemon runs."""
 
     index: Index
-    thread: ThreadPoolExecutor
     bounds: Bounds
     server: Server | None = None
 
@@ -37,7 +34,6 @@ desk = _Desk()
 async def prepare() -> None:
     """Read the findings of before."""
     desk.index = Index(daemon.state_dir / "findings.jsonl")
-    desk.thread = ThreadPoolExecutor(1, thread_name_prefix="embeddings")
     await reload()
 
 
@@ -51,12 +47,6 @@ async def reload() -> None:
         key = daemon.credential(wanted["credential"]) if wanted["credential"] else None
         desk.server = Server(wanted["base_url"], wanted["model"], wanted["near"], wanted["timeout_s"], key)
     _say()
-
-
-@daemon.on_stop
-async def finish() -> None:
-    """End the thread."""
-    desk.thread.shutdown(wait=False, cancel_futures=True)
 
 
 def _say() -> None:
@@ -89,8 +79,7 @@ async def _compared(new: Finding, old: Sequence[Finding]) -> tuple[list[tuple[Fi
     worth = [one for one in old if logic.agree(new, one, bounds)]  # for the others no nearness would decide anything
     values, name = ngrams.similarities(new.text, [one.text for one in worth]), ngrams.NAME
     if desk.server is not None and worth:
-        texts = [one.text for one in worth]
-        told = await asyncio.get_running_loop().run_in_executor(desk.thread, desk.server.similarities, new.text, texts)
+        told = await desk.server.similarities(new.text, [one.text for one in worth])
         if told is not None:
             values, name, bounds = told, desk.server.model, replace(bounds, near=desk.server.near)
     known = {one.id: value for one, value in zip(worth, values, strict=True)}

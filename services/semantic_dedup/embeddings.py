@@ -5,17 +5,18 @@ While the server does not answer, n-grams take its place; it is tried again from
 
 from __future__ import annotations
 
-import http.client
+import asyncio
 import math
+import os
 import time
-import urllib.error
-import urllib.request
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+import h11
 import orjson
+
+from services.semantic_dedup.posting import Answered, post
 
 MAX_BYTES = 16 * 1024 * 1024
 AGAIN_S = 30.0
@@ -25,16 +26,12 @@ TEXT_CHARS = 2000
 Vector = tuple[float, ...]
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A key goes to the server that was named, to no other."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
 @dataclass(slots=True)
 class Server:
-    """One server and model. `near` is the cosine from which two texts are neighbours; `clock` is monotonic seconds."""
+    """One server and model. `near` is the cosine from which two texts are neighbours; `clock` is monotonic seconds.
+
+    `timeout_s` bounds all that one comparison asks of it, whatever comes meanwhile.
+    """
 
     base_url: str
     model: str
@@ -47,49 +44,43 @@ class Server:
     _again_at: float = 0.0
     _kept: OrderedDict[str, Vector] = field(default_factory=OrderedDict)
 
-    def similarities(self, text: str, others: Sequence[str]) -> list[float] | None:
+    async def similarities(self, text: str, others: Sequence[str]) -> list[float] | None:
         """The cosine of a text to each of the others; None while the server does not answer."""
         if self.trouble and self.clock() < self._again_at:
             return None
-        wanted = list(dict.fromkeys(one[:TEXT_CHARS] for one in (text, *others)))
-        missing = [one for one in wanted if one not in self._kept]
         try:
-            for start in range(0, len(missing), MOST_TEXTS):
-                self._fetch(missing[start : start + MOST_TEXTS])
-            mine = self._kept[text[:TEXT_CHARS]]
-            found = [_cosine(mine, self._kept[one[:TEXT_CHARS]]) for one in others]
-        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
-            self.trouble = _words(error)
-            self._again_at = self.clock() + AGAIN_S
+            async with asyncio.timeout(self.timeout_s):
+                found = await self._compared(text[:TEXT_CHARS], [one[:TEXT_CHARS] for one in others])
+        except TimeoutError:
+            self._failed(f"no whole answer within {self.timeout_s:g} s")
+            return None
+        except (OSError, Answered, h11.ProtocolError, ValueError, KeyError, TypeError) as error:
+            self._failed(_words(error))
             return None
         self.trouble = ""
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
         return found
 
-    def _fetch(self, texts: Sequence[str]) -> None:
+    def _failed(self, why: str) -> None:
+        self.trouble, self._again_at = why, self.clock() + AGAIN_S
+
+    async def _compared(self, text: str, others: Sequence[str]) -> list[float]:
+        missing = [one for one in dict.fromkeys((text, *others)) if one not in self._kept]
+        for start in range(0, len(missing), MOST_TEXTS):
+            await self._fetch(missing[start : start + MOST_TEXTS])
+        return [_cosine(self._kept[text], self._kept[one]) for one in others]
+
+    async def _fetch(self, texts: Sequence[str]) -> None:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         headers |= {"Authorization": f"Bearer {self.key}"} if self.key else {}
         body = orjson.dumps({"model": self.model, "input": list(texts)})
-        request = urllib.request.Request(f"{self.base_url}/embeddings", body, headers)
-        opener = urllib.request.build_opener(_NoRedirects, urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=self.timeout_s) as answer:
-            said = orjson.loads(self._whole(answer))
+        said = orjson.loads(await post(f"{self.base_url}/embeddings", body, headers, MAX_BYTES))
         rows = sorted(said["data"], key=lambda row: row["index"])
         vectors = [_unit(row["embedding"]) for row in rows]
         if len(vectors) != len(texts) or len({len(one) for one in vectors}) > 1:
             raise ValueError(f"{len(vectors)} embeddings came for {len(texts)} texts")
         self._kept.update(zip(texts, vectors, strict=True))
-
-    def _whole(self, answer: Any) -> bytes:
-        """The body, in the time that a request may take: `timeout` alone counts anew with each byte that comes."""
-        until, pieces, size = self.clock() + self.timeout_s, [], 0
-        while piece := answer.read1(1 << 16):
-            pieces.append(piece)
-            size += len(piece)
-            if size > MAX_BYTES or self.clock() > until:
-                raise ValueError(f"the answer did not end within {self.timeout_s:g} s and {MAX_BYTES >> 20} MiB")
-        return b"".join(pieces)
 
 
 def _unit(numbers: Sequence[float]) -> Vector:
@@ -107,7 +98,10 @@ def _cosine(one: Vector, other: Vector) -> float:
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        return f"HTTP {error.code}"
-    reason = getattr(error, "reason", None)
-    return f"{type(error).__name__}: {reason or error}"[:200]
+    if isinstance(error, Answered):
+        return str(error)
+    if isinstance(error, h11.LocalProtocolError):  # its words quote what was to be sent, and so the key
+        return "its address, or the key, has characters that HTTP cannot carry"
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    return f"{type(error).__name__}: {error}"[:200]

@@ -46,6 +46,8 @@ class Index:
         """Keep a finding, on disk when this returns; one that is known stays as it was. Raises OSError."""
         if finding.id in self._found:
             return
+        if self._found and not self._path.exists():
+            _write(self._path, self._found.values())  # somebody took it away: what is known outlives that
         append_to(self._path, orjson.dumps(asdict(finding)) + b"\n")
         self.keep(finding)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from services.runtime.appending import append
 from services.winner_deployer.logic import Deployments
 from signals.errors import ConfigError
 
@@ -23,7 +24,7 @@ class Ledger:
         """Open it, and cut off a line that a crash left half-written. Raises `ConfigError` for one that is damaged."""
         self.path = path
         self._one = threading.Lock()
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        self._file = _open(path)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.deployments = Deployments()
@@ -37,7 +38,7 @@ class Ledger:
             raise
 
     def _load(self) -> int:
-        raw = b"".join(iter(lambda: os.read(self._file, 1 << 20), b""))
+        raw = _all(self._file)
         whole = raw.rfind(b"\n") + 1
         for number, line in enumerate(raw[:whole].splitlines(), 1):
             try:
@@ -58,6 +59,8 @@ class Ledger:
                 self.deployments.take(record)
 
     def _write(self, lines: bytes) -> None:
+        if not os.fstat(self._file).st_nlink:
+            self._begin_again()
         size = os.fstat(self._file).st_size
         try:
             if os.write(self._file, lines) != len(lines):
@@ -67,9 +70,35 @@ class Ledger:
             os.ftruncate(self._file, size)  # half a line must not come before the next one
             raise
 
+    def _begin_again(self) -> None:
+        """Somebody took the file away: what it said, which the open one still holds, goes into a new one."""
+        self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        fresh = self.path.with_name(f".{self.path.name}.new")
+        fresh.unlink(missing_ok=True)
+        handle = _open(fresh)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            append(handle, _all(self._file))
+            fresh.rename(self.path)
+            sync_folder(self.path.parent)
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(self._file)
+        self._file = handle
+
     def close(self) -> None:
         """Let go of it."""
         os.close(self._file)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+
+
+def _all(handle: int) -> bytes:
+    os.lseek(handle, 0, os.SEEK_SET)
+    return b"".join(iter(lambda: os.read(handle, 1 << 20), b""))
 
 
 def sync_folder(folder: Path) -> None:

@@ -54,6 +54,17 @@ class ModelServer:
     """The server. `asked` are the bodies of requests, `events` what happened, in order."""
 
     def __init__(self, port: int = 0, slots: int = 1 << 20) -> None:
+        self.forget()
+        self.slots = threading.Semaphore(slots)
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._http = _Server(("127.0.0.1", port), _Handler)
+        self._http.model_server = self
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def forget(self) -> None:
+        """Be as it was at the beginning, for another test."""
         self.plans: deque[Plan] = deque()
         self.trials: deque[Plan] = deque()
         self.usual = Plan()
@@ -61,6 +72,8 @@ class ModelServer:
         self.models_status = 200
         self.is_silent = False
         """Whether it takes connections and answers nothing to who asks for its models."""
+        self.drips = ""
+        """Which part of its answer, `headers` or `body`, comes a byte now and then and never ends; empty for none."""
         self.garbage: bytes | None = None
         """What it answers whatever it is asked, as the wrong kind of server does."""
         self.headers: list[str] = []
@@ -71,13 +84,6 @@ class ModelServer:
         self.asked: list[dict[str, Any]] = []
         self.events: list[str] = []
         self.go = threading.Event()
-        self.slots = threading.Semaphore(slots)
-        self._changed = threading.Condition()
-        self._stopping = threading.Event()
-        self._http = _Server(("127.0.0.1", port), _Handler)
-        self._http.model_server = self
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
 
     @property
     def port(self) -> int:
@@ -158,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.it.headers.append(str(self.headers))
         if self.it.is_silent:
             self.it.go.wait(WAIT_S)
-        if self._refused():
+        if self._dripped() or self._refused():
             return
         if self.it.models_status != 200:
             self._say(self.it.models_status, {"error": {"message": "not now"}})
@@ -167,6 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self._dripped():
+            return
         if self.path.endswith("/embeddings"):
             self._embed(body["input"])
             return
@@ -192,6 +200,20 @@ class _Handler(BaseHTTPRequestHandler):
         if self.it.key is None or self.headers.get("Authorization") == f"Bearer {self.it.key}":
             return False
         self._say(401, {"error": {"message": f"Incorrect key: {self.headers.get('Authorization')}"}})
+        return True
+
+    def _dripped(self) -> bool:
+        if not self.it.drips:
+            return False
+        self.close_connection = True
+        begun, more = {"headers": (b"X-More: ", b"a"), "body": (b"\r\n", b" ")}[self.it.drips]
+        try:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" + begun)
+            while not self.it.stopping:
+                self.wfile.write(more)
+                self.it.go.wait(0.02)
+        except OSError:
+            self.it.note("left")
         return True
 
     def _embed(self, texts: list[str]) -> None:

@@ -31,6 +31,7 @@ from tools.bench import (
 from tools.bench.disk import file_system
 from tools.bench.plot import svg
 from tools.bench.report import Figure, Measured, Skipped, gather, machine, table
+from tools.leaving import in_order
 
 BENCHES: dict[str, Callable[[Path, bool], list[Measured] | Skipped]] = {
     "emits": emits.measure,
@@ -76,7 +77,8 @@ def main(  # noqa: PLR0917 - click names them
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its modules compiled
     wanted = names or tuple(BENCHES)
     try:
-        figures, skipped = _rounds(wanted, within, quick, rounds or (1 if quick else 5))
+        with in_order():
+            figures, skipped = _rounds(wanted, within, quick, rounds or (1 if quick else 5))
     except LigandError as error:
         print(f"bench: {error.message}", file=sys.stderr)
         sys.exit(1)

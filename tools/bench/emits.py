@@ -57,7 +57,12 @@ def _by_clients(home: Home, count: int, clients: int) -> float:
         subprocess.Popen([*command, f"{DAEMON}_{n}", NAME, str(each), str(WINDOW)], cwd=ROOT, stdout=subprocess.PIPE)
         for n in range(clients)
     ]
-    return rivals.rate([json.loads(process.communicate(timeout=rivals.RUN_S)[0]) for process in started])
+    try:
+        return rivals.rate([json.loads(process.communicate(timeout=rivals.RUN_S)[0]) for process in started])
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def _others(within: Path, count: int, emitters: int) -> Iterator[Measured]:

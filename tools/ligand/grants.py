@@ -18,6 +18,7 @@ from pathlib import Path
 
 import click
 
+from services.runtime.commands import form_option
 from services.runtime.manifest import load_all
 from tools.ligand import acl
 from tools.ligand.changing import changing, told
@@ -302,14 +303,12 @@ def revoke(daemon: str, path: Path, forget: bool, dry_run: bool) -> None:
 
 
 @click.command("grants")
-@click.option(
-    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to show."
-)
-def grants_list(output: str) -> None:
+@form_option
+def grants_list(form: str) -> None:
     """List what each daemon was granted."""
     with told():
         found = load(Layout.for_system().config / "grants.json")
-    if output == "json":
+    if form == "json":
         click.echo(json.dumps([one.shown() for one in found], indent=2))
         return
     for one in found:

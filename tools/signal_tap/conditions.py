@@ -71,6 +71,8 @@ def condition_of(text: str) -> Condition:
     if found is None:
         raise UsageError(f"{text[:80]!r} is no condition. Write --where 'facts.priority=high'; also != < <= > >= ~.")
     path, operator, wanted = found[1].split("."), found[2], found[3].strip()
+    if operator in _ORDER and _is_no_measure(wanted):
+        raise UsageError(f"{text[:80]!r}: nothing is more or less than {wanted[:80]}. Give a number.")
     return Condition(checked_path(path, text), operator, wanted, pattern_of(wanted) if operator == "~" else None)
 
 
@@ -109,6 +111,14 @@ def value_at(envelope: Mapping[str, Any], path: tuple[str, ...]) -> Any:
 def plain(value: Any) -> str:
     """A value as text: strings as they are, everything else as JSON."""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _is_no_measure(text: str) -> bool:
+    """Whether it is read as a number that orders nothing: NaN, or one without bound."""
+    try:
+        return not math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _number(text: str) -> float | int | None:

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import click
 
+from signals.catalogue import Catalogue
 from signals.emitter import Emitter, person
 from signals.envelope import Signal, encode, rfc3339
 from signals.errors import BusUnreachableError, ConflictError, LigandError, UsageError
 from signals.ids import is_id, uuid7
 from signals.journal import Journal
 from tools.cli import NOTHING, OK, Finite, home_option, need_bus, told
+from tools.leaving import in_order
 from tools.signal_tap import options, scratch
 from tools.signal_tap.choosing import Chosen, chosen
-from tools.signal_tap.leaving import in_order
 from tools.signal_tap.masked import of_recordings
 from tools.signal_tap.options import Choice, Ending, Look
 from tools.signal_tap.output import View
@@ -81,9 +82,7 @@ def play(
     view.head()
     played = islice(made.signals(_recorded(file, found)), ending.limit)
     if dry_run:
-        for batch in batches(played, AT_ONCE):
-            view.signals(encode(signal) for _, signal in batch)
-            player.played += len(batch)
+        player.pretend(made.catalogue, played)
     elif live:
         need_bus(view.paths)
         with Journal(view.paths.journal) as journal:
@@ -138,7 +137,7 @@ def _sum_up(view: View, player: _Player, made: Replica | Anew, kept: Path | None
     if made.adrift:
         view.notice(f"{made.adrift:,} begin stories of their own: what caused them is not in the recording")
     if player.refused:
-        view.notice(f"{player.refused:,} refused by the bus")
+        view.notice(f"{player.refused:,} {'would be ' if dry_run else ''}refused by the bus")
     if kept and not dry_run:
         view.notice(f"The scratch home is kept: signal-tap show --from first --home {kept}")
 
@@ -162,6 +161,21 @@ class _Player:
             for batch in batches(played, 1 if self._rate or self._original else AT_ONCE):
                 self._await(batch[0][0])
                 self._emit(emitter, journal, [signal for _, signal in batch])
+
+    def pretend(self, catalogue: Catalogue, played: Iterator[tuple[Envelope, Signal]]) -> None:
+        """Show what would be played; what does not fit the contracts is told and passed over."""
+        for batch in batches(played, AT_ONCE):
+            fitting = [signal for _, signal in batch if self._fits(catalogue, signal)]
+            self._view.signals(map(encode, fitting))
+            self.played += len(fitting)
+
+    def _fits(self, catalogue: Catalogue, signal: Signal) -> bool:
+        try:
+            catalogue.version(signal.signal, signal.version).check(signal.facts)
+        except LigandError as error:
+            self._tell_refused(signal, error.message)
+            return False
+        return True
 
     def _await(self, envelope: Envelope) -> None:
         due = self._began
@@ -190,6 +204,9 @@ class _Player:
             for signal in signals:
                 self._emit(emitter, journal, [signal])
             return
+        is_twice = isinstance(error, ConflictError)
+        self._tell_refused(signals[0], "is in the recording twice" if is_twice else error.message)
+
+    def _tell_refused(self, signal: Signal, why: str) -> None:
         self.refused += 1
-        what = "is in the recording twice" if isinstance(error, ConflictError) else error.message
-        self._view.notice(f"{signals[0].signal} {signals[0].id}: {what}")
+        self._view.notice(f"{signal.signal} {signal.id}: {why}")

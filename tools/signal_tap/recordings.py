@@ -100,6 +100,7 @@ class Recording:
     def __init__(self, path: Path, *, append: bool = False) -> None:
         """Make `path`, which must not exist unless it is appended to. Raises `UsageError`."""
         self.path = path
+        self._is_new = not append or not path.exists()
         try:
             self._file = path.open("ab" if append else "xb", buffering=0)
         except FileExistsError as error:
@@ -116,6 +117,8 @@ class Recording:
             if error is None or isinstance(error, KeyboardInterrupt):
                 with self._told():
                     _sync(self._file.fileno())
+            elif self._is_new and not self.count:
+                self.path.unlink(missing_ok=True)  # nothing is in it, and its name would be taken
 
     def write(self, raws: Iterable[bytes]) -> None:
         """Add envelopes; those that are there whole are counted, also when it fails. Raises `RecordingError`."""

@@ -23,10 +23,10 @@ from signals.errors import BusUnreachableError
 from signals.journal import Journal
 from signals.live import Subscription
 from tools.cli import OK, bus_listens, home_option, told
+from tools.leaving import in_order
 from tools.signal_tap import options
 from tools.signal_tap.board import ERRORS, OVER_S, Board, Counts
 from tools.signal_tap.consumers import in_journal
-from tools.signal_tap.leaving import in_order
 from tools.signal_tap.options import Look
 from tools.signal_tap.output import View
 from tools.signal_tap.reading import last

@@ -105,7 +105,10 @@ def _modules(root: Path) -> Iterator[Found]:
         for count, entry in enumerate(entries):
             if count >= MAX_ENTRIES:
                 raise CheckFailed(f"{root} has more than {MAX_ENTRIES:,} entries; give a folder that modules are in.")
-            found = _module(entry, root)
+            try:
+                found = _module(entry, root)
+            except (FileNotFoundError, NotADirectoryError):  # it has gone meanwhile, which is no fault of the root
+                continue
             if found is not None:
                 yield found
 

@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.live.investigator.conftest import Desk, claim
-from tests.support.model_server import Plan, model_server, says
+from tests.support.model_server import Plan, says
 
+pytestmark = [
+    pytest.mark.xdist_group("investigator"),
+    pytest.mark.may_leak("what all share is looked after at the end"),
+]
 QUESTION = "When was the boiler serviced?"
 
 
@@ -40,17 +44,17 @@ def test_a_question_is_answered_from_what_was_read_and_the_model_may_ask_for_mor
         {"kind": "file", "what": "../outside.md"},
         {"kind": "file", "what": "link.md"},
     ]
-    with model_server() as server:
-        server.plans.append(answers(more=more, hypothesis={**claim("Not shown yet."), "verdict": "undecided"}))
-        server.plans.append(
-            answers(
-                claim("In March.", "E1"), claim("The sweep came in May.", "E2"), claim("By Ada.", "E3"),
-                hypothesis={**claim("March it was.", "E1"), "verdict": "confirmed"},
-            )
-        )  # fmt: skip
-        desk.start(server, folders=[str(notes)])
-        facts = desk.end(desk.ask(question=QUESTION, hypothesis="It was in March.")).facts
-        told = json.dumps(server.questions)
+    server = desk.server
+    server.plans.append(answers(more=more, hypothesis={**claim("Not shown yet."), "verdict": "undecided"}))
+    server.plans.append(
+        answers(
+            claim("In March.", "E1"), claim("The sweep came in May.", "E2"), claim("By Ada.", "E3"),
+            hypothesis={**claim("March it was.", "E1"), "verdict": "confirmed"},
+        )
+    )  # fmt: skip
+    desk.start(folders=[str(notes)])
+    facts = desk.end(desk.ask(question=QUESTION, hypothesis="It was in March.")).facts
+    told = json.dumps(server.questions)
     assert (facts["subject"], facts["method"]) == ("general", "model")
     assert facts["summary"] == "In March. The sweep came in May."
     assert (facts["verdict"], facts["findings"][0]) == ("confirmed", "Supposition confirmed: March it was. [1]")
@@ -63,10 +67,10 @@ def test_a_question_is_answered_from_what_was_read_and_the_model_may_ask_for_mor
 
 def test_what_nothing_shows_is_not_answered(desk, notes):
     """Words without evidence are no answer: the person hears that it is unknown, and what was looked at."""
-    with model_server() as server:
-        server.usual = answers(claim("In April, I think.", "E9"), unknowns=["the day"])
-        desk.start(server, folders=[str(notes)])
-        found = desk.end(desk.ask(question=QUESTION))
+    server = desk.server
+    server.usual = answers(claim("In April, I think.", "E9"), unknowns=["the day"])
+    desk.start(folders=[str(notes)])
+    found = desk.end(desk.ask(question=QUESTION))
     assert (found.signal, found.facts["reason"]) == ("Q_INVESTIGATION_FAILED", "unknown")
     assert "April" not in json.dumps(found.facts)
     assert "heating.md (sha256" in found.facts["detail"]
@@ -74,25 +78,26 @@ def test_what_nothing_shows_is_not_answered(desk, notes):
 
 def test_without_a_model_a_general_question_fails_honestly_with_what_was_gathered(desk, notes):
     """Nothing is invented; the person gets the files that they may look into themselves, and may ask later."""
-    desk.start("http://127.0.0.1:9/v1", folders=[str(notes)])
-    facts = desk.end(desk.ask(question=QUESTION)).facts
+    desk.start(folders=[str(notes)])
+    with desk.without_a_model():
+        facts = desk.end(desk.ask(question=QUESTION)).facts
     assert (facts["reason"], facts["retryable"]) == ("no_model", True)
     assert "heating.md (sha256" in facts["detail"]
 
 
 def test_a_kill_between_two_rounds_asks_each_round_once(desk, notes):
     """Killed while the model thinks for the second time: the first round is not paid again, the end comes once."""
-    with model_server() as server:
-        server.plans.append(answers(more=[{"kind": "search", "what": "chimney"}]))
-        server.plans.append(replace(answers(claim("In March.", "E1")), ends="hold"))
-        running = desk.start(server, folders=[str(notes)])
-        asked = desk.ask(question=QUESTION)
-        server.until("asked", 2)
-        running.kill()
-        server.go.set()
-        desk.home.wait_for("Q_MODEL_RESPONSE", 2)
-        (notes / "heating.md").write_text("gone\n")
-        desk.investigator()
-        found = desk.end(asked)
-        assert len(server.questions) == 2
+    server = desk.server
+    server.plans.append(answers(more=[{"kind": "search", "what": "chimney"}]))
+    server.plans.append(replace(answers(claim("In March.", "E1")), ends="hold"))
+    running = desk.start(folders=[str(notes)])
+    asked = desk.ask(question=QUESTION)
+    server.until("asked", 2)
+    running.kill()
+    server.go.set()
+    desk.answered(2)
+    (notes / "heating.md").write_text("gone\n")
+    desk.investigator()
+    found = desk.end(asked)
+    assert len(server.questions) == 2
     assert found.facts["summary"] == "In March."

@@ -11,12 +11,15 @@ import pytest
 
 from signals.envelope import Signal
 from signals.live import Subscription
+from tests.leaks import nothing_left
 from tests.support.constellation import Constellation, Running, constellation
 from tests.support.model_server import ModelServer, Plan, fails, model_server, says
 from tests.support.raw import Raw
 
 PROMPT = "the-words-of-the-person"
 KEY = "sk-the-key-of-the-person"
+pytestmark = pytest.mark.xdist_group("model_worker")
+SHARED = pytest.mark.may_leak("what both share is looked after at the end")
 ENVIRONMENT = {"PYTHONWARNINGS": "error", "OPENAI_ORG_ID": "org-of-another"}
 FAST = {"retries": {"rounds": 2, "backoff_s": 0.01}, "timeouts": {"idle_s": 20}}
 
@@ -39,6 +42,11 @@ class Home:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "home").touch(mode=0o600)
         (folder / "home").write_text(KEY + "\n")
+
+    def work_both(self) -> None:
+        for role in ("primary", "research"):
+            if role not in self.workers or self.workers[role].process.poll() is not None:
+                self.work(role)
 
     def work(self, role: str) -> Running:
         name = f"model_worker@{role}"
@@ -66,6 +74,18 @@ class Home:
 def home(tmp_path: Path):
     with constellation(tmp_path) as found:
         yield Home(found)
+
+
+@pytest.fixture(scope="module")
+def one_place(tmp_path_factory: pytest.TempPathFactory):
+    """Both workers on a server that answers one request at a time; a test has what it killed started again."""
+    folder = tmp_path_factory.mktemp("one_place")
+    with nothing_left(), model_server(slots=1) as server, constellation(folder) as found:
+        home = Home(found)
+        home.configure("primary", server)
+        home.configure("research", server)
+        found.bus()
+        yield home, server
 
 
 @contextlib.contextmanager
@@ -136,54 +156,50 @@ def test_a_server_that_goes_and_comes_is_told_once_each_and_used_again(home):
     assert len(home.home.signals("Q_MODEL_UNAVAILABLE")) <= 2  # the second, if any, is of the server's end just now
 
 
-def test_a_worker_killed_in_the_middle_holds_nothing_up_and_answers_once(home):
+@SHARED
+def test_a_worker_killed_in_the_middle_holds_nothing_up_and_answers_once(one_place):
     """Killed at any moment: background work goes on meanwhile, and the asker still gets one answer, and only one."""
-    with model_server(slots=1) as server:
-        server.plans.extend([says("Half", ends="hold"), says("Researched.")])
-        home.configure("primary", server)
-        home.configure("research", server)
-        home.home.bus()
+    home, server = one_place
+    home.work_both()
+    server.forget()
+    server.plans.extend([says("Half", ends="hold"), says("Researched.")])
+    with person(home) as asker:
+        asked = request(asker)
+        server.until("begun")
+        home.workers["primary"].kill()
+        server.until("left")
+        # what the dead worker had told of itself ends with its lease
+        assert home.answer(request(asker, role="research")).facts["text"] == "Researched."
         home.work("primary")
-        home.work("research")
-        with person(home) as asker:
-            asked = request(asker)
-            server.until("begun")
-            home.workers["primary"].kill()
-            server.until("left")
-            # what the dead worker had told of itself ends with its lease
-            assert home.answer(request(asker, role="research")).facts["text"] == "Researched."
-            home.work("primary")
-            found = home.answer(asked)
-        assert (found.signal, found.facts["text"]) == ("Q_MODEL_RESPONSE", "Hello there.")
-        assert len(server.questions) == 3
-        home.workers["primary"].stop()
-        assert len(home.answers(asked)) == 1
-        assert home.home.dead() == []
+        found = home.answer(asked)
+    assert (found.signal, found.facts["text"]) == ("Q_MODEL_RESPONSE", "Hello there.")
+    assert len(server.questions) == 3
+    home.workers["primary"].stop()
+    assert len(home.answers(asked)) == 1
+    assert home.home.dead() == []
 
 
-def test_the_person_never_waits_behind_background_work(home):
+@SHARED
+def test_the_person_never_waits_behind_background_work(one_place):
     """On a server with one place, research is broken off for a question, and goes on once that is answered."""
-    with model_server(slots=1) as server:
-        server.plans.extend([says("Long", forever=True), says("At once", ends="hold"), says("Researched.")])
-        home.configure("primary", server)
-        home.configure("research", server)
-        home.home.bus()
-        home.work("primary")
-        home.work("research")
-        with person(home) as asker:
-            slow = request(asker, role="research")
-            server.until("begun")  # it would go on for ever
-            asked = request(asker)
-            server.until("begun", 2)  # the question's first token is there
-            assert [one for one in server.events if one in ("begun", "left")] == ["begun", "left", "begun"]
-            with Subscription(home.home.paths.mirror_socket, ("Q_MODEL_BUSY",)) as renewed:
-                assert renewed.wait(10)  # said again while it lasts
-            assert server.events.count("asked") == 2
-            server.go.set()
-            assert home.answer(asked).facts["text"] == "At once"
-            found = home.answer(slow)
-            assert (found.facts["text"], found.facts["attempts"]) == ("Researched.", 2)
-        assert home.home.dead() == []
+    home, server = one_place
+    home.work_both()
+    server.forget()
+    server.plans.extend([says("Long", forever=True), says("At once", ends="hold"), says("Researched.")])
+    with person(home) as asker:
+        slow = request(asker, role="research")
+        server.until("begun")  # it would go on for ever
+        asked = request(asker)
+        server.until("begun", 2)  # the question's first token is there
+        assert [one for one in server.events if one in ("begun", "left")] == ["begun", "left", "begun"]
+        with Subscription(home.home.paths.mirror_socket, ("Q_MODEL_BUSY",)) as renewed:
+            assert renewed.wait(10)  # said again while it lasts
+        assert server.events.count("asked") == 2
+        server.go.set()
+        assert home.answer(asked).facts["text"] == "At once"
+        found = home.answer(slow)
+        assert (found.facts["text"], found.facts["attempts"]) == ("Researched.", 2)
+    assert home.home.dead() == []
 
 
 def test_a_missing_credential_stops_the_worker_and_says_where_to_put_it(home):

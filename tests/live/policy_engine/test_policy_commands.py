@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from services.policy_engine.commands import policy
 from tests.live.policy_engine.conftest import DREAM, Policies
 from tests.live.policy_engine.test_engine_on_a_bus import ON_PROMOTIONS, sensed, settled
-from tests.support.commands import run
+from tests.support.commands import ligand
 
 WAITS = ON_PROMOTIONS | {"hold": "1s", "cooldown": "1s"}
 COUNTS = ON_PROMOTIONS | {"id": "thrice", "count": {"at_least": 3, "within": "1h"}, "key": "'all'"}
@@ -34,7 +36,7 @@ def day(policies: Policies) -> Policies:
 
 
 def rehearsed(day: Policies, file: Path) -> dict[str, list[dict[str, str]]]:
-    done = run("ligand", day.home.home, "policy", "rehearse", str(file), "-o", "json")
+    done = ligand(day.home.home, "policy", "rehearse", str(file), "-o", "json")
     assert done.code == 0, done.err
     found: dict[str, list[dict[str, str]]] = json.loads(done.out)
     return found
@@ -60,33 +62,48 @@ def test_rehearsal_and_questions(day: Policies) -> None:
     day.rules(WAITS, COUNTS, TRIED)
 
     dream = next(s for s in day.home.signals("Q_POLICY_DECIDED") if s.facts["rule"] == "dream").facts["emitted"][0]
-    why = run("ligand", home, "policy", "why", dream)
+    why = ligand(home, "policy", "why", dream)
     assert "fresh: event.facts.unacknowledged_count >= 1 is true (facts.unacknowledged_count is 1)" in why.text
     assert f"Q_DREAM_TRIGGER {dream}" in why.text
 
     ended = next(s for s in day.home.signals("Q_PROMOTIONS_DETECTED") if s.facts["unacknowledged_count"] == 0)
-    why_not = run("ligand", home, "policy", "why-not", "dream", ended.id)
+    why_not = ligand(home, "policy", "why-not", "dream", ended.id)
     assert "what it waited for has ended" in why_not.text
     assert "needed   fresh: event.facts.unacknowledged_count >= 1 to be true" in why_not.text
 
-    promoted = run("ligand", home, "policy", "promote", "tried")
+    promoted = ligand(home, "policy", "promote", "tried")
     assert "tried: shadow → enforce" in promoted.text
     assert "would have fired 5 times" in promoted.text
-    assert run("ligand", home, "policy", "promote", "tried").code == 1
-    assert run("ligand", home, "policy", "why", "ffffffff").code == 2
+    assert ligand(home, "policy", "promote", "tried").code == 1
+    assert ligand(home, "policy", "why", "ffffffff").code == 2
+    answers_odd_input(home)
+
+
+def answers_odd_input(home: Path) -> None:
+    """A slip of the hand would end in a traceback."""
+    odd: list[tuple[str, ...]] = [("why", given) for given in ("", "²", "-1", "99999999999", "--", "\U0001f9e0" * 8)]
+    odd += [
+        ("rehearse", str(home / "other.yaml"), "--since", since) for since in ("", "d", "nand", "-1d", "1_0d", "١d")
+    ]
+    codes = {given: CliRunner().invoke(policy, [*given, "--home", str(home)]).exit_code for given in odd}
+    assert set(codes.values()) == {2}, codes
+    whole = CliRunner().invoke(
+        policy, ["rehearse", str(home / "other.yaml"), "--since", "999999999d", "--home", str(home)]
+    )
+    assert whole.exit_code == 0, whole.output
 
 
 def test_rules_try_their_own_examples(tmp_path: Path) -> None:
     """A rule's own example would go wrong unnoticed, Ligand's too."""
     (tmp_path / "config").mkdir()
-    own = run("ligand", tmp_path, "policy", "test")
+    own = ligand(tmp_path, "policy", "test")
     assert own.code == 0, own.text
     assert " 0 wrong" in own.text
     example = {"signal": "Q_USER_VOICE", "outcome": "no_match", "facts": VOICE}
     rule = {"id": "mine", "signals": ["Q_USER_VOICE"], "do": [DREAM], "examples": [example]}
     file = tmp_path / "mine.yaml"
     file.write_text(json.dumps({"version": 1, "rules": [rule]}))
-    wrong = run("ligand", tmp_path, "policy", "test", str(file))
+    wrong = ligand(tmp_path, "policy", "test", str(file))
     assert wrong.code == 1
     assert "mine, example 1: fires, not no_match" in wrong.text
 
@@ -96,7 +113,7 @@ def test_config_check_judges_the_rules(tmp_path: Path) -> None:
     rule = {"id": "mine", "signals": ["Q_USER_VOICE"], "key": "event.nothing", "do": [DREAM]}
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "policies.yaml").write_text(json.dumps({"version": 1, "rules": [rule]}))
-    wrong = run("ligand", tmp_path, "config", "check")
+    wrong = ligand(tmp_path, "config", "check")
     assert wrong.code == 2
     assert "policies.yaml:1: rule mine, key: 'event.nothing'" in wrong.text
     assert "there is no 'nothing' in Q_USER_VOICE" in wrong.text

@@ -80,13 +80,17 @@ def test_a_contradiction_is_looked_into_once(desk):
 
 
 def test_the_embeddings_of_a_server_are_used_while_it_answers(desk):
-    """Where a model server embeds, its word counts; when it goes, linking goes on, and says by what."""
+    """Where a model server embeds, its word counts; when its answer drips, linking goes on, and says by what."""
     with model_server() as server:
         server.embed = lambda text: [1.0, 0.5]
-        desk.home.config("semantic_dedup", {"embeddings": {"base_url": server.url, "model": "embedder"}})
-        desk.home.daemon("semantic_dedup").ready()
+        wanted = {"base_url": server.url, "model": "embedder", "timeout_s": 2}
+        desk.home.config("semantic_dedup", {"embeddings": wanted})
+        running = desk.home.daemon("semantic_dedup").ready()
         desk.found("one", "door", "Watches the front door with a camera.")
         desk.found("two", "door", "With a camera it watches the front door.")
         assert desk.linked(1)[0]["embedding"] == "embedder"
-    desk.found("three", "door", "A camera that watches the front door, by Ada.")
-    assert desk.linked(2)[1]["embedding"] == "ngrams"
+        server.drips = "headers"
+        desk.found("three", "door", "A camera that watches the front door, by Ada.")
+        assert desk.linked(2)[1]["embedding"] == "ngrams"
+        why = "the embedding server does not answer (no whole answer within 2 s), n-grams take its place"
+        running.heard(f"STATUS=3 findings; {why}")

@@ -106,6 +106,17 @@ def test_playing_chooses_and_times_as_told(recording: Path, told: Told) -> None:
     assert tap(told.home, *play, "Q_NEVER_SEEN").code == 1
 
 
+def test_a_dry_run_finds_what_the_bus_would_refuse(recording: Path, told: Told) -> None:
+    """A person would be told that all is fine, and find half of it missing once it was played."""
+    lines = recording.read_bytes().splitlines()
+    item = next(line for line in lines if b"Q_ITEM_START" in line)
+    unknown, unfit = item.replace(b"Q_ITEM_START", b"Q_NEVER_HEARD"), item.replace(b'"n":', b'"number":')
+    dry = tap(told.home, "play", "-", "--dry-run", "-o", "json", given=b"\n".join([*lines, unknown, unfit]))
+    assert (dry.code, len(dry.objects)) == (1, len(lines))
+    assert "Q_NEVER_HEARD" in dry.err
+    assert "2 would be refused by the bus" in dry.err
+
+
 class Clock:
     """Time that passes only by sleeping."""
 

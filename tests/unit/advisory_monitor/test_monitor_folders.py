@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from services.advisory_monitor.changes import changes
+from services.advisory_monitor.checks import modules
 from services.advisory_monitor.hearing import short
 from services.advisory_monitor.watching import Stamp, Watch
 from tests.unit.advisory_monitor.looking import Looking
@@ -98,6 +99,24 @@ class TestModules:
         }
         looking.restart()
         assert [looking.says(20), looking.says(20)] == [[], []]
+
+    def test_a_module_that_goes_while_it_is_looked_at_hides_no_other(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each folder that a person deletes would be an alert that the root cannot be seen."""
+        looking = Looking("modules", tmp_path, roots=[str(tmp_path / "root")])
+        going = self.module(tmp_path / "root", "going")
+        self.module(tmp_path / "root", "stays")
+        real = os.listdir
+
+        def listing(folder: str) -> list[str]:
+            if folder == str(going) and going.exists():
+                shutil.rmtree(going)
+            return real(folder)
+
+        monkeypatch.setattr(modules.os, "listdir", listing)  # type: ignore[attr-defined]
+        assert looking.look().unseen == ()
+        assert [one["module_name"] for one in looking.says(20)] == ["stays"]
 
     def test_what_the_registry_knows_is_not_told(self, tmp_path: Path) -> None:
         """Every module of a person would be investigated anew after an upgrade."""

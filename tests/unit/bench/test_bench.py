@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -30,6 +31,19 @@ def test_a_quick_run_prints_its_table_and_writes_the_same_figures(tmp_path):
         assert figure["median"] > 0
         assert abs(medians[figure["name"]] - figure["median"]) <= 0.01 * figure["median"]
     assert list(tmp_path.iterdir()) == [written]
+
+
+def test_a_run_that_is_ended_leaves_nothing_behind(tmp_path):
+    """`timeout 60 make bench` would leave a bus and its daemons running for good."""
+    command = [sys.executable, "-m", "tools.bench", "--quick", "--in", str(tmp_path), "consume"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("*/state/bus/journal.db-wal")):
+            assert (process.poll(), time.monotonic() < deadline) == (None, True)
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(60) == 143
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_cost_of_taps_is_measured(tmp_path):

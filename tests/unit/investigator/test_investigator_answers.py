@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from services.investigator import logic
+from services.investigator import report, telling
 from services.investigator.roots import library_paths
 
 STDLIB = Path(library_paths()[0])
@@ -422,7 +422,7 @@ def test_confidence_rule_is_ordered():
     """More that is written makes an answer surer, and what is broken makes it less sure."""
 
     def sure(**changes):
-        item = logic.Item("f", "function", "f()", "Does.", "m.f")
+        item = report.Item("f", "function", "f()", "Does.", "m.f")
         base: dict[str, Any] = {
             "name": "m",
             "path": "/m",
@@ -432,13 +432,13 @@ def test_confidence_rule_is_ordered():
             "lines": 1,
             "size": 1,
             "imports": frozenset(),
-            "interface": logic.Interface("", (item,), False),
+            "interface": report.Interface("", (item,), False),
         }
-        return logic.confidence(logic.Report(**(base | changes)))[0]
+        return telling.confidence(report.Report(**(base | changes)))[0]
 
-    documented = logic.Interface("What it is.", (logic.Item("f", "function", "f()", "Does.", "m.f"),), True)
+    documented = report.Interface("What it is.", (report.Item("f", "function", "f()", "Does.", "m.f"),), True)
     assert sure() < sure(readme_says="x") < sure(interface=documented)
     assert sure(interface=documented, broken={"a": "b"}) < sure(interface=documented)
     assert sure(interface=documented, cut="cut") < sure(interface=documented)
     assert sure(interface=documented, tests=("t",), entry_points=("e",)) <= 0.95
-    assert sure(interface=logic.Interface("", (), False), broken={"a": "b", "c": "d"}) >= 0.05
+    assert sure(interface=report.Interface("", (), False), broken={"a": "b", "c": "d"}) >= 0.05

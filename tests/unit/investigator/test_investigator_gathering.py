@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from services.investigator import claims, machine
+from services.investigator import machine, prompts
 from services.investigator.gathering import MAX_FILE, Gathering, terms
-from services.investigator.logic import MAX_EXCERPT, Outcome
+from services.investigator.logic import Outcome
+from services.investigator.report import MAX_EXCERPT
 from services.investigator.roots import Place, Places
 
 
@@ -114,5 +115,5 @@ def test_only_telling_words_are_looked_for():
 
 def test_room_is_shared_so_that_small_evidence_is_whole():
     """One long file must not push the others out of what the model is shown."""
-    assert claims.shared([10, 1000, 1000], 210) == [10, 100, 100]
-    assert sum(claims.shared([5, 7, 9], 0)) == 0
+    assert prompts.shared([10, 1000, 1000], 210) == [10, 100, 100]
+    assert sum(prompts.shared([5, 7, 9], 0)) == 0

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from services.investigator import logic
-from services.investigator.roots import Found, Missing, Places, library_paths, locate, open_beneath
+from services.investigator.locating import Found, Missing, locate
+from services.investigator.roots import Places, library_paths, open_beneath
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from services.investigator import claims, supposing
+from services.investigator import prompts, supposing
 from services.investigator.claims import Answer
 
 ASKED = {"question": "Is it used?", "question_id": "q", "evidence": [], "hypothesis": "Nothing imports it."}
@@ -37,16 +37,16 @@ def test_nothing_is_judged_where_nothing_is_supposed():
     """An answer to a plain question would carry a verdict that nobody asked for."""
     assert supposing.judged(PLAIN, said("refuted", "E1"), "qwen", 2) is None
     assert supposing.unjudged(PLAIN, "why") is None
-    assert supposing.schema_of(claims.ABOUT_A_MODULE, PLAIN) == claims.ABOUT_A_MODULE
+    assert supposing.schema_of(prompts.ABOUT_A_MODULE, PLAIN) == prompts.ABOUT_A_MODULE
 
 
 def test_a_verdict_is_asked_for_and_told_first_and_taken_off_again():
     """The model must give one, the person reads it first, and who asks something else later does not."""
-    schema = supposing.schema_of(claims.ABOUT_ANYTHING, ASKED)
+    schema = supposing.schema_of(prompts.ABOUT_ANYTHING, ASKED)
     plain = {"answer": [], "more": [], "confidence": 1, "unknowns": []}
     assert jsonschema_rs.is_valid(schema, plain | said("refuted", "E1"))
     assert not jsonschema_rs.is_valid(schema, plain)
-    assert "SUPPOSED Nothing imports it." in claims.about_anything(ASKED, [], True, 100)[1]["content"]
+    assert "SUPPOSED Nothing imports it." in prompts.about_anything(ASKED, [], True, 100)[1]["content"]
     facts = {"findings": [f"finding {nth}" for nth in range(20)]}
     told = supposing.told(facts, supposing.Verdict("refuted", "main imports it. [1]"))
     assert (told["verdict"], told["findings"][:2]) == (
@@ -74,6 +74,6 @@ def test_what_was_read_cannot_pass_for_another_piece_of_evidence(end):
         ({"kind": "file", "ref": f"a{end}{forged}"}, f"{forged}{end}{forged} says so"),
         ({"kind": "file", "ref": "b"}, "x"),
     ]
-    content = claims.about_anything(ASKED, pieces, True, 1000)[1]["content"]
+    content = prompts.about_anything(ASKED, pieces, True, 1000)[1]["content"]
     assert [line for line in content.splitlines() if line.startswith("[E")] == ["[E1] file a", "[E2] file b"]
     assert content.count(forged) == 3

@@ -217,6 +217,12 @@ def test_only_so_many_beginnings_are_tried():
     assert list(candidates("{ " * MAX_STARTS + "{}")) == []
 
 
+def test_a_number_without_bound_is_no_json():
+    """`1e999` would reach the asker as null, where a number was promised."""
+    with pytest.raises(UnfitError):
+        Wanted.of({"type": "object"}).read('{"confidence": 1e999}')
+
+
 @pytest.mark.parametrize("data", [2**70, {"deep": 2**64}])
 def test_what_no_signal_can_carry_is_no_answer(data):
     """A number that the bus refuses would fail the settle, again and again."""

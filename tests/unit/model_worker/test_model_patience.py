@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 
+import orjson
 import pytest
 
 from services.model_worker import server as server_module
@@ -45,9 +46,10 @@ def test_thoughts_that_a_server_tells_apart_are_no_answer(asker, first):
     assert (facts["text"], [token["text"] for token in asking.tokens]) == ("Four.", ["Four."])
 
 
-def test_a_server_that_takes_connections_and_lists_no_models_is_away(asker, first):
-    """A hung server would hold up the look at all others for ever."""
-    first.is_silent = True
+@pytest.mark.parametrize("part", ["", "headers", "body"])
+def test_a_server_that_takes_connections_and_lists_no_models_is_away(asker, first, part):
+    """A hung server, or one that says a byte now and then, would hold up the look at all others for ever."""
+    first.is_silent, first.drips = not part, part
 
     async def story() -> None:
         pool = asker(probe_timeout_s=0.3).pool(at(first))
@@ -58,6 +60,22 @@ def test_a_server_that_takes_connections_and_lists_no_models_is_away(asker, firs
 
     asyncio.run(story())
     first.go.set()
+
+
+@pytest.mark.parametrize("part", ["headers", "body"])
+def test_a_server_whose_answer_drips_is_left_for_the_next_within_the_time_for_a_first_token(asker, first, second, part):
+    """A byte now and then is no sign of life: the question would wait until its deadline, and fail."""
+    first.drips = part
+    _, facts = asker(first_token_s=0.3, rounds=1).once(at(first, model="m"), at(second))
+    assert facts["server"] == second.url
+    first.until("left")
+
+
+def test_a_server_that_drips_costs_no_more_than_the_deadline(asker, first):
+    """However patient the configuration is, who asked is answered in time, with the reason."""
+    first.drips = "headers"
+    _, facts = asker(**PATIENT).once(at(first, model="m"), deadline_s=0.4)
+    assert facts["reason"] == "timeout"
 
 
 @contextlib.contextmanager
@@ -293,6 +311,34 @@ def test_the_more_urgent_question_is_asked_first(asker, first):
     asyncio.run(story())
     asked = [body["messages"][-1]["content"] for body in first.questions]
     assert asked == ["first", "critical", "normal", "low"]
+
+
+# -- what no signal could carry ------------------------------------------------------------------------
+
+
+def test_what_a_server_says_can_always_be_carried(asker, first):
+    """A number or text that the bus cannot carry would fail the answer five times, and bury the question."""
+    first.usual = says("Four.", usage={"prompt_tokens": 2**70, "completion_tokens": 1})
+    name, facts = asker().once(at(first))
+    assert (name, facts["usage"]) == ("Q_MODEL_RESPONSE", "estimated")
+    assert orjson.dumps(facts)
+    first.usual = fails(400, "cannot \ud800 do that")
+    _, facts = asker(rounds=1).once(at(first))
+    assert facts["reason"] == "refused"
+    assert orjson.dumps(facts)
+
+
+def test_a_model_whose_name_is_no_text_is_passed_over(asker, first):
+    """Its worker would end in the middle of telling of it, at each start anew."""
+    first.models = ["\ud800", "good"]
+
+    async def story() -> None:
+        pool = asker().pool(at(first))
+        await pool.look()
+        assert pool.servers[0].models == ("good",)
+        await pool.close()
+
+    asyncio.run(story())
 
 
 # -- what is sent, and what comes of it ----------------------------------------------------------------

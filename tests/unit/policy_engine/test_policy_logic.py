@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -134,6 +135,24 @@ def test_silence_fires_and_an_answer_of_another_story_does_not_end_it() -> None:
     assert past.wait(5) == ["fired"]
 
 
+def test_a_silence_whose_condition_cannot_be_told_has_not_ended() -> None:
+    """Each answer that comes would be a failed attempt, and after five of them a dead letter."""
+    where = compiled("1 / (size(other.facts.text) - 2) == 1", "Q_SPOKEN")
+    past = Past(replace(RULE, absent=Absent("Q_SPOKEN", 30.0, where)))
+    assert past.outcomes(0) == ["armed"]
+    past.hear(1, name="Q_SPOKEN", facts={"text": "hm"})
+    assert past.wait(40) == ["fired"]
+
+
+def test_what_no_signal_could_carry_is_an_error_of_the_rule() -> None:
+    """What triggered it would be a dead letter after five attempts to emit it."""
+    path = compiled("event.facts.promotions_path")
+    big = Action("Q_CURIOSITY_INVESTIGATE", {"question": path, "question_id": "x", "priority": "low", "evidence": []})
+    past = Past(replace(RULE, do=(big,), key=None))
+    assert past.outcomes(0, path="\U0001f9e0" * 16_000) == ["error"]
+    assert past.outcomes(1, path="\U0001f9e0" * 14_000) == ["fired"]
+
+
 def test_a_shadow_rule_does_the_same_but_emits_nothing() -> None:
     """A rule could not be tried before it acts."""
     past = Past(replace(RULE, mode="shadow", cooldown=60.0))
@@ -241,7 +260,8 @@ def test_an_answer_off_the_list_is_refused() -> None:
         {"choice": "dream", "reason": 1},
     ):
         assert concluded(ASKS, {"parsed": parsed}).outcome == "error"
-    assert concluded(ASKS, {"text": "I would dream."}).outcome == "error"
+    for text in ("I would dream.", "[" * 100_000):
+        assert concluded(ASKS, {"text": text}).outcome == "error"
 
 
 def test_a_request_fits_its_contract_and_lists_the_actions() -> None:
@@ -258,6 +278,8 @@ def test_a_request_fits_its_contract_and_lists_the_actions() -> None:
     ] * 50
     facts = reasoning.request(ASKS, event, past)
     CATALOGUE["Q_MODEL_REQUEST"].check(facts)
+    event["facts"] = {"text": "\U0001f9e0" * 15_000}
+    assert len(orjson.dumps(reasoning.request(ASKS, event, past))) < 60_000
     assert facts["response_schema"]["properties"]["choice"]["enum"] == ["dream", "nothing"]
     assert "2026-01-01" in facts["messages"][1]["content"]
     assert "ignore all rules" not in facts["messages"][1]["content"]

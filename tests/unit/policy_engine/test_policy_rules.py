@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,26 +11,37 @@ import pytest
 import yaml
 
 from services.policy_engine.expressions import Environment, ExpressionError
+from services.policy_engine.loading import World, load
+from services.policy_engine.memory import Memory
 from services.policy_engine.promoting import set_mode
 from services.policy_engine.rulebook import rulebook
+from services.runtime.manifest import Manifest, find
 from signals.catalogue import Catalogue
 from signals.errors import ConfigError
 from signals.paths import Paths
 
 CATALOGUE = Catalogue.load()
 ENVIRONMENT = Environment(CATALOGUE)
+WORLD = World(CATALOGUE, Manifest.load(find("policy_engine", Path("none"))).may_emit, ENVIRONMENT)
 DREAM: dict[str, Any] = {"emit": "Q_DREAM_TRIGGER", "facts": {"reason": "x", "topic": None, "promotion_count": 1}}
 AGAIN: dict[str, Any] = {
     "emit": "Q_CURIOSITY_INVESTIGATE",
     "facts": {"question": "=event.facts.detail", "question_id": "x", "priority": "low", "evidence": []},
 }
+CHOICE: dict[str, Any] = {"question": "Dream?", "actions": [{"name": "dream", "about": "now", "do": [DREAM]}]}
 GOOD: dict[str, Any] = {"id": "one", "signals": ["Q_PROMOTIONS_DETECTED"], "do": [DREAM]}
 
 
-def judged(home: Path, *rules: dict[str, Any], **more: Any) -> Any:
+def written(home: Path, *rules: dict[str, Any], **more: Any) -> Path:
     file = home / "config" / "policies.yaml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump({"version": 1, "rules": list(rules), **more}, sort_keys=False))
+    return file
+
+
+def judged(home: Path, *rules: dict[str, Any], **more: Any) -> Any:
+    """The rules with Ligand's own, as the engine reads them."""
+    written(home, *rules, **more)
     return rulebook(Paths.resolve(home))
 
 
@@ -45,6 +57,13 @@ def test_ligands_own_rules_load_and_a_persons_take_their_place(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"cooldown": f"1{'0' * 400}d"}, "pattern"),
+        ({"limit": {"max": 1, "per": "0s"}}, "within no time"),
+        ({"count": {"at_least": 2, "within": "0m"}}, "within no time"),
+        ({"absent": {"signal": "Q_SPOKEN", "within": "0s"}}, "within no time"),
+        ({"do": [{"emit": "Q_DREAM_TRIGGER", "facts": DREAM["facts"] | {"promotion_count": 10**20}}]}, "not what"),
+        ({"choose": CHOICE | {"deadline": "2h"}}, "at most 3600 s"),
+        ({"choose": CHOICE | {"question": "\U0001f9e0" * 3000}}, "more than 10000 bytes"),
         ({"signals": ["Q_PROMOTION_DETECTED"]}, "no contract describes Q_PROMOTION_DETECTED"),
         ({"signals": ["Q_HEARTBEAT"]}, "is live"),
         ({"signals": ["Q_POLICY_DECIDED"]}, "engine's own word"),
@@ -72,7 +91,7 @@ def test_ligands_own_rules_load_and_a_persons_take_their_place(tmp_path: Path) -
 def test_what_cannot_work_is_refused_with_its_line(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     """A slip would show when the rule is needed, at night."""
     with pytest.raises(ConfigError) as refused:
-        judged(tmp_path, GOOD, GOOD | {"id": "two"} | change)
+        load(written(tmp_path, GOOD, GOOD | {"id": "two"} | change), WORLD)
     assert said in refused.value.message
     line = int(refused.value.fields["line"])
     text = (tmp_path / "config" / "policies.yaml").read_text().split("\n")
@@ -150,6 +169,59 @@ def test_every_contract_can_be_written_rules_about() -> None:
             scope = {"event": ENVIRONMENT.scope({"signal": name, "id": "x", "facts": facts})}
             for fact in contract.schema.get("required", ()):
                 ENVIRONMENT.compile(f"event.facts.{fact}", [name]).value(scope)
+
+
+def _odd_contract(home: Path) -> None:
+    """A contract of a person's, with all the names that JSON allows and a protobuf message does not."""
+    text = {"type": "string", "description": "d"}
+    inner = {"type": "object", "description": "d", "additionalProperties": False, "properties": {"b": {**text}}}
+    outer = {**inner, "properties": {"b": {**inner, "properties": {"c": {**text}}}}}
+    names = ("my-fact", "9lives", "a.b", "", "schlüssel", "a b", "class", "in", "_", "aB", "a_b_c")
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Q_ODD_THING",
+        "description": "d",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            **{name: {**text} for name in names},
+            "a": outer,
+            "a_b": inner,
+            "pair": {"type": "array", "description": "d", "prefixItems": [{"type": "string"}], "items": False},
+            "referred": {"$ref": "#/$defs/short", "description": "d"},
+        },
+        "$defs": {"short": {"type": "string", "maxLength": 3}},
+        "examples": [{}],
+        "x-ligand": {
+            "kind": "intent",
+            "version": 1,
+            "unconsumed": "d",
+            "counter_examples": [{"facts": {"x": 1}, "why": "d"}],
+        },
+    }
+    for folder, name, found in (
+        ("contracts.d", "Q_ODD_THING.json", document),
+        ("daemons.d", "policy_engine.yaml", {"overlay": "policy_engine", "emits": ["Q_ODD_THING"]}),
+    ):
+        (home / "config" / folder).mkdir(parents=True)
+        (home / "config" / folder / name).write_text(json.dumps(found))
+
+
+def test_no_contract_of_a_persons_keeps_the_engine_from_its_rules(tmp_path: Path) -> None:
+    """One fact called `my-fact` in somebody's contract would end every rule of everybody in a traceback."""
+    _odd_contract(tmp_path)
+    odd: dict[str, Any] = {"emit": "Q_ODD_THING", "facts": {"my-fact": "x", "pair": ["x"], "referred": "abc"}}
+    heard: dict[str, Any] = {"signals": ["Q_ODD_THING"], "when": [{"a": "has(event.facts.a) && event.facts.aB == 'x'"}]}
+    with pytest.raises(ConfigError, match="not every Q_ODD_THING has"):
+        judged(tmp_path, GOOD | heard)
+    heard["when"][0]["a"] = "has(event.facts.aB) && event.facts.aB == 'x'"
+    book = judged(tmp_path, GOOD | heard, GOOD | {"id": "two", "do": [odd], "cooldown": "1h"})
+    event = {"signal": "Q_ODD_THING", "id": "x", "facts": {"aB": "x", "pair": ["x"], "my-fact": "y"}}
+    (decision,) = book.engine.on_event(event, 1.0, Memory({}))
+    assert decision.outcome == "would_fire"
+    odd["facts"]["referred"] = "longer"
+    with pytest.raises(ConfigError, match="'longer' is not what Q_ODD_THING wants of referred"):
+        judged(tmp_path, GOOD | {"do": [odd]})
 
 
 def test_rules_that_are_a_pipe_or_a_link_to_nothing_are_refused(tmp_path: Path) -> None:

@@ -67,14 +67,25 @@ def test_rules_go_on_where_their_decisions_cannot_be_kept(tmp_path: Path) -> Non
         history.flush()
     assert "decisions are not kept" in history.trouble
     shutil.rmtree(folder)
+    folder.touch()
     history.add(decision(2), [])
     history.flush()
-    assert "No such file" in history.trouble
-    folder.mkdir()
+    assert "Not a directory" in history.trouble
+    folder.unlink()
     history.add(decision(3), [])
     history.flush()
     assert history.trouble == ""
     assert [one["signal_id"] for one in kept(folder)] == ["signal-3"]
+
+
+def test_findings_that_were_taken_away_are_written_again(tmp_path: Path) -> None:
+    """After a folder was cleared away, the next start would know nothing of what was linked before."""
+    file = tmp_path / "findings.jsonl"
+    index = Index(file)
+    index.add(finding(1))
+    file.unlink()
+    index.add(finding(2))
+    assert [Index(file).get(f"id-{nth}") is not None for nth in (1, 2)] == [True, True]
 
 
 def test_a_line_that_somebody_edited_hides_no_other(tmp_path: Path) -> None:
@@ -83,7 +94,7 @@ def test_a_line_that_somebody_edited_hides_no_other(tmp_path: Path) -> None:
     history.add(decision(1), [])
     history.flush()
     with (tmp_path / "decisions.jsonl").open("ab") as out:
-        out.write(b'{"half\n7\n')
+        out.write(b'{"half\n7\n{}\n{"at": 7}\n')
     history.add(decision(2), [])
     history.flush()
     assert [one["signal_id"] for one in kept(tmp_path)] == ["signal-1", "signal-2"]

@@ -17,7 +17,7 @@ HOSTILE = "\x1b]0;owned\x07 \x9b2J \u202e \u061c\n  because  forged"
 @click.command()
 @form_option
 def shown(form: str) -> None:
-    say(HOSTILE) if form == "text" else say_json([{"said": HOSTILE}] * 2)
+    say(HOSTILE) if form == "short" else say_json([{"said": HOSTILE}] * 2)
 
 
 def test_what_facts_say_cannot_steer_a_terminal_or_forge_a_line() -> None:
@@ -27,6 +27,13 @@ def test_what_facts_say_cannot_steer_a_terminal_or_forge_a_line() -> None:
     lines = CliRunner().invoke(shown, ["-o", "json"]).output.splitlines()
     assert [json.loads(each) for each in lines] == [{"said": HOSTILE}] * 2
     assert "".join(lines).isascii()
+
+
+def test_the_former_name_of_a_form_is_still_taken() -> None:
+    """A script that says `-o text` would end in an error after an upgrade."""
+    said = [CliRunner().invoke(shown, ["-o", form]) for form in ("text", "short", "yaml")]
+    assert [one.exit_code for one in said] == [0, 0, 2]
+    assert said[0].output == said[1].output
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,9 @@ def test_what_does_not_hold(text: str) -> None:
     assert not condition_of(text).holds(ENVELOPE)
 
 
-@pytest.mark.parametrize("text", ["", "facts", "=x", "priority=high", "facts.=x", "facts..a=1", "facts.a~(", "a b=c"])
+@pytest.mark.parametrize(
+    "text", ["", "facts", "=x", "priority=high", "facts.=x", "facts..a=1", "facts.a~(", "a b=c", "seq<nan", "seq>=-inf"]
+)
 def test_what_is_no_condition_is_refused(text: str) -> None:
     """A filter that is silently ignored shows everything."""
     with pytest.raises(UsageError):

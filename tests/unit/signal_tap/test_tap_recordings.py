@@ -46,6 +46,21 @@ def no_file_beyond(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+def test_a_recording_in_which_nothing_could_be_written_is_not_there(tmp_path):
+    """An empty file would stay, and keep the next attempt from its name; what was there before stays as it was."""
+    file = tmp_path / "none"
+    for is_there in (False, True):
+        if is_there:
+            file.write_bytes(b"{}\n")
+        with (
+            pytest.raises(RecordingError, match="Cannot write"),
+            Recording(file, append=is_there) as recording,
+            no_file_beyond(3),
+        ):
+            recording.write([orjson.dumps(WHOLE)])
+        assert file.exists() is is_there
+
+
 def test_a_recording_that_a_full_disk_cut_short_says_how_much_of_it_is_whole(tmp_path):
     """`0 signals recorded` beside a file with two of three would make a person throw it away."""
     lines = [orjson.dumps({**WHOLE, "seq": seq, "id": f"id-{seq}", "facts": {"pad": "x" * 100}}) for seq in (1, 2, 3)]

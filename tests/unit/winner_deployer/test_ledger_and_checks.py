@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,25 @@ def test_a_line_that_does_not_reach_the_disk_is_not_there(tmp_path, monkeypatch)
     assert found.deployments.by_id["a"].step == "accepted"
     found.close()
     assert (tmp_path / "ledger.jsonl").read_bytes().count(b"\n") == 1
+
+
+def test_a_ledger_that_is_taken_away_is_written_again_whole(tmp_path) -> None:
+    """Lines written into a file without a name are gone at the next start: what was deployed could not go back."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    found = Ledger(folder / "ledger.jsonl")
+    found.note({"id": "a", "step": "accepted"})
+    shutil.rmtree(folder)
+    found.note({"id": "a", "step": "begun"})
+    with pytest.raises(ConfigError, match="another process"):
+        Ledger(found.path)
+    found.close()
+    again = Ledger(found.path)
+    assert (again.deployments.by_id["a"].step, set(again.deployments.by_id["a"].steps)) == (
+        "begun",
+        {"accepted", "begun"},
+    )
+    again.close()
 
 
 def test_backups_are_what_they_were_and_the_oldest_go(tmp_path) -> None:
