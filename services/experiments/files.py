@@ -9,6 +9,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -194,7 +195,8 @@ class OpenFile:
                 os.fchown(handle, wanted.st_uid, wanted.st_gid)
             except PermissionError as error:
                 words = f"{self.path} belongs to uid {wanted.st_uid}, gid {wanted.st_gid}, and would not any more"
-                raise FileError(f"{words}; have Ligand's own user own it (chown).", "target_unwritable") from error
+                owner = f"chown {_own_name()}: {self.path}"
+                raise FileError(f"{words}; have the deployer own it: {owner}", "target_unwritable") from error
         os.fchmod(handle, stat.S_IMODE(wanted.st_mode))
         for name in set(os.listxattr(handle)) - set(os.listxattr(present)):
             if name.startswith(OURS):  # the folder's default list would let others in
@@ -232,6 +234,13 @@ class OpenFile:
     def _unlink_beside(self) -> None:
         with suppress(FileNotFoundError):
             os.unlink(self._beside, dir_fd=self._folder)
+
+
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def digest(content: bytes) -> str:

@@ -100,7 +100,7 @@ def granted(ligand, left_as_it_was):
     machine.write("/srv/tuned/loaded", SERVICE)
     ligand.ligand("grant", "winner_deployer", "/srv/tuned", "--write")
     ligand.ligand("grant", "dream_runner", "/srv/tuned", "--read")
-    machine.run("chown", "ligand-winner-deployer", "/srv/tuned/service.yaml")
+    machine.run("chown", "ligand-winner-deployer:", "/srv/tuned/service.yaml")
     machine.run("setfacl", "-m", "u:alice:rw", "/srv/tuned/service.yaml")
     ligand.ready("winner_deployer", "dream_runner")
     yield machine

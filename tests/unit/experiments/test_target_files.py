@@ -87,6 +87,22 @@ def test_a_file_of_somebody_else_stays_theirs(tmp_path) -> None:
     assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_a_file_whose_owner_could_not_be_kept_says_the_command(tmp_path, monkeypatch) -> None:
+    """Whoever reads the refusal can mend it with one line, and nothing was changed."""
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"old")
+    os.chown(path, 12345, 23456)
+
+    def no(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", no)
+    with pytest.raises(FileError, match=f"chown root: {path}"):
+        replace(path, b"old", b"new")
+    assert (path.read_bytes(), os.listdir(tmp_path)) == (b"old", ["x.yaml"])
+
+
 def test_what_somebody_wrote_meanwhile_is_kept(tmp_path) -> None:
     """An edit between looking and writing is not lost."""
     path = tmp_path / "x.yaml"
