@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -98,13 +97,6 @@ class Desk:
         while not told.exists() or what not in told.read_text().split():
             assert time.monotonic() < deadline, self.deployer.tail()
             time.sleep(0.01)
-
-    def logged(self, action: str) -> None:
-        """Wait for a line of the deployer's log."""
-        deadline = time.monotonic() + READY_S
-        while action not in self.deployer.log.read_text():
-            assert time.monotonic() < deadline, self.deployer.tail()
-            time.sleep(0.02)
 
     def failed(self, count: int = 1) -> dict[str, Any]:
         return self.home.wait_for("Q_DEPLOYMENT_FAILED", count)[-1].facts
@@ -296,28 +288,6 @@ def test_broken_off_while_it_is_verified_the_old_bytes_come_back(desk: Desk, how
     changed = desk.home.wait_for("Q_CONFIGURATION_RELOADED", 2, daemon="semantic_dedup")
     assert changed[-1].facts["changed"] in ([], ["embeddings.near"])
     assert len(desk.ended()) == 1
-
-
-def test_a_full_disk_is_waited_for_and_the_old_bytes_come_back(desk: Desk) -> None:
-    """With no room for the ledger nothing more is done, the daemon says so, and goes on once there is room."""
-    path = desk.file("x.toml", SETTINGS)
-    desk.experiment("near", "x.toml", "toml", "limits.near")
-    running = desk.start()
-    (desk.folder / "hold").touch()
-    desk.won(("near", 0.8))
-    desk.measuring("near:0.8")
-    _, most = resource.prlimit(running.pid, resource.RLIMIT_FSIZE)
-    full = (desk.home.paths.state_of("winner_deployer") / "ledger.jsonl").stat().st_size
-    resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (full, most))  # as a full disk: the ledger grows no more
-    (desk.folder / "hold").unlink()
-    desk.logged("not_written")
-    assert not desk.home.signals(*ENDS)
-    resource.prlimit(running.pid, resource.RLIMIT_FSIZE, (most, most))
-    desk.won(("nosuch", 0.8))  # so that it does not sleep on
-    found = {one.facts["target"]: one.facts for one in desk.ended(2)}
-    assert found["x.toml"]["rolled_back"]
-    assert path.read_text() == SETTINGS
-    assert running.process.poll() is None
 
 
 def test_signals_reach_no_file_but_what_experiments_name(desk: Desk) -> None:
