@@ -71,7 +71,8 @@ test-llama: $(READY) ## try the model worker on a real llama.cpp server, built o
 crash-sweep: $(READY) ## cut the power before every act of the bus on the disk
 	@$(VENV)/bin/python -m tests.sweep $(SWEEP_ARGS)
 
-deploy-sweep: $(READY) ## kill the deployer before every line of a deployment and of each recovery
+deploy-sweep: $(READY) ## kill the deployer before every line of a deployment and of each recovery; cut its power
+	@$(VENV)/bin/python -m tests.deploy_sweep --power
 	@$(VENV)/bin/python -m tests.deploy_sweep $(if $(SEED),--seed $(SEED))
 
 model: $(READY) ## drive a real bus against a model for as long as the profile says (HYPOTHESIS_PROFILE=long)

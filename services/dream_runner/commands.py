@@ -148,14 +148,23 @@ def _show(end: Signal, paths: Paths) -> None:
         said = ", ".join(f"{name} = {value}" for name, value in won["params"].items()) if won else "no winner"
         failed = f", {one['failed_trials']} failed" if one.get("failed_trials") else ""
         say("", f"{one['name']}: {said}", f"  {one.get('verdict', '')}", f"  {one['trials']} trials{failed}")
-        picture = records.folder_of(paths.state_of(DAEMON), facts["cycle_id"]) / f"{one['name']}.svg"
-        say(f"  {picture}")
+        folder = records.folder_of(paths.state_of(DAEMON), facts["cycle_id"])
+        for line in _measured_by(folder, one["name"]):
+            say(line)
+        say(f"  {folder / one['name']}.svg")
     for one in facts.get("failed", ()):
         say("", f"{one['experiment']}: {one['reason']}", *(f"  {line}" for line in one["detail"].splitlines()))
     for one in facts["promotions"]:
         say("", f"promotion {one['id']}: {one['verdict']}: {one['reason']}")
     if "folded_into" in facts:
         say(f"answered by {facts['folded_into']}")
+
+
+def _measured_by(folder: Path, experiment: str) -> Iterator[str]:
+    """The programs as they were then: another one measures something else."""
+    record = records.read(records.record_of(folder, experiment)) or {}
+    for name, digest in record.get("programs", {}).items():
+        yield f"  measured by {name} (SHA-256 {digest[:12]}…)"
 
 
 def _records(facts: Mapping[str, Any], paths: Paths) -> Iterator[Any]:

@@ -12,10 +12,10 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from services.dream_runner import logic
+from services.dream_runner import logic, verdicts
 from services.dream_runner.study import FROM, OUTCOME, Candidates, finish, opened, outcomes
 from services.dream_runner.task import EngineError, Task, tell
-from services.experiments.comparing import TEST, Metrics, Verdict, compare
+from services.experiments.comparing import Metrics, compare
 from services.experiments.evaluation import Asked, EvaluationError, evaluate, mean
 from services.experiments.model import Experiment
 from services.experiments.space import Params, Value
@@ -23,6 +23,7 @@ from services.experiments.space import Params, Value
 HELD_OUT = 1000
 """Repeats of held-out measurements are numbered from here: one who seeds by them is not judged on what it was tuned."""
 SURVIVORS = 3
+LEAST_S = 0.1
 Outcome = dict[str, Any]
 
 
@@ -43,10 +44,16 @@ class _Trying:
     params: dict[str, Value]
     todo: deque[Asked]
     found: list[Metrics] = field(default_factory=list)
+    is_cut: bool = False
+    """Whether what is being measured has less time than an evaluation may take."""
 
     @property
     def origin(self) -> str:
         return str(self.trial.user_attrs.get(FROM, "sampler"))
+
+
+class _NoTimeError(Exception):
+    """The cycle's time was over before something was measured."""
 
 
 class _Conductor:
@@ -62,6 +69,7 @@ class _Conductor:
         self._candidates = Candidates(study, task.experiment, task.present, task.seed)
         self._ended = "budget"
         self._best: float | None = None
+        self._any_ended = False
 
     def record(self) -> dict[str, Any]:
         self._candidates.go_on()
@@ -75,7 +83,8 @@ class _Conductor:
             self._study.set_user_attr("tuned", self._ended)
         trials = outcomes(self._study)
         chosen = logic.finalist(self._objective, baseline, trials)
-        verdict = self._proven(chosen) if chosen is not None else _none(trials, self._ended)
+        verdict = self._proven(chosen) if chosen is not None else verdicts.none(trials, self._ended)
+        self._task.require_unchanged()
         return self._written(baseline, trials, chosen, verdict)
 
     # -- measuring -----------------------------------------------------------------------------------
@@ -89,12 +98,15 @@ class _Conductor:
         return [Asked(params, case, nth) for case in said.tuning or ("",) for nth in range(said.repeats)]
 
     def _measured(self, who: str, asked: Asked) -> Metrics:
-        """One measurement, taken once for all processes of the cycle. Raises `EvaluationError`."""
+        """One measurement, taken once for all processes of the cycle. Raises `EvaluationError`, `_NoTimeError`."""
         key = f"{who}|{asked.case}|{asked.repeat}"
         if key not in self._kept:
+            left_s = self._left(self._deadline)
             try:
-                kept: Any = {"metrics": evaluate(self._experiment, asked)}
+                kept: Any = {"metrics": evaluate(self._experiment, asked, left_s)}
             except EvaluationError as error:
+                if error.reason == "timed_out" and left_s < self._experiment.evaluate.timeout_s:
+                    raise _NoTimeError from error
                 kept = {"reason": error.reason, "detail": str(error)}
             self._study.set_user_attr(key, kept)
             self._kept[key] = kept
@@ -108,6 +120,11 @@ class _Conductor:
         """What is in use, measured on the tuning cases."""
         try:
             return mean([self._measured("baseline", asked) for asked in self._tuning(self._task.present)])
+        except _NoTimeError as error:
+            words = f"{self._experiment.name}: the cycle's time (cycle_s in dream_runner.yaml) was over before"
+            whole = self._task.left_s >= self._experiment.budget.wall_clock_s  # the next cycle would do no better
+            reason = "baseline_failed" if whole else "no_time"
+            raise EngineError(reason, f"{words} what is in use was measured") from error
         except EvaluationError as error:
             words = f"{self._experiment.name}: what is in use cannot be measured: {error.reason}: {error}"
             raise EngineError("baseline_failed", words[:2000]) from error
@@ -115,9 +132,23 @@ class _Conductor:
     # -- tuning --------------------------------------------------------------------------------------
 
     @property
+    def _tuning_ends(self) -> float:
+        """When, on the monotonic clock, the budget for tuning is spent."""
+        return min(self._began + self._experiment.budget.wall_clock_s - self._spent_before, self._deadline)
+
+    @property
     def _out_of_time(self) -> bool:
-        spent = self._spent_before + time.monotonic() - self._began
-        return spent > self._experiment.budget.wall_clock_s or time.monotonic() > self._deadline
+        return time.monotonic() > self._tuning_ends
+
+    @staticmethod
+    def _left(until: float) -> float:
+        return max(LEAST_S, until - time.monotonic())
+
+    def _begun(self, pool: ThreadPoolExecutor, trying: _Trying) -> Future[dict[str, float]]:
+        left_s = self._left(self._tuning_ends)
+        # who had the whole budget, and did not end, has failed
+        trying.is_cut = self._any_ended and left_s < self._experiment.evaluate.timeout_s
+        return pool.submit(evaluate, self._experiment, trying.todo[0], left_s)
 
     def _tune(self, baseline: Metrics) -> None:
         budget, running = self._experiment.budget, dict[Future[dict[str, float]], _Trying]()
@@ -126,13 +157,13 @@ class _Conductor:
             while True:
                 while len(running) < budget.concurrency and begun < budget.trials and (trying := self._next()):
                     begun += 1
-                    running[pool.submit(evaluate, self._experiment, trying.todo[0])] = trying
+                    running[self._begun(pool, trying)] = trying
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     trying = running.pop(future)
                     if self._goes_on(trying, future, baseline):
-                        running[pool.submit(evaluate, self._experiment, trying.todo[0])] = trying
+                        running[self._begun(pool, trying)] = trying
 
     def _next(self) -> _Trying | None:
         if self._out_of_time:
@@ -150,6 +181,8 @@ class _Conductor:
         try:
             trying.found.append(future.result())
         except EvaluationError as error:
+            if error.reason == "timed_out" and trying.is_cut:
+                return self._given_up(trying)
             self._end(trying, {"state": "failed", "reason": error.reason, "detail": str(error)[:500]}, baseline)
             return False
         trying.todo.popleft()
@@ -158,11 +191,16 @@ class _Conductor:
             crossed = self._objective.crossed(metrics)
             self._end(trying, {"state": "complete", "metrics": metrics, "crossed": crossed}, baseline)
         elif self._out_of_time:
-            self._study.tell(trying.trial, state=TrialState.FAIL)  # without an outcome: it is no result
+            return self._given_up(trying)
         elif self._falls_behind(trying, metrics):
             self._end(trying, {"state": "pruned", "metrics": metrics}, baseline)
         else:
             return True
+        return False
+
+    def _given_up(self, trying: _Trying) -> bool:
+        """It ends without an outcome: it is no result that its time was over."""
+        self._study.tell(trying.trial, state=TrialState.FAIL)
         return False
 
     def _falls_behind(self, trying: _Trying, metrics: Metrics) -> bool:
@@ -180,6 +218,7 @@ class _Conductor:
             trying.trial.set_constraint("guardrails", len(outcome["crossed"]))  # above 0: the sampler keeps away
         trying.trial.set_user_attr(OUTCOME, {**outcome, "at_s": round(spent, 3)})
         finish(self._study, trying.trial.number, outcome, self._experiment)
+        self._any_ended = True
         self._study.set_user_attr("spent_s", spent)
         if outcome["state"] == "complete" and not outcome["crossed"]:
             better = max if self._objective.metrics[self._first] == "maximize" else min
@@ -200,16 +239,17 @@ class _Conductor:
         sides = [("baseline", self._task.present), ("candidate", chosen["params"])]
         for nth, unit in enumerate(self._units()):
             for who, params in sides if nth % 2 == 0 else reversed(sides):  # so that a drift favours neither
-                if time.monotonic() > self._deadline:
-                    return _no("there was no time left to prove it")
                 key = f"held-out {logic.winner_id(self._experiment.name, who, params)}"
                 try:
                     measured = [self._measured(key, Asked(params, case, repeat)) for case, repeat in unit]
+                except _NoTimeError:
+                    return verdicts.no("there was no time left to prove it")
                 except EvaluationError as error:
-                    return _no(f"a held-out measurement of the {who} failed: {error.reason}: {error}"[:500])
+                    return verdicts.no(f"a held-out measurement of the {who} failed: {error.reason}: {error}"[:500])
                 found[who].append(mean(measured))
             self._tell("proving", done)
-        return _verdict(compare(found["baseline"], found["candidate"], self._objective), self._objective.alpha, found)
+        compared = compare(found["baseline"], found["candidate"], self._objective)
+        return verdicts.verdict(compared, self._objective.alpha, found)
 
     def _units(self) -> list[list[tuple[str, int]]]:
         """What is compared: a case with all its repeats is one pair; without cases each repeat is."""
@@ -237,6 +277,7 @@ class _Conductor:
             "cycle_id": self._task.cycle,
             "experiment": experiment.name,
             "digest": experiment.digest,
+            "programs": dict(experiment.programs),
             "about": experiment.about,
             "objective": {"metrics": dict(objective.metrics), "least_effect": objective.least_effect},
             "sampler": logic.sampler(experiment),
@@ -254,29 +295,3 @@ class _Conductor:
             "ended": self._ended,
             "seconds": round(self._spent_before + time.monotonic() - self._began, 3),
         }
-
-
-def _no(why: str) -> dict[str, Any]:
-    return {"wins": False, "reasons": [why], "compared": [], "pairs": 0}
-
-
-def _none(trials: Sequence[Mapping[str, Any]], ended: str) -> dict[str, Any]:
-    """Why there is nothing to prove."""
-    if not trials:
-        words = {"time": "the time was over before a candidate was tried", "exhausted": "there is no candidate to try"}
-        return _no(words.get(ended, "no candidate was tried"))
-    failed = [one for one in trials if one["state"] == "failed"]
-    if len(failed) == len(trials):
-        most = Counter(one["reason"] for one in failed).most_common(1)[0][0]
-        return _no(f"every one of {len(trials)} trials failed, most of them: {most}")
-    return _no("none of the candidates looked better than what is in use")
-
-
-def _verdict(found: Verdict, alpha: float, measured: Mapping[str, Sequence[Metrics]]) -> dict[str, Any]:
-    compared = [
-        {"metric": one.metric, "before": one.before, "after": one.after, "effect": one.effect, "p": one.p}
-        for one in found.metrics
-    ]
-    pairs = [dict(one) for one in measured["baseline"]], [dict(one) for one in measured["candidate"]]
-    said = {"wins": found.wins, "reasons": list(found.reasons), "compared": compared, "pairs": len(pairs[0])}
-    return {**said, "test": TEST, "alpha": alpha, "measured": {"baseline": pairs[0], "candidate": pairs[1]}}

@@ -21,6 +21,8 @@ from signals.paths import Paths
 
 MAX_ERRORS = 4000
 MAX_LINE = 1 << 20
+LATER = ("engine_missing", "no_time", "experiment_changed")
+"""Reasons of a failure that the next cycle need not have."""
 ENGINE = (sys.executable, "-m", "services.dream_runner.engine")
 Tell = Callable[[Mapping[str, Any]], None]
 
@@ -85,7 +87,8 @@ class Runner:
         for run in kept["runs"]:
             record = records.read(records.record_of(folder, run["experiment"]))
             if record is None:
-                left_s = self.config["cycle_s"] - (time.time() - kept["started"])
+                gone_s = max(0.0, time.time() - kept["started"])  # the clock may have been set back
+                left_s = self.config["cycle_s"] - gone_s
                 trouble = await self._engine(kept["cycle_id"], run, folder, left_s)
                 if trouble is not None:
                     failed.append({"experiment": run["experiment"], **trouble})
@@ -102,7 +105,7 @@ class Runner:
         if left_s <= 0:
             return {"reason": "no_time", "detail": "the cycle's time (cycle_s in dream_runner.yaml) was over before it"}
         task = {
-            **{key: run[key] for key in ("file", "present", "seeds")},
+            **{key: run[key] for key in ("file", "digest", "present", "seeds")},
             "config": str(self.paths.config),
             "cycle": cycle,
             "folder": str(folder),
@@ -162,7 +165,7 @@ class Runner:
         puts: dict[str, Any] = {f"{ACKNOWLEDGED}{name}": now for name, _, _ in judged}
         puts |= {f"{RAN}{run['experiment']}": {"at": now, "fingerprint": run["fingerprint"]} for run in tried}
         puts |= {f"{SURVIVORS}{record['experiment']}": record["survivors"] for _, record in done}
-        puts["starts"] = [at for at in self.state.get("starts", ()) if 0 <= now - at < 86400] + [kept["started"]]
+        puts["starts"] = [at for at in self.state.get("starts", ()) if logic.is_of_today(at, now)] + [kept["started"]]
         puts["last"] = {"cycle_id": cycle, "ended": now}
         if not done:
             return Outcome("Q_DREAM_FAILED", _failure(cycle, failed), acknowledged, puts)
@@ -190,7 +193,7 @@ def _failure(cycle: str, failed: list[dict[str, str]]) -> dict[str, Any]:
     reasons = {one["reason"] for one in failed}
     words = "\n".join(f"{one['experiment']}: {one['detail']}" for one in failed)[:2000]
     reason = reasons.pop() if len(reasons) == 1 else "experiment_failed"
-    return {"reason": reason, "detail": words, "cycle_id": cycle, "retryable": reason in ("engine_missing", "no_time")}
+    return {"reason": reason, "detail": words, "cycle_id": cycle, "retryable": reason in LATER}
 
 
 def _acknowledgement(name: str, verdict: str, reason: str, cycle: str) -> dict[str, Any]:

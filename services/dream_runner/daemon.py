@@ -8,8 +8,10 @@ from datetime import datetime
 from importlib.util import find_spec
 from typing import Any
 
+from services.dream_runner import logic
 from services.dream_runner.cycle import Runner
 from services.dream_runner.planning import ACKNOWLEDGED, Wish
+from services.experiments import promotions
 from services.experiments.definition import load_all
 from services.runtime import Daemon
 from signals.envelope import Signal
@@ -65,7 +67,8 @@ def _progress(facts: Mapping[str, Any]) -> None:
 
 
 def _forget(put: Any) -> None:
-    """Forget the oldest acknowledgements beyond what the monitor remembers too."""
-    known = sorted((at, key) for key, at in daemon.state.items() if key.startswith(ACKNOWLEDGED))
-    for _, key in known[: max(0, len(known) - MAX_ACKNOWLEDGED)]:
-        put(key, None)
+    """Forget the oldest acknowledgements of promotions that are gone."""
+    judged = {key.removeprefix(ACKNOWLEDGED): at for key, at in daemon.state.items() if key.startswith(ACKNOWLEDGED)}
+    there = promotions.names(promotions.beside(daemon.paths.intents))
+    for name in logic.to_forget(judged, there, MAX_ACKNOWLEDGED):
+        put(f"{ACKNOWLEDGED}{name}", None)

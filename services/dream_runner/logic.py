@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -68,7 +68,21 @@ def is_about(experiment: Experiment, topic: str | None) -> bool:
 
 def too_many(starts: Iterable[float], now: float, most: int) -> bool:
     """Whether so many cycles began within a day that no further one may."""
-    return sum(0 <= now - at < 86400 for at in starts) >= most
+    return sum(is_of_today(at, now) for at in starts) >= most
+
+
+def is_of_today(at: float, now: float) -> bool:
+    """Within a day; what seems to come was before the clock was set back."""
+    return abs(now - at) < 86400
+
+
+def to_forget(judged: Mapping[str, float], there: Collection[str], most: int) -> list[str]:
+    """The promotions (id -> when it was judged) to be forgotten: the oldest beyond `most` of those that are gone.
+
+    One that still lies there is never forgotten: it would be tried anew, for ever.
+    """
+    gone = sorted((name for name in judged if name not in there), key=lambda name: judged[name])
+    return gone[: max(0, len(gone) - most)]
 
 
 # -- candidates ----------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ class Waiting:
 def waiting(folder: Path, state: Mapping[str, Any], now: float) -> Waiting:
     """Read the promotions that wait, the oldest first."""
     found, broken = list[Promotion](), dict[str, str]()
-    for path in _oldest_first(folder):
+    for written, path in _oldest_first(folder):
         name = promotions.identifier(path.name.removesuffix(".json"))
         if f"{ACKNOWLEDGED}{name}" in state or len(found) + len(broken) >= MAX_PROMOTIONS:
             continue
@@ -76,12 +76,12 @@ def waiting(folder: Path, state: Mapping[str, Any], now: float) -> Waiting:
         except OSError:  # gone meanwhile, or not to be read: it goes on waiting, and the monitor tells of it
             continue
         except PromotionError as error:
-            if not 0 <= now - path.stat().st_mtime < WRITING_S:
+            if not 0 <= now - written < WRITING_S:
                 broken[name] = f"it is no promotion: {error}"
     return Waiting(found, broken)
 
 
-def _oldest_first(folder: Path) -> list[Path]:
+def _oldest_first(folder: Path) -> list[tuple[float, Path]]:
     dated = []
     for path in folder.glob("*.json") if folder.is_dir() else ():
         try:
@@ -89,7 +89,7 @@ def _oldest_first(folder: Path) -> list[Path]:
                 dated.append((path.stat().st_mtime, path))
         except OSError:  # gone meanwhile
             continue
-    return [path for _, path in sorted(dated)]
+    return sorted(dated)
 
 
 def plan(config: Path, folder: Path, wish: Wish, state: Mapping[str, Any], settings: Mapping[str, Any]) -> Plan:

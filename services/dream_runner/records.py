@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 
+from services.experiments.files import sync_folder
+
 KEPT = 50
 """Cycles whose folders are kept."""
 _ID = re.compile(r"c-[0-9a-f-]{36}")
@@ -45,6 +47,8 @@ def write_bytes(path: Path, raw: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     fresh.rename(path)
+    for folder in (path.parent, path.parent.parent):
+        sync_folder(folder)
 
 
 def read(path: Path) -> Any:

@@ -12,6 +12,7 @@ import orjson
 from services.experiments.definition import load
 from services.experiments.model import Experiment
 from services.experiments.space import Params
+from signals.errors import ConfigError
 
 
 class EngineError(Exception):
@@ -28,6 +29,7 @@ class Task:
     the time there is, from now."""
 
     experiment: Experiment
+    config: Path
     cycle: str
     folder: Path
     present: Params
@@ -37,19 +39,37 @@ class Task:
 
     @classmethod
     def of(cls, said: dict[str, Any]) -> Task:
-        """The task as the daemon wrote it. Raises `ConfigError`."""
+        """The task as the daemon wrote it. Raises `ConfigError`, and `EngineError` where the plan was another's."""
         experiment = load(Path(said["file"]), Path(said["config"]))
-        seeds = [found for one in said["seeds"] if (found := _seed(experiment, one)) is not None]
+        if experiment.digest != said["digest"]:
+            raise changed(experiment)
+        seeds = [(experiment.normal(one["params"]), one["from"]) for one in said["seeds"]]
         folder = Path(said["folder"])
-        return cls(experiment, said["cycle"], folder, said["present"], seeds, said["seed"], said["left_s"])
+        return cls(
+            experiment,
+            Path(said["config"]),
+            said["cycle"],
+            folder,
+            said["present"],
+            seeds,
+            said["seed"],
+            said["left_s"],
+        )
+
+    def require_unchanged(self) -> None:
+        """Raise `EngineError` where another file or program than at the beginning stands there: two were compared."""
+        try:
+            same = load(self.experiment.file, self.config).digest == self.experiment.digest
+        except ConfigError:
+            same = False
+        if not same:
+            raise changed(self.experiment)
 
 
-def _seed(experiment: Experiment, said: dict[str, Any]) -> tuple[Params, str] | None:
-    """A setting to try first; None where the experiment has been changed since and it does not fit any more."""
-    try:
-        return experiment.normal(said["params"]), said["from"]
-    except ValueError:
-        return None
+def changed(experiment: Experiment) -> EngineError:
+    """What was measured before and after cannot be compared."""
+    words = "its file, or a program that measures, was edited meanwhile; the next cycle tries what stands there now"
+    return EngineError("experiment_changed", f"{experiment.name}: {words}")
 
 
 def tell(**said: Any) -> None:

@@ -26,6 +26,7 @@ evaluate:
   # Gets the parameters as JSON on standard input, and as LIGAND_PARAM_NEAR and so on; the case is in LIGAND_CASE.
   # Prints one JSON object of metrics, such as {{"f1": 0.91, "precision": 0.97}}. Runs in the folder of this file.
   # When it could not measure it must end with a status that is not 0: a failure is never a number.
+  # The files named here are part of the experiment: once one is edited, all is measured anew.
   command: [./{name}.py]
   # python: "module:function"          # instead: function(params, case), which returns the metrics
   timeout_s: 30

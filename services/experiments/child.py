@@ -1,8 +1,12 @@
-"""A child process in a group of its own: bounded in time, memory and output, killed whole at its end."""
+"""A child process in a group of its own: bounded in time, memory and output, killed whole at its end.
+
+What leaves the group, such as a server that was put into the background, is killed too: `tied` sees to it.
+"""
 
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -19,6 +23,8 @@ TIED = Path(__file__).with_name("tied.py")
 MAX_OUTPUT = 64 * 1024
 MAX_ERRORS = 2048
 _CHUNK = 16 * 1024
+GRACE_S = 5.0
+"""What `tied` has to kill all that it started, before it is killed itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +43,30 @@ class Ended:
         return self.status != CANNOT_EXECUTE or not self.errors.startswith("cannot execute ")
 
 
-def tied(program: Sequence[str], memory_mib: int = 0) -> list[str]:
+def tied(program: Sequence[str], memory_mib: int = 0, *, may_leave: bool = False) -> list[str]:
     """The command that runs `program` and ends, with all it started, when the thread that started it has ended.
 
-    Start it with `start_new_session=True`.
+    `may_leave`: what leaves its process group goes on. Start it with `start_new_session=True`.
     """
-    return [sys.executable, "-I", "-S", str(TIED), str(os.getpid()), str(memory_mib), *program]
+    ends = "group" if may_leave else "all"
+    return [sys.executable, "-I", "-S", str(TIED), str(os.getpid()), str(memory_mib), ends, *program]
 
 
 def kill_group(pid: int) -> None:
     """Kill what `tied` started, whole. The leader must not have been waited for, or its number may be another's."""
     with suppress(ProcessLookupError, PermissionError):  # gone already
         os.killpg(pid, signal.SIGKILL)
+
+
+def _end(child: subprocess.Popen[bytes]) -> int:
+    """End what `tied` started, whole, and what has left its group too; its status."""
+    if child.returncode is None:
+        os.kill(child.pid, signal.SIGTERM)  # it may have ended, but is not waited for yet
+        ended = os.pidfd_open(child.pid)
+        select.select([ended], [], [], GRACE_S)
+        os.close(ended)
+        kill_group(child.pid)
+    return child.wait()
 
 
 def run(
@@ -59,11 +77,15 @@ def run(
     folder: Path,
     memory_mib: int,
     timeout_s: float,
+    may_leave: bool = False,
 ) -> Ended:
-    """Run to the end; nothing of its process group is left afterwards. `given` is its standard input, up to 64 KiB."""
+    """Run to the end; nothing of it is left afterwards. `given` is its standard input, up to 64 KiB.
+
+    `may_leave`: as in `tied`.
+    """
     pipe = subprocess.PIPE
     child = subprocess.Popen(
-        tied(program, memory_mib),
+        tied(program, memory_mib, may_leave=may_leave),
         stdin=pipe,
         stdout=pipe,
         stderr=pipe,
@@ -72,8 +94,7 @@ def run(
         start_new_session=True,
     )
     with ExitStack() as stack:
-        stack.callback(child.wait)
-        stack.callback(kill_group, child.pid)
+        stack.callback(_end, child)
         return _Attended(child, stack).until_end(given, time.monotonic() + timeout_s)
 
 
@@ -95,27 +116,26 @@ class _Attended:
             self.child.stdin.close()
         timed_out = not self._attend(deadline)
         overflowed = len(self.output) > MAX_OUTPUT
-        kill_group(self.child.pid)
-        status = self.child.wait()
+        status = _end(self.child)
         said = bytes(self.errors[-MAX_ERRORS:]).decode("utf-8", "replace").strip()
         return Ended(status, bytes(self.output), said, timed_out and not overflowed, overflowed)
 
     def _attend(self, deadline: float) -> bool:
         """Whether it ended by itself."""
-        select = self.stack.enter_context(selectors.DefaultSelector())
+        waiting = self.stack.enter_context(selectors.DefaultSelector())
         ended = os.pidfd_open(self.child.pid)
         self.stack.callback(os.close, ended)
-        select.register(ended, selectors.EVENT_READ)
+        waiting.register(ended, selectors.EVENT_READ)
         for pipe, kept in ((self.child.stdout, self.output), (self.child.stderr, self.errors)):
             assert pipe is not None
             self.stack.enter_context(pipe)
             os.set_blocking(pipe.fileno(), False)
-            select.register(pipe, selectors.EVENT_READ, kept)
+            waiting.register(pipe, selectors.EVENT_READ, kept)
         while (left := deadline - time.monotonic()) > 0 and len(self.output) <= MAX_OUTPUT:
-            ready = [key for key, _ in select.select(left)]
+            ready = [key for key, _ in waiting.select(left)]
             for key in ready:
                 if key.data is not None and self._take(key.fd, key.data) == b"":
-                    select.unregister(key.fileobj)
+                    waiting.unregister(key.fileobj)
             if any(key.fd == ended for key in ready):
                 self._drain(deadline)
                 return True

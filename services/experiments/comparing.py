@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.experiments.model import Objective
+from services.experiments.space import MAX_MAGNITUDE
 
 TEST = "exact sign-flip permutation test, paired, one-sided"
 MAX_PAIRS = 32
@@ -63,9 +64,10 @@ def _sums(sizes: Sequence[float]) -> list[float]:
 
 
 def effect(before: float, after: float, direction: str) -> float:
-    """By which share of its magnitude `before` is bettered; the plain difference where it is 0."""
+    """By which share of its magnitude `before` is bettered; the plain difference where it is 0. Always finite."""
     gain = after - before if direction == "maximize" else before - after
-    return gain / abs(before) if before else gain
+    share = gain / abs(before) if before else gain
+    return max(-MAX_MAGNITUDE, min(MAX_MAGNITUDE, share))
 
 
 def compare(baseline: Sequence[Metrics], candidate: Sequence[Metrics], objective: Objective) -> Verdict:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from services.experiments.model import Budget, Evaluate, Experiment, Guardrail, Health, Objective, Target
 from signals.errors import ConfigError
+from signals.files import read_regular
 
 FOLDER = "experiments"
+MAX_BYTES = 256 << 10
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 __all__ = [
     "FOLDER", "NAME", "Budget", "Evaluate", "Experiment", "Guardrail", "Health", "Objective", "Target",
@@ -25,11 +27,17 @@ def load(path: Path, config: Path) -> Experiment:
     from services.experiments.reading import read  # noqa: PLC0415 - a daemon that never loads one needs no CEL
 
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path, MAX_BYTES)
     except OSError as error:
-        words = f"Cannot read the experiment {path}: {error.strerror}."
-        raise ConfigError(words, file=str(path), line=0, key="", problems=[words]) from error
+        raise _unreadable(path, str(error.strerror)) from error
+    if len(raw) > MAX_BYTES:
+        raise _unreadable(path, f"it is larger than {MAX_BYTES >> 10} KiB")
     return read(raw, path, config, hashlib.sha256(raw).hexdigest())
+
+
+def _unreadable(path: Path, why: str) -> ConfigError:
+    words = f"Cannot read the experiment {path}: {why}."
+    return ConfigError(words, file=str(path), line=0, key="", problems=[words])
 
 
 def files(config: Path) -> list[Path]:

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 
 from services.experiments.child import MAX_OUTPUT, Ended, run
 from services.experiments.definition import Experiment
-from services.experiments.space import Params
+from services.experiments.exact import single
+from services.experiments.space import MAX_MAGNITUDE, Params
 
-MAX_MAGNITUDE = 1e15
-"""What is larger is no measurement but a way to say that there was none, such as -1e18."""
 _OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY", "LISTEN_FDS", "LISTEN_PID")
 
 
@@ -48,15 +47,18 @@ def evaluate(experiment: Experiment, asked: Asked, timeout_s: float | None = Non
     """
     said = experiment.evaluate
     limit_s = min(said.timeout_s, timeout_s) if timeout_s is not None else said.timeout_s
-    with tempfile.TemporaryDirectory(prefix="ligand-evaluation-") as scratch:
-        ended = run(
-            _program(experiment),
-            json.dumps(dict(asked.params)).encode(),
-            environ=_environ(experiment, asked, scratch),
-            folder=experiment.file.parent,
-            memory_mib=said.memory_mib,
-            timeout_s=limit_s,
-        )
+    try:
+        with tempfile.TemporaryDirectory(prefix="ligand-evaluation-", ignore_cleanup_errors=True) as scratch:
+            ended = run(
+                _program(experiment),
+                json.dumps(dict(asked.params)).encode(),
+                environ=_environ(experiment, asked, scratch),
+                folder=experiment.file.parent,
+                memory_mib=said.memory_mib,
+                timeout_s=limit_s,
+            )
+    except OSError as error:
+        raise EvaluationError("not_started", f"it cannot be started: {error}") from error
     _judge(ended, limit_s)
     return metrics_of(ended.output, experiment.objective.measured)
 
@@ -101,7 +103,7 @@ def _judge(ended: Ended, limit_s: float) -> None:
 def metrics_of(output: bytes, wanted: Sequence[str]) -> dict[str, float]:
     """The metrics in what an evaluation printed: one JSON object. Raises `EvaluationError`."""
     try:
-        found = json.loads(output)
+        found = json.loads(output, object_pairs_hook=single)
     except (ValueError, RecursionError) as error:
         raise EvaluationError("not_metrics", f"it printed no JSON object: {str(error)[:200]}") from error
     if not isinstance(found, dict):
@@ -122,7 +124,8 @@ def _number(name: str, value: object) -> float:
     if isinstance(value, float) and not math.isfinite(value):
         raise EvaluationError("metric_not_finite", f"{name} is {value}")
     if abs(value) > MAX_MAGNITUDE:
-        raise EvaluationError("metric_not_plausible", f"{name} is {value:g}; say that there is none by exit status 1")
+        words = f"{name} is {str(value)[:24]}; say that there is none by exit status 1"
+        raise EvaluationError("metric_not_plausible", words)
     return float(value)
 
 

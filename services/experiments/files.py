@@ -9,6 +9,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,8 @@ from signals.errors import LigandError
 MAX_BYTES = 1 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+OURS = ("user.", "system.posix_acl")
+"""Attributes that a file must have in common with the one that it replaces; the others are the system's business."""
 _UNKEPT = (errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENODATA)
 
 
@@ -113,6 +116,12 @@ class OpenFile:
                 f"{self.path} has {found.st_nlink} names (hard links); the others would keep the old values."
             )
 
+    def require_in_place(self) -> None:
+        """Raise `FileError` where its name leads elsewhere by now: a folder was moved, or a link put in its place."""
+        with opened(self.place) as named:
+            if not os.path.samestat(os.fstat(self._folder), os.fstat(named._folder)):
+                raise FileError(f"{self.path} is another file by now; its folder was moved or replaced.")
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Alone among those who ask. Raises `FileError` when somebody is at it."""
@@ -186,14 +195,18 @@ class OpenFile:
                 os.fchown(handle, wanted.st_uid, wanted.st_gid)
             except PermissionError as error:
                 words = f"{self.path} belongs to uid {wanted.st_uid}, gid {wanted.st_gid}, and would not any more"
-                raise FileError(f"{words}; have Ligand's own user own it (chown).", "target_unwritable") from error
+                owner = f"chown {_own_name()}: {self.path}"
+                raise FileError(f"{words}; have the deployer own it: {owner}", "target_unwritable") from error
         os.fchmod(handle, stat.S_IMODE(wanted.st_mode))
+        for name in set(os.listxattr(handle)) - set(os.listxattr(present)):
+            if name.startswith(OURS):  # the folder's default list would let others in
+                os.removexattr(handle, name)
         for name in os.listxattr(present):
             try:
                 os.setxattr(handle, name, os.getxattr(present, name))
             except OSError as error:
                 # labels of a security module are its own business, and on the new file already
-                if error.errno not in _UNKEPT or name.startswith(("user.", "system.posix_acl")):
+                if error.errno not in _UNKEPT or name.startswith(OURS):
                     raise
 
     def _swap(self, before: bytes) -> None:
@@ -223,9 +236,25 @@ class OpenFile:
             os.unlink(self._beside, dir_fd=self._folder)
 
 
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
 def digest(content: bytes) -> str:
     """SHA-256 in hex."""
     return hashlib.sha256(content).hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Raises OSError."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.experiments.space import Params, Space
@@ -105,7 +105,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One file, checked. `digest` is the SHA-256 of its bytes in hex."""
+    """One file, checked. `programs`: the files that measure, each with its SHA-256; `digest`: of all of it, in hex."""
 
     name: str
     file: Path
@@ -117,6 +117,7 @@ class Experiment:
     objective: Objective
     budget: Budget
     autonomy: str
+    programs: Mapping[str, str] = field(default_factory=dict)
 
     def normal(self, params: Mapping[str, object]) -> Params:
         """The values in their types. Raises `ValueError` with everything that is wrong with them."""

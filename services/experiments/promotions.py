@@ -11,12 +11,13 @@ from typing import Any
 
 import jsonschema_rs
 
-from services.experiments.schema import NAME
+from services.experiments.exact import single
+from services.experiments.schema import NAME, VALUE
+from signals.files import read_regular
 
 MAX_ID = 128
 MAX_BYTES = 64 * 1024
 _EXPERIMENT = r"^[a-z][a-z0-9_-]{0,63}$"
-_VALUE = {"type": ["string", "number", "boolean"], "maxLength": 128}
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -28,7 +29,7 @@ SCHEMA: dict[str, Any] = {
         "experiment": {"type": "string", "pattern": _EXPERIMENT},
         "params": {
             "type": "object",
-            "additionalProperties": _VALUE,
+            "additionalProperties": VALUE,
             "propertyNames": {"pattern": NAME},
             "minProperties": 1,
             "maxProperties": 16,
@@ -67,14 +68,18 @@ def identifier(stem: str) -> str:
     return f"{clean[: MAX_ID - 17]}~{digest}"
 
 
+def names(folder: Path) -> set[str]:
+    """The ids of all that lie there, whether they can be used or not."""
+    return {identifier(path.name.removesuffix(".json")) for path in folder.glob("*.json")}
+
+
 def read(path: Path) -> Promotion:
     """The promotion in a file. Raises `PromotionError`, `OSError`."""
-    with path.open("rb") as file:
-        raw = file.read(MAX_BYTES + 1)
+    raw = read_regular(path, MAX_BYTES)
     if len(raw) > MAX_BYTES:
         raise PromotionError(f"it is larger than {MAX_BYTES // 1024} KiB")
     try:
-        data = json.loads(raw)
+        data = json.loads(raw, object_pairs_hook=single)
     except (ValueError, RecursionError) as error:
         raise PromotionError(f"it is not JSON: {str(error)[:100]}") from error
     fault = next(_VALID.iter_errors(data), None)
@@ -83,5 +88,5 @@ def read(path: Path) -> Promotion:
         raise PromotionError(f"{where + ': ' if where else ''}{fault.message}"[:300])
     name = identifier(path.name.removesuffix(".json"))
     if data["id"] != name:
-        raise PromotionError(f"it calls itself {data['id']}, its file {name}; give both the same name")
+        raise PromotionError(f"it calls itself {data['id']!r}, its file {name!r}; give both the same name")
     return Promotion(name, data["experiment"], data["params"])

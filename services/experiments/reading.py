@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import jsonschema_rs
 
+from services.experiments import programs
 from services.experiments.constraints import Constraint, ConstraintError, compiled
 from services.experiments.definition import NAME, Budget, Evaluate, Experiment, Guardrail, Health, Objective, Target
+from services.experiments.formats.editing import TEXTS_ONLY, as_text
 from services.experiments.schema import BUDGET, SCHEMA
 from services.experiments.space import Parameter, Space
 from services.runtime.config import fill
@@ -21,10 +23,11 @@ from signals.errors import ConfigError
 
 _VALID = jsonschema_rs.validator_for(SCHEMA).is_valid
 NUMBERS = ("float", "int")
+MOST_STEPS = 1_000_000_000
 
 
-def read(raw: bytes, path: Path, config: Path, digest: str) -> Experiment:
-    """The experiment in these bytes of `path`. Raises `ConfigError`."""
+def read(raw: bytes, path: Path, config: Path, sha256: str) -> Experiment:
+    """The experiment in these bytes of `path`, and their SHA-256. Raises `ConfigError`."""
     try:
         marked = parse(raw)
     except YamlError as error:
@@ -36,7 +39,7 @@ def read(raw: bytes, path: Path, config: Path, digest: str) -> Experiment:
     faults = sorted(reader.faults(), key=lambda fault: fault.line)
     if faults:
         raise _refusal(path, faults)
-    return reader.experiment(digest)
+    return reader.experiment(sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class _Reader:
             for wrong in ("low", "high", "step", *(["log"] if said["log"] else [])):
                 if wrong in said:
                     yield self._fault("is for numbers; a categorical parameter has choices", *where, wrong)
+            yield from self._choices(name, said.get("choices", ()))
             return
         if "choices" in said:
             yield self._fault(f"is for type categorical, not {said['type']}", *where, "choices")
@@ -111,12 +115,20 @@ class _Reader:
             return
         yield from self._range(name, said)
 
+    def _choices(self, name: str, choices: Sequence[Any]) -> Iterator[_Fault]:
+        texts = self._data["target"]["format"] in TEXTS_ONLY
+        for nth, one in enumerate(choices):
+            alike = [other for other in choices[:nth] if one == other or (texts and as_text(one) == as_text(other))]
+            if alike:
+                words = f"{one!r} and {alike[0]!r} cannot be told apart in the file or by the optimiser; keep one"
+                yield self._fault(words, "search_space", name, "choices", nth)
+
     def _range(self, name: str, said: Mapping[str, Any]) -> Iterator[_Fault]:
         where, low, high, step = ("search_space", name), said["low"], said["high"], said.get("step")
         numbers = [key for key in ("low", "high", "step") if key in said]
         for key in numbers:
-            if not math.isfinite(said[key]) or (said["type"] == "int" and said[key] != int(said[key])):
-                yield self._fault(f"must be a {'whole' if said['type'] == 'int' else 'finite'} number", *where, key)
+            if said["type"] == "int" and said[key] != int(said[key]):
+                yield self._fault("must be a whole number", *where, key)
         if not low < high:
             yield self._fault(f"must be more than low ({low}), not {high}", *where, "high")
         if said["log"] and low <= 0:
@@ -125,6 +137,8 @@ class _Reader:
             yield self._fault("cannot go with log; take one away", *where, "step")
         if step is not None and low < high and not low + step <= high:
             yield self._fault(f"is larger than the range from {low} to {high}", *where, "step")
+        if step is not None and low < high and high - low > step * MOST_STEPS:
+            yield self._fault(f"makes more than {MOST_STEPS:,} steps; make it larger, or leave it away", *where, "step")
 
     def _conditions(self, name: str, said: Mapping[str, Any]) -> Iterator[_Fault]:
         order = list(self._parameters)
@@ -155,6 +169,10 @@ class _Reader:
         said = self._data["evaluate"]
         if ("command" in said) == ("python" in said):
             yield self._fault("give it either command (a list) or python (module:function)", "evaluate")
+        most = self._data["budget"]["wall_clock_s"]
+        if said["timeout_s"] > most:
+            words = f"is longer than the whole budget ({most:g} s); no evaluation could take so long"
+            yield self._fault(words, "evaluate", "timeout_s")
         cases = said.get("cases", {})
         for nth, case in enumerate(cases.get("held_out", ())):
             if case in cases["tuning"]:
@@ -175,16 +193,19 @@ class _Reader:
             )
             yield self._fault(words, "evaluate", *(("cases", "held_out") if "cases" in self._data["evaluate"] else ()))
 
-    def experiment(self, digest: str) -> Experiment:
+    def experiment(self, sha256: str) -> Experiment:
         data = self._data
+        evaluate = _evaluation(data["evaluate"])
+        measure = programs.digests(self._path.parent, evaluate.command, evaluate.python)
         return Experiment(
             name=self._path.stem,
             file=self._path,
-            digest=digest,
+            digest=programs.whole(sha256, measure),
+            programs=measure,
             about=data["about"],
             target=_target(data["target"], self._config),
             space=Space(tuple(self._parameters.values()), tuple(self._constraints)),
-            evaluate=_evaluation(data["evaluate"]),
+            evaluate=evaluate,
             objective=_objective(data["objective"]),
             budget=Budget(**fill(data.get("budget", {}), BUDGET, BUDGET)),
             autonomy=data["autonomy"],

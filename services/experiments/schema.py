@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.experiments.space import MAX_MAGNITUDE, MAX_TEXT
+
 NAME = "^[a-z][a-z0-9_]{0,63}$"
 FORMATS = ("yaml", "json", "toml", "env", "ini")
 AUTONOMY = ("deploy", "ask", "report")
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 512}
-_ARGV = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": 64}
-_VALUE = {"type": ["string", "number", "boolean"], "maxLength": 128}
+_WORD = {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": r"^[^\x00]*$"}
+_ARGV = {"type": "array", "items": _WORD, "minItems": 1, "maxItems": 64}
+_BOUNDS = {"minimum": -MAX_MAGNITUDE, "maximum": MAX_MAGNITUDE}
+_NUMBER = {"type": "number", **_BOUNDS}
+VALUE = {"type": ["string", "number", "boolean"], "maxLength": MAX_TEXT, **_BOUNDS}
 _CASES = {
     "type": "array",
     "items": {"type": "string", "minLength": 1, "maxLength": 256},
@@ -32,15 +37,15 @@ def _named(values: dict[str, Any], *, most: int) -> dict[str, Any]:
 PARAMETER = _object(
     {
         "type": {"enum": ["float", "int", "categorical"]},
-        "low": {"type": "number"},
-        "high": {"type": "number"},
-        "step": _POSITIVE,
+        "low": _NUMBER,
+        "high": _NUMBER,
+        "step": {**_POSITIVE, "maximum": MAX_MAGNITUDE},
         "log": {"type": "boolean", "default": False},
-        "choices": {"type": "array", "items": _VALUE, "minItems": 2, "maxItems": 64, "uniqueItems": True},
+        "choices": {"type": "array", "items": VALUE, "minItems": 2, "maxItems": 64, "uniqueItems": True},
         "when": {
             "type": "object",
             "minProperties": 1,
-            "additionalProperties": {"anyOf": [_VALUE, {"type": "array", "items": _VALUE, "minItems": 1}]},
+            "additionalProperties": {"anyOf": [VALUE, {"type": "array", "items": VALUE, "minItems": 1}]},
         },
     },
     "type",
@@ -79,11 +84,9 @@ EVALUATE = _object(
 OBJECTIVE = _object(
     {
         "metrics": _named({"enum": ["maximize", "minimize"]}, most=4),
-        "guardrails": _named(
-            {**_object({"min": {"type": "number"}, "max": {"type": "number"}}), "minProperties": 1}, most=16
-        ),
+        "guardrails": _named({**_object({"min": _NUMBER, "max": _NUMBER}), "minProperties": 1}, most=16),
         "alpha": {"type": "number", "exclusiveMinimum": 0, "maximum": 0.2, "default": 0.05},
-        "least_effect": {"type": "number", "minimum": 0, "default": 0.01},
+        "least_effect": {**_NUMBER, "minimum": 0, "default": 0.01},
     },
     "metrics",
 )

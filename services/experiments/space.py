@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +9,10 @@ from services.experiments.constraints import Constraint
 
 Value = float | int | str | bool
 Params = Mapping[str, Value]
+MAX_MAGNITUDE = 1e15
+"""What is larger is no value of a parameter, and no measurement but a way to say that there was none, such as -1e18."""
+MAX_TEXT = 128
+"""Characters of a text that is a parameter's value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,9 @@ class Parameter:
             return self._choice(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{self.name} must be a number, not {value!r}")
-        if not math.isfinite(value) or not self.low <= value <= self.high:
-            raise ValueError(f"{self.name} is {value}, outside {self._shown(self.low)} to {self._shown(self.high)}")
+        if not self.low <= value <= self.high:
+            given = str(value)[:40]
+            raise ValueError(f"{self.name} is {given}, outside {self._shown(self.low)} to {self._shown(self.high)}")
         if self.kind == "int" and value != int(value):
             raise ValueError(f"{self.name} must be a whole number, not {value}")
         if self.step is not None and not _is_whole((value - self.low) / self.step):

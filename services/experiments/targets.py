@@ -10,7 +10,9 @@ from services.experiments.definition import Experiment, Target
 from services.experiments.files import FileError, Place, digest, opened
 from services.experiments.formats import FormatError, Scalar
 from services.experiments.formats.editing import TEXTS_ONLY, as_text
-from services.experiments.space import Parameter, Value
+from services.experiments.space import MAX_MAGNITUDE, MAX_TEXT, Parameter, Value
+
+MAX_SHOWN = 64
 
 
 def place_of(target: Target) -> Place:
@@ -60,18 +62,37 @@ def _typed(parameter: Parameter, value: Scalar, key: str, form: str) -> Value:
     else:
         fits = isinstance(value, int | float) and not isinstance(value, bool)
     if value is None or not fits:
-        raise FormatError(f"{key} is {value!r}, which is no {parameter.kind} for {parameter.name}.")
+        raise _misfit(parameter, value, key)
+    _need_usable(parameter, value, key)
     return float(value) if parameter.kind == "float" else value
 
 
 def _read(parameter: Parameter, text: str, key: str) -> Value:
     """A text as its parameter means it; a categorical one that is none of the choices stays a text."""
     if parameter.kind == "categorical":
+        _need_usable(parameter, text, key)
         return next((choice for choice in parameter.choices if as_text(choice) == text), text)
     try:
-        return float(text) if parameter.kind == "float" else int(text)
+        number = float(text) if parameter.kind == "float" else int(text)
     except ValueError as error:
-        raise FormatError(f"{key} is {text!r}, which is no {parameter.kind} for {parameter.name}.") from error
+        raise _misfit(parameter, text, key) from error
+    _need_usable(parameter, number, key)
+    return number
+
+
+def _need_usable(parameter: Parameter, value: Value, key: str) -> None:
+    """Raise `FormatError` for what could be neither measured nor told: no number at all, a whole text."""
+    if isinstance(value, str):
+        usable = len(value) <= MAX_TEXT and value == value.encode("utf-8", "replace").decode()
+    else:
+        usable = abs(value) <= MAX_MAGNITUDE
+    if not usable:
+        raise _misfit(parameter, value, key)
+
+
+def _misfit(parameter: Parameter, value: Scalar, key: str) -> FormatError:
+    shown = repr(value) if isinstance(value, str) else str(value)
+    return FormatError(f"{key} is {shown[:MAX_SHOWN]}, which is no {parameter.kind} for {parameter.name}.")
 
 
 __all__ = ["FileError", "FormatError", "digest_of", "place_of", "read_values", "values_in", "with_values"]

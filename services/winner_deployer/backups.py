@@ -8,7 +8,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from services.winner_deployer.ledger import sync_folder
+from services.experiments.files import sync_folder
 from services.winner_deployer.logic import Refused
 
 

@@ -74,8 +74,8 @@ class Finder:
     def change(self, one: Deployment, experiment: Experiment, file: OpenFile) -> Change:
         """What exactly would be written. Raises `Refused`."""
         if one.winner.get("digest", experiment.digest) != experiment.digest:
-            words = "was edited since the winner was proven by it; the next cycle tries what it says now"
-            raise Refused("experiment_changed", f"{experiment.file} {words}.")
+            words = "was edited since the winner was proven by it; the next cycle tries what stands there now"
+            raise Refused("experiment_changed", f"{experiment.file}, or a program that measures, {words}.")
         before = file.read()
         try:
             new = experiment.normal(one.winner["params"])

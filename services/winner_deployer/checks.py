@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
+from typing import Any
 
 from services.experiments import evaluation
 from services.experiments.child import run
@@ -83,11 +84,15 @@ def _look(health: Health, folder: Path, when: str) -> None:
         raise Refused("unhealthy", f"The health command failed, {when}: {fault}")
 
 
-def fault_of(command: Sequence[str], folder: Path) -> str | None:
-    """What went wrong with a command; None when it ended with status 0 in time."""
+def fault_of(command: Sequence[str], folder: Path, *, may_leave: bool = False) -> str | None:
+    """What went wrong with a command; None when it ended with status 0 in time.
+
+    `may_leave`: a service that it starts anew goes on.
+    """
     environ = {name: value for name, value in os.environ.items() if name not in _OURS}
     try:
-        ended = run(command, b"", environ=environ, folder=folder, memory_mib=COMMAND_MIB, timeout_s=COMMAND_S)
+        limits: dict[str, Any] = {"memory_mib": COMMAND_MIB, "timeout_s": COMMAND_S, "may_leave": may_leave}
+        ended = run(command, b"", environ=environ, folder=folder, **limits)
     except OSError as error:
         return f"{command[0]}: {error.strerror}"
     if ended.timed_out:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from signals.envelope import decode
 from signals.journal import Journal
 from signals.paths import Paths
 
+ANSWERED = "Q_DEPLOYMENT_ANSWERED"
 _id = click.argument("deployment_id", metavar="ID")
 _why = click.option("--reason", help="Why; it stands in the history.")
 
@@ -62,52 +64,72 @@ def show(deployment_id: str, *, form: str, home: Path | None) -> int:
     return 0
 
 
-@deploy.command()
-@_id
-@_why
-@home_option
-@told
-def approve(deployment_id: str, *, reason: str | None, home: Path | None) -> int:
-    """Have the proposed deployment ID done. It is done exactly as `show` shows it."""
-    one = _answer(home, deployment_id, "approve", reason)
-    say(f"Approved: {one.id}. It is verified in place and taken back if it is not better: ligand deploy history.")
-    return 0
+@dataclass(frozen=True)
+class _Word:
+    """What a person may say of a deployment: in which state, by which signal, and what is answered."""
+
+    name: str
+    about: str
+    state: str
+    otherwise: str
+    signal: str
+    answer: str
+
+    def facts(self, one: Told) -> dict[str, Any]:
+        if self.signal != ANSWERED:
+            return {"deployment_id": one.id}
+        return {
+            "deployment_id": one.id,
+            "verdict": self.name,
+            "change_sha256": one.proposed["change_sha256"],
+        }
 
 
-@deploy.command()
-@_id
-@_why
-@home_option
-@told
-def reject(deployment_id: str, *, reason: str | None, home: Path | None) -> int:
-    """Have the proposed deployment ID dropped."""
-    one = _answer(home, deployment_id, "reject", reason)
-    say(f"Rejected: {one.id}. Nothing was changed.")
-    return 0
+_WORDS = (
+    _Word(
+        "approve",
+        "Have the proposed deployment ID done. It is done exactly as `show` shows it.",
+        story.WAITS,
+        "only what waits can be answered, once",
+        ANSWERED,
+        "Approved: {id}. It is verified in place and taken back if it is not better: ligand deploy history.",
+    ),
+    _Word(
+        "reject",
+        "Have the proposed deployment ID dropped.",
+        story.WAITS,
+        "only what waits can be answered, once",
+        ANSWERED,
+        "Rejected: {id}. Nothing was changed.",
+    ),
+    _Word(
+        "rollback",
+        "Have the old values of the deployment ID back. Where the file was edited since, it is left alone.",
+        story.IN_USE,
+        "only what is in use can be taken back",
+        "Q_ROLLBACK_WANTED",
+        "Asked for: {id} is taken back. Whether it could be: ligand deploy show {id}.",
+    ),
+)
 
 
-@deploy.command()
-@_id
-@_why
-@home_option
-@told
-def rollback(deployment_id: str, *, reason: str | None, home: Path | None) -> int:
-    """Have the old values of the deployment ID back. Where the file was edited since, it is left alone."""
-    one = _one(home, deployment_id)
-    if one.state != story.IN_USE:
-        raise Failure(f"{one.id} is {one.state}; only what is in use can be taken back.")
-    _emit(home, "Q_ROLLBACK_WANTED", {"deployment_id": one.id, **({"reason": reason} if reason else {})})
-    say(f"Asked for: {one.id} is taken back. Whether it could be: ligand deploy show {one.id}.")
-    return 0
+def _command(word: _Word) -> None:
+    @deploy.command(word.name, help=word.about)
+    @_id
+    @_why
+    @home_option
+    @told
+    def say_it(deployment_id: str, *, reason: str | None, home: Path | None) -> int:
+        one = _one(home, deployment_id)
+        if one.state != word.state:
+            raise Failure(f"{one.id} is {one.state}; {word.otherwise}.")
+        _emit(home, word.signal, word.facts(one) | ({"reason": reason} if reason else {}))
+        say(word.answer.format(id=one.id))
+        return 0
 
 
-def _answer(home: Path | None, deployment_id: str, verdict: str, reason: str | None) -> Told:
-    one = _one(home, deployment_id)
-    if one.state != story.WAITS:
-        raise Failure(f"{one.id} is {one.state}; only what waits can be answered, once.")
-    facts = {"deployment_id": one.id, "verdict": verdict, "change_sha256": one.proposed["change_sha256"]}
-    _emit(home, "Q_DEPLOYMENT_ANSWERED", facts | ({"reason": reason} if reason else {}))
-    return one
+for _word in _WORDS:
+    _command(_word)
 
 
 def _emit(home: Path | None, name: str, facts: dict[str, Any]) -> None:

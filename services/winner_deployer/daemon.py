@@ -10,13 +10,15 @@ from typing import Any
 from services.runtime import Daemon, Reject
 from services.winner_deployer import logic
 from services.winner_deployer.backups import Backups
-from services.winner_deployer.deploying import Deployer, Settings, Stopping
+from services.winner_deployer.deploying import Deployer, Settings
 from services.winner_deployer.ledger import Ledger
 from services.winner_deployer.office import Answers, Office
+from services.winner_deployer.steps import Stopping
 from signals.envelope import Signal, rfc3339
 
 DAY_S = 86_400
 IDLE_S = 60.0
+AGAIN_S = 10.0
 JOIN_S = 5.0
 daemon = Daemon("winner_deployer")
 
@@ -31,6 +33,7 @@ class _Desk:
     wake: threading.Event
     ended: asyncio.Event
     error: Exception | None = None
+    trouble: str = ""
 
 
 desk = _Desk()
@@ -68,14 +71,26 @@ def _work(loop: asyncio.AbstractEventLoop) -> None:
     try:
         while not desk.deployer.stop.is_set():
             desk.wake.clear()
-            while desk.deployer.work():
-                loop.call_soon_threadsafe(_say)
-            desk.wake.wait(IDLE_S)
+            desk.wake.wait(IDLE_S if _work_off(loop) else AGAIN_S)
     except Stopping:
         return
     except Exception as error:  # noqa: BLE001 - told to the loop, which ends the daemon with it, to be restarted
         desk.error = error
         loop.call_soon_threadsafe(desk.ended.set)
+
+
+def _work_off(loop: asyncio.AbstractEventLoop) -> bool:
+    """Do all that is to be done; False where the disk does not take what must be written before it is done."""
+    try:
+        while desk.deployer.work():
+            desk.trouble = ""
+            loop.call_soon_threadsafe(_say)
+    except OSError as error:
+        desk.trouble = f"cannot write in {daemon.state_dir}: {error.strerror or error}"
+        daemon.log.error("not_written", error=desk.trouble, again_in_s=AGAIN_S)
+        loop.call_soon_threadsafe(_say)
+        return False
+    return True
 
 
 @daemon.every(3600)
@@ -88,6 +103,9 @@ async def watch() -> None:
 
 
 def _say() -> None:
+    if desk.trouble:
+        daemon.status(f"{desk.trouble}; it goes on as soon as there is room", degraded=True)
+        return
     waiting = [one for one in desk.ledger.deployments if one.step == "asked" and "answered" not in one.steps]
     busy = [one for one in desk.ledger.deployments if logic.todo(one, time.time())]
     words = [f"deploying {busy[0].winner['experiment']}"] if busy else []
@@ -151,7 +169,7 @@ async def finish() -> None:
     desk.deployer.stop.set()
     desk.wake.set()
     await asyncio.to_thread(desk.worker.join, JOIN_S)
-    for facts, because in desk.deployer.abort():
+    for facts, because in desk.deployer.back.abort():
         if daemon.is_attached:
             await daemon.emit("Q_CONFIGURATION_CHANGED", facts, because=[Office.cause(because)])
     desk.ledger.close()

@@ -1,10 +1,15 @@
-"""The ledger: what was done to which file, one JSON line each, on disk before the act that it tells of."""
+"""The ledger: what was done to which file, one JSON line each, on disk before the act that it tells of.
+
+Each line ends with a checksum of what stands before it, so that a disk that has turned a bit does not decide anything.
+"""
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +17,13 @@ from typing import Any
 
 import orjson
 
+from services.experiments.files import sync_folder
 from services.runtime.appending import append
-from services.winner_deployer.logic import Deployments
+from services.winner_deployer.logic import Deployments, Record
 from signals.errors import ConfigError
+
+_SEAL = re.compile(rb',"sum":"([0-9a-f]{16})"\}')
+_SEAL_LENGTH = len(b',"sum":"0123456789abcdef"}')
 
 
 class Ledger:
@@ -39,13 +48,16 @@ class Ledger:
 
     def _load(self) -> int:
         raw = _all(self._file)
-        whole = raw.rfind(b"\n") + 1
+        whole, sealed = raw.rfind(b"\n") + 1, False
         for number, line in enumerate(raw[:whole].splitlines(), 1):
             try:
-                self.deployments.take(orjson.loads(line))
-            except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+                record, sealed = _unsealed(line, sealed)
+                self.deployments.take(record)
+            except (ValueError, KeyError, TypeError) as error:
                 words = f"{self.path}:{number} is damaged ({error!r}); take the line out once you know what it said."
                 raise ConfigError(words) from error
+        if faults := [fault for one in self.deployments if (fault := one.fault())]:
+            raise ConfigError(f"{self.path}: {'; '.join(faults)}. Take the deployment's other lines out too.")
         if whole < len(raw):
             os.ftruncate(self._file, whole)
             os.fsync(self._file)
@@ -54,7 +66,7 @@ class Ledger:
     def note(self, *records: Mapping[str, Any]) -> None:
         """Write lines, all in one write, and return when they are on disk. Raises OSError."""
         with self._one:
-            self._write(b"".join(orjson.dumps(dict(record)) + b"\n" for record in records))
+            self._write(b"".join(map(_sealed, records)))
             for record in records:
                 self.deployments.take(record)
 
@@ -101,10 +113,21 @@ def _all(handle: int) -> bytes:
     return b"".join(iter(lambda: os.read(handle, 1 << 20), b""))
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _sealed(record: Record) -> bytes:
+    body = orjson.dumps(dict(record))
+    return b'%b,"sum":"%b"}\n' % (body[:-1], _sum(body))
+
+
+def _unsealed(line: bytes, after_sealed: bool) -> tuple[Record, bool]:
+    """The record in a line, and whether it had a checksum: an earlier version wrote none. Raises `ValueError`."""
+    seal = _SEAL.fullmatch(line[-_SEAL_LENGTH:])
+    body = line[:-_SEAL_LENGTH] + b"}" if seal else line
+    if seal and seal[1] != _sum(body):
+        raise ValueError("its checksum is another")
+    if after_sealed and not seal:
+        raise ValueError("it has no checksum")
+    return orjson.loads(body), seal is not None
+
+
+def _sum(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest()[:16].encode()

@@ -50,6 +50,14 @@ class Deployment:
         """What won, as the cycle said it."""
         return dict(self.steps["accepted"]["winner"])
 
+    def fault(self) -> str:
+        """What is missing of it, so that nothing could be done; empty when nothing is."""
+        if "accepted" not in self.steps:
+            return f"of the deployment {self.id} the line is missing that says what won"
+        if self.step in (*CHANGING, "undo_wanted", "undoing") and "writing" not in self.steps:
+            return f"of the deployment {self.id} the line is missing that says what was written"
+        return ""
+
     @property
     def digest(self) -> str:
         """SHA-256 of experiment, target and parameters."""

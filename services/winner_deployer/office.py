@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from services.runtime import Daemon
-from services.winner_deployer.deploying import Stopping
+from services.winner_deployer.steps import Stopping
 from signals.envelope import Signal
 from signals.errors import ConflictError, PressureError, UnauthorisedError
 

@@ -1,4 +1,7 @@
-"""How good D-REAM's candidates are against random search: `python -m tests.dream`; status 1 where not better."""
+"""How good D-REAM's candidates are against random search, and how often noise wins: `python -m tests.dream`.
+
+Status 1 where they are no better.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,10 @@ import sys
 import click
 
 from tests.dream.functions import CASES, drawn, quality, tried
+from tests.dream.noise import false_winners
+
+CYCLES = 200
+LEVELS = ((0.05, 8), (0.01, 8), (0.0005, 12))
 
 
 @click.command()
@@ -25,6 +32,10 @@ def main(trials: int, runs: int, only: str | None) -> None:
         medians = statistics.median(ours), statistics.median(random)
         click.echo(f"{case.name:<12}{trials:>7}{medians[0]:>12.4f}{medians[1]:>12.4f}{f'{better} of {runs}':>12}")
         lost += [case.name] if medians[0] >= medians[1] else []
+    for alpha, pairs in () if only else LEVELS:
+        _, wins = false_winners(alpha, pairs, CYCLES)
+        said = f"pure noise, {pairs} pairs: {wins} of {CYCLES} cycles had a winner"
+        click.echo(f"{said}; alpha {alpha:g} allows {alpha * CYCLES:g} on average")
     if lost:
         sys.exit(f"no better than random search: {', '.join(lost)}")
 

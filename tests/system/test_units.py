@@ -132,9 +132,9 @@ def test_libzmq_may_start_its_threads(unit: Path) -> None:
 
 
 @each_unit
-def test_only_the_bus_sees_its_peers_as_they_are(unit: Path) -> None:
-    """The bus decides by user who may emit what; the others lose sight of all users."""
-    assert values(unit, "PrivateUsers") == ([] if daemon_of(unit) == "bus" else ["yes"])
+def test_only_who_needs_it_sees_users_as_they_are(unit: Path) -> None:
+    """The bus decides by user who may emit what, the deployer keeps lists that name them; the others see none."""
+    assert values(unit, "PrivateUsers") == ([] if daemon_of(unit) in ("bus", "winner_deployer") else ["yes"])
     assert ("ligand-bus.service" in values(unit, "After")) is (daemon_of(unit) != "bus")
     assert values(unit, "Requires") == []
 

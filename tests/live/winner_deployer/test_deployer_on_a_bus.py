@@ -159,15 +159,19 @@ def test_what_is_not_better_in_place_goes_back_to_the_same_bytes(desk: Desk) -> 
     desk.experiment("guard", "x.toml", "toml", "limits.near", objective=_guarded(0.7))
     desk.experiment("hook", "x.toml", "toml", "limits.near", target={"reload": ["sh", "-c", "echo no >&2; exit 3"]})
     desk.experiment("absent", "semantic_dedup.yaml", "yaml", "again_per_day", target={"daemon": "semantic_dedup"})
+    (desk.folder / "edited.py").write_text(MEASURE + 'if near == 0.77: open(sys.argv[0], "a").write("#")\n')
+    evaluate = {"command": [sys.executable, "edited.py", "edited"], "repeats": 3}
+    desk.experiment("edited", "x.toml", "toml", "limits.near", evaluate=evaluate)
     desk.home.daemon("semantic_dedup").ready()
     desk.start()
-    desk.won(("dedup", 0.3), ("sick", 0.8), ("guard", 0.79), ("hook", 0.78), ("absent", 0.5))
-    found = {one.facts["target"] + "/" + one.facts["reason"]: one.facts for one in desk.ended(5)}
+    desk.won(("dedup", 0.3), ("sick", 0.8), ("guard", 0.79), ("hook", 0.78), ("absent", 0.5), ("edited", 0.77))
+    found = {one.facts["target"] + "/" + one.facts["reason"]: one.facts for one in desk.ended(6)}
     assert set(found) == {
         "semantic_dedup/worse",
         "x.toml/unhealthy",
         "x.toml/worse",
         "x.toml/reload_failed",
+        "x.toml/interrupted",
         "semantic_dedup/reload_failed",
     }
     assert all(one["rolled_back"] for one in found.values())

@@ -11,11 +11,11 @@ import pytest
 from services.dream_runner import logic
 from services.dream_runner.logic import Past
 from services.dream_runner.picture import draw
-from services.experiments.comparing import compare
 from services.experiments.constraints import compiled
 from services.experiments.model import Guardrail, Objective
 from services.experiments.space import Parameter, Params, Space
 from tests.dream.functions import CASES
+from tests.dream.noise import false_winners
 
 ONE = Objective({"f1": "maximize"}, (Guardrail("precision", min=0.9),), 0.05, 0.01)
 TWO = Objective({"f1": "maximize", "ms": "minimize"}, (), 0.05, 0.01)
@@ -63,6 +63,15 @@ def test_triggers_begin_only_so_many_cycles_a_day() -> None:
     assert logic.too_many(starts, 300.0, 3)
     assert not logic.too_many(starts, 300.0, 4)
     assert not logic.too_many(starts, 86_401.0, 3)
+    assert logic.too_many(starts, -3600.0, 3), "a clock that was set back an hour begins no new day"
+    assert not logic.too_many([1e9, 1e9, 1e9], 300.0, 3), "one that was far ahead does not stop it for years"
+
+
+def test_a_promotion_that_still_lies_there_is_never_forgotten() -> None:
+    """Ten thousand files would be tried anew for ever, those of the morning again in the evening."""
+    judged = {"gone early": 1.0, "there": 0.0, "gone late": 3.0, "gone between": 2.0}
+    assert logic.to_forget(judged, {"there", "new"}, 1) == ["gone early", "gone between"]
+    assert logic.to_forget(judged, set(judged), 0) == []
 
 
 def test_what_a_result_depends_on_is_its_fingerprint() -> None:
@@ -199,16 +208,7 @@ def test_the_picture_shows_what_was_tried_in_use_and_won() -> None:
 @pytest.mark.parametrize(("alpha", "pairs"), [(0.05, 8), (0.01, 8), (0.0005, 12)])
 def test_pure_noise_wins_no_more_often_than_alpha_says(alpha: float, pairs: int) -> None:
     """Each false winner puts a change into a configuration that does nothing, or worse."""
-    chance, objective = random.Random(f"noise at {alpha}"), replace(ONE, guardrails=(), alpha=alpha)
-    cycles, chosen, wins = 200, 0, 0
-
-    def noise() -> float:
-        return chance.gauss(0.8, 0.05)
-
-    for _ in range(cycles):
-        best = logic.finalist(objective, {"f1": noise()}, [trial(nth, noise()) for nth in range(40)])
-        held_out = [[{"f1": noise()} for _ in range(pairs)] for _ in range(2)]
-        chosen += best is not None
-        wins += best is not None and compare(held_out[0], held_out[1], objective).wins
+    cycles = 200
+    chosen, wins = false_winners(alpha, pairs, cycles)
     assert chosen > cycles * 0.9, "the best of forty looks better, and is not"
     assert wins <= cycles * alpha + 3.1 * (cycles * alpha * (1 - alpha)) ** 0.5  # a seed in a thousand is beyond

@@ -91,6 +91,11 @@ def test_measurements_that_make_no_pairs_are_refused() -> None:
         compare(BASE, shifted(0.1)[:3], ONE)
 
 
+def test_an_effect_is_always_a_number_that_can_be_told() -> None:
+    """From next to nothing to something is a share beyond all numbers, which no signal could carry."""
+    assert effect(5e-324, 1.0, "maximize") == -effect(5e-324, 1.0, "minimize") == 1e15
+
+
 def test_the_effect_is_a_share_of_what_was() -> None:
     """One least effect for milliseconds and for shares."""
     assert effect(10.0, 9.0, "minimize") == pytest.approx(0.1)

@@ -78,6 +78,7 @@ def test_what_a_person_writes_is_read_and_the_rest_is_safe(tmp_path: Path) -> No
         ({"near": 0.5, "far": 0.75, "way": "plain"}, "near >= far does not hold"),
         ({"near": 0.5, "far": 0.3, "way": "plain"}, "far is 0.3, not 0 plus a multiple of 0.25"),
         ({"near": 2, "far": 0.25, "way": "plain"}, "near is 2, outside 0.2 to 0.95"),
+        ({"near": 10**400, "far": 0.25, "way": "plain"}, "near is 1000000000"),
         ({"near": float("nan"), "far": 0.25, "way": "plain"}, "near is nan, outside"),
         ({"near": True, "far": 0.25, "way": "plain"}, "near must be a number, not True"),
         ({"near": 0.5, "far": 0.25, "way": 1}, "way is 1, none of"),
@@ -133,6 +134,16 @@ WRONG: list[tuple[str, Any, str]] = [
     ("objective.guardrails.precision", {}, "objective.guardrails.precision"),
     ("objective.metrics.f1", "most", "must be one of maximize, minimize"),
     ("budget.trials", 0, "must be at least 1"),
+    ("search_space", {}, "search_space: {} should be non-empty"),
+    ("search_space.near.high", 10**400, "must be at most"),
+    ("search_space.near.low", float("nan"), "must be a number"),
+    ("search_space.far.step", 1e-310, "makes more than 1,000,000,000 steps"),
+    ("search_space.way.choices", ["plain", "grams", 1, True], "True and 1 cannot be told apart"),
+    ("search_space.size.when", {"size": 8}, "is no parameter above this one"),
+    ("objective.guardrails.precision", {"min": 10**400}, "must be at most"),
+    ("evaluate.timeout_s", 900, "is longer than the whole budget (600 s)"),
+    ("evaluate.command", ["./measure\0"], "must match the pattern"),
+    ("budget.concurrency", 17, "must be at most 16"),
 ]
 
 
@@ -162,6 +173,48 @@ def test_a_broken_file_is_refused_and_the_others_are_used(tmp_path: Path, text: 
     found, refused = load_all(tmp_path)
     assert list(found) == ["dedup"]
     assert [error.fields["file"] for error in refused] == [str(tmp_path / "experiments/broken.yaml")]
+
+
+def test_choices_that_a_text_file_writes_alike_are_refused(tmp_path: Path) -> None:
+    """In an env file 1 and "1" are the same text: whichever won, nobody could tell."""
+    data = changed("search_space.way.choices", ["grams", "1", 1])
+    assert read(tmp_path, data).name == "dedup"
+    data["target"]["format"] = "env"
+    with pytest.raises(ConfigError, match="1 and '1' cannot be told apart"):
+        read(tmp_path, data)
+
+
+def test_another_script_is_another_experiment(tmp_path: Path) -> None:
+    """What an edited script measures cannot be compared with what it measured before; no winner of it is deployed."""
+    command = ["/usr/bin/python3", "measure.py", "data.csv", "--fast"]
+    before = read(tmp_path, changed("evaluate.command", command))
+    folder = tmp_path / "experiments"
+    (folder / "measure.py").write_text("1")
+    (folder / "data.csv").write_text("a,b")
+    there = load(before.file, tmp_path)
+    assert list(there.programs) == ["measure.py", "data.csv"], "the system's own programs do not count"
+    (folder / "data.csv").write_text("a,c")
+    data = load(before.file, tmp_path)
+    (folder / "measure.py").write_text("2")
+    script = load(before.file, tmp_path)
+    (folder / "beside.py").write_text("of no concern")
+    assert len({before.digest, there.digest, data.digest, script.digest}) == 4
+    assert load(before.file, tmp_path).digest == script.digest
+
+
+def test_another_function_is_another_experiment(tmp_path: Path) -> None:
+    """As with a script; and the function's module is not run to find that out."""
+    data = changed("evaluate.python", "mine.inner:score")
+    del data["evaluate"]["command"]
+    inner = tmp_path / "experiments" / "mine" / "inner.py"
+    inner.parent.mkdir(parents=True)
+    inner.write_text("raise SystemExit('it was run')")
+    before = read(tmp_path, data)
+    assert list(before.programs) == ["mine/inner.py"]
+    inner.write_text("2")
+    assert load(before.file, tmp_path).digest != before.digest
+    inner.unlink()
+    assert load(before.file, tmp_path).programs == {}
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -83,6 +83,12 @@ def test_a_function_beside_the_experiment_is_called_in_a_child(tmp_path: Path) -
         ('echo \'{"f1": NaN, "precision": 1}\'', "metric_not_finite"),
         ('echo \'{"f1": 1, "precision": -Infinity}\'', "metric_not_finite"),
         ('echo \'{"f1": -1e18, "precision": 1}\'', "metric_not_plausible"),
+        ('echo \'{"f1": {"mean": 1}, "precision": 1}\'', "metric_not_a_number"),
+        ('echo \'{"f1": 1, "f1": 2, "precision": 1}\'', "not_metrics"),
+        ('echo \'{"f1": 1, "precision": 1, "half\\ud800": 1}\'', "not_metrics"),
+        ('printf \'{"f1": 1%0400d, "precision": 1}\' 0', "metric_not_plausible"),
+        ("while :; do echo and on >&2; done", "timed_out"),
+        ("trap '' TERM; sleep 60; sleep 60", "timed_out"),
         ("yes | head -c 200000", "output_too_large"),
         ("yes", "output_too_large"),
     ],
@@ -93,6 +99,14 @@ def test_each_failure_has_a_name_and_is_never_a_number(tmp_path: Path, text: str
         evaluate(shell(tmp_path, text, timeout_s=1 if reason == "timed_out" else 20), Asked(PARAMS))
     assert failed.value.reason == reason
     assert "broke" in str(failed.value) or reason != "exit_status"
+
+
+def test_a_folder_that_is_gone_is_a_failure_with_a_name(tmp_path: Path) -> None:
+    """Where nothing can be started at all, the trial fails, not the daemon that asked for it."""
+    found = measuring(tmp_path, "true")
+    with pytest.raises(EvaluationError) as failed:
+        evaluate(replace(found, file=tmp_path / "gone" / "x.yaml"), Asked(PARAMS))
+    assert failed.value.reason == "not_started"
 
 
 def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -123,6 +137,33 @@ def test_nothing_of_an_evaluation_is_left_running(tmp_path: Path) -> None:
     assert ended(int(left.read_text()))
     with pytest.raises(EvaluationError):
         evaluate(shell(tmp_path, f"sleep 600 & echo $! > {shlex.quote(str(left))}; sleep 600", timeout_s=1), Asked({}))
+    assert ended(int(left.read_text()))
+
+
+LEAVING = """
+import os, sys
+if os.fork():
+    os.wait()
+else:
+    os.setsid()
+    if not os.fork():
+        open(sys.argv[1], "w").write(str(os.getpid()))
+        print('{"f1": 1, "precision": 1}', flush=True)
+        os.close(1); os.close(2)
+        import signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(600)
+    while not os.path.exists(sys.argv[1]):
+        pass
+"""
+
+
+def test_a_server_that_an_evaluation_puts_into_the_background_ends_with_it(tmp_path: Path) -> None:
+    """A daemon that each trial starts, in a session of its own, would be there forty times in the morning."""
+    (tmp_path / "experiments").mkdir()
+    left = tmp_path / "pid"
+    command = (sys.executable, "-S", "-c", LEAVING, str(left))
+    assert evaluate(measuring(tmp_path, *command), Asked(PARAMS))["f1"] == 1
     assert ended(int(left.read_text()))
 
 

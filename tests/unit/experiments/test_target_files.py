@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,51 @@ def test_a_file_keeps_its_owner_mode_and_attributes(tmp_path) -> None:
     assert os.listdir(tmp_path) == ["x.yaml"]
 
 
+def access_list(*entries: tuple[int, int, int]) -> bytes:
+    """An access control list as the kernel has it (acl(5), linux/posix_acl_xattr.h): tag, permissions, id."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+def test_the_access_list_of_a_file_is_kept_and_that_of_its_folder_lets_nobody_in(tmp_path) -> None:
+    """A folder's default list is for new files; after a deployment nobody can read the file who could not before."""
+    nobody, anyone = 65534, 0xFFFFFFFF
+    folder, secret, shared = tmp_path / "folder", tmp_path / "folder" / "secret", tmp_path / "folder" / "shared"
+    folder.mkdir()
+    for path in (secret, shared):
+        path.write_bytes(b"old")
+        path.chmod(0o640)
+    inherited = access_list((1, 7, anyone), (2, 7, nobody), (4, 7, anyone), (16, 7, anyone), (32, 0, anyone))
+    given = access_list((1, 6, anyone), (2, 4, nobody), (4, 4, anyone), (16, 4, anyone), (32, 0, anyone))
+    try:
+        os.setxattr(folder, "system.posix_acl_default", inherited)
+        os.setxattr(shared, "system.posix_acl_access", given)
+    except OSError as error:
+        pytest.skip(f"{tmp_path} takes no access lists: {error.strerror}")
+    for path in (secret, shared):
+        replace(path, b"old", b"new")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert "system.posix_acl_access" not in os.listxattr(secret)
+    assert os.getxattr(shared, "system.posix_acl_access") == given
+
+
+@pytest.mark.parametrize("how", ["moved", "link"])
+def test_a_folder_that_was_exchanged_is_noticed(tmp_path, how) -> None:
+    """Verified must be what stands under the name that the person wrote, not what once stood there."""
+    folder, away = tmp_path / "folder", tmp_path / "away"
+    folder.mkdir()
+    (folder / "x").write_text("1")
+    with opened(Place.of("folder/x", tmp_path)) as file:
+        file.require_in_place()
+        folder.rename(away)
+        if how == "link":
+            folder.symlink_to("away")
+        else:
+            folder.mkdir()
+            (folder / "x").write_text("1")
+        with pytest.raises(FileError, match="another file by now" if how == "moved" else "is a link"):
+            file.require_in_place()
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
 def test_a_file_of_somebody_else_stays_theirs(tmp_path) -> None:
     """A person whose file was tuned must still be able to edit it."""
@@ -39,6 +85,22 @@ def test_a_file_of_somebody_else_stays_theirs(tmp_path) -> None:
     os.chown(path, 12345, 23456)
     replace(path, b"old", b"new")
     assert (path.stat().st_uid, path.stat().st_gid) == (12345, 23456)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_a_file_whose_owner_could_not_be_kept_says_the_command(tmp_path, monkeypatch) -> None:
+    """Whoever reads the refusal can mend it with one line, and nothing was changed."""
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"old")
+    os.chown(path, 12345, 23456)
+
+    def no(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchown", no)
+    with pytest.raises(FileError, match=f"chown root: {path}"):
+        replace(path, b"old", b"new")
+    assert (path.read_bytes(), os.listdir(tmp_path)) == (b"old", ["x.yaml"])
 
 
 def test_what_somebody_wrote_meanwhile_is_kept(tmp_path) -> None:

@@ -65,6 +65,11 @@ def test_a_text_file_says_true_where_a_choice_is_true(tmp_path) -> None:
         ("yaml", "near: 1\nway: null\n", "way is None"),
         ("yaml", "near: 1\nway: grams\n", "size does not stand in the file"),
         ("env", "near=one\nway=plain\n", "near is 'one', which is no float"),
+        ("env", "near=nan\nway=plain\n", "near is nan, which is no float"),
+        ("toml", "near = inf\nway = 'plain'\n", "near is inf, which is no float"),
+        ("yaml", f"near: 1{'0' * 400}\nway: plain\n", "near is 1000000"),
+        ("json", '{"near": 1, "way": "\\ud800"}', "which is no categorical"),
+        ("yaml", f"near: 1\nway: {'x' * 129}\n", "which is no categorical"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(tmp_path, form, text, said) -> None:

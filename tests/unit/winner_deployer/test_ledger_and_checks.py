@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,15 +32,51 @@ def experiment(tmp_path: Path) -> Experiment:
 def test_a_torn_line_is_cut_off_and_a_damaged_one_is_named(tmp_path) -> None:
     """A crash within a line loses nothing that counted; damage by hand does not go unnoticed."""
     path = tmp_path / "ledger.jsonl"
-    path.write_bytes(b'{"id": "a", "step": "begun"}\n{"id": "a", "st')
+    path.write_bytes(b'{"id": "a", "step": "accepted"}\n{"id": "a", "st')
     first = Ledger(path)
-    assert (first.dropped, first.deployments.by_id["a"].step) == (15, "begun")
+    assert (first.dropped, first.deployments.by_id["a"].step) == (15, "accepted")
     first.note({"id": "a", "step": "ended"})
     with pytest.raises(ConfigError, match="another process"):
         Ledger(path)
     first.close()
     path.write_bytes(path.read_bytes() + b"nonsense\n")
     with pytest.raises(ConfigError, match=r"ledger\.jsonl:3 is damaged"):
+        Ledger(path)
+
+
+def test_a_bit_that_has_turned_is_noticed_wherever_it_is(tmp_path) -> None:
+    """A step, a path or a digest that is another than was written must not decide what becomes of a file."""
+    path = tmp_path / "ledger.jsonl"
+    first = Ledger(path)
+    first.note({"id": "a", "step": "accepted"}, {"id": "a", "step": "writing", "new": "é"})
+    first.note({"id": "a", "step": "written"})
+    first.close()
+    whole = path.read_bytes()
+    silent = set()
+    for nth in range(len(whole) - 1):  # the last line's end is as if a crash had torn it
+        path.write_bytes(whole[:nth] + bytes([whole[nth] ^ 1]) + whole[nth + 1 :])
+        if opens(path):
+            silent.add(nth)
+    end = whole.index(b"\n")
+    assert silent <= set(range(whole.index(b',"sum"'), end)), "the first line may be taken for one of an older version"
+
+
+def opens(path: Path) -> bool:
+    try:
+        Ledger(path).close()
+    except ConfigError:
+        return False
+    return True
+
+
+def test_a_line_that_was_taken_out_leaves_no_story_without_its_beginning(tmp_path) -> None:
+    """Who mends a ledger by hand is told what else must go, before anything is done by half a story."""
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(b'{"id": "a", "step": "written"}\n')
+    with pytest.raises(ConfigError, match="line is missing that says what won"):
+        Ledger(path)
+    path.write_bytes(b'{"id": "a", "step": "accepted"}\n{"id": "a", "step": "written"}\n')
+    with pytest.raises(ConfigError, match="line is missing that says what was written"):
         Ledger(path)
 
 
@@ -114,6 +152,15 @@ def test_commands_say_what_went_wrong(tmp_path) -> None:
     assert checks.fault_of(["true"], tmp_path) is None
     assert "status 3: nope" in str(checks.fault_of(["sh", "-c", "echo nope >&2; exit 3"], tmp_path))
     assert checks.fault_of(["/no/such/program"], tmp_path)
+
+
+def test_a_service_that_is_started_anew_goes_on(tmp_path) -> None:
+    """A reload that starts a server of the person's own must not have it killed as soon as the command has ended."""
+    start = f"setsid sleep 60 </dev/null >/dev/null 2>&1 & echo $! > {shlex.quote(str(tmp_path / 'pid'))}"
+    assert checks.fault_of(["sh", "-c", start], tmp_path, may_leave=True) is None
+    server = os.pidfd_open(int((tmp_path / "pid").read_text()))
+    signal.pidfd_send_signal(server, signal.SIGKILL)
+    os.close(server)
 
 
 def test_reloading_a_system_unit_takes_a_rule(experiment, monkeypatch) -> None:

@@ -1,0 +1,30 @@
+"""Cycles over nothing but noise: how often one has a winner, which is a false one."""
+
+from __future__ import annotations
+
+import random
+
+from services.dream_runner import logic
+from services.experiments.comparing import compare
+from services.experiments.model import Objective
+
+CANDIDATES = 40
+
+
+def false_winners(alpha: float, pairs: int, cycles: int) -> tuple[int, int]:
+    """How many of the cycles had a candidate that looked better on tuning cases, and how many of these won."""
+    chance, objective = random.Random(f"noise at {alpha}"), Objective({"f1": "maximize"}, (), alpha, 0.01)
+
+    def noise() -> float:
+        return chance.gauss(0.8, 0.05)
+
+    def trial(n: int) -> dict[str, object]:
+        return {"n": n, "state": "complete", "metrics": {"f1": noise()}, "crossed": []}
+
+    chosen = wins = 0
+    for _ in range(cycles):
+        best = logic.finalist(objective, {"f1": noise()}, [trial(n) for n in range(CANDIDATES)])
+        before, after = [[{"f1": noise()} for _ in range(pairs)] for _ in range(2)]
+        chosen += best is not None
+        wins += best is not None and compare(before, after, objective).wins
+    return chosen, wins
