@@ -19,6 +19,14 @@ def fresh(tmp_path) -> Iterator[Machine]:
         yield found
 
 
+@pytest.fixture
+def clean(fresh: Machine) -> Iterator[Installed]:
+    """The commands on such a machine."""
+    loaded = Loaded(fresh)
+    yield Installed(fresh, loaded=loaded)
+    loaded.close()
+
+
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory) -> Iterator[Machine]:
     """A machine with a few people: alice and bob may use Ligand, mallory may not."""
