@@ -161,7 +161,8 @@ def require_free(layout: Layout) -> None:
     """Raise `InstallError` where somebody else's things have the names that an installation needs in its prefix."""
     for path in (layout.versions, layout.link):
         if path.is_symlink() or path.exists():
-            raise InstallError(f"{path} is there already and is not Ligand's. Choose a --prefix that is not in use.")
+            what = f"{path} is there already and is not Ligand's"
+            raise InstallError(f"{what}. Move it away, or choose another --prefix.")
 
 
 def require_roots_own(prefix: Path) -> None:
