@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -168,7 +167,7 @@ class Installer:
         """Put a version in place, start it, wait for it; only then is the change over."""
         self._put_in_place(name)
         self._start(restart=restart)
-        self._settle(ready_s)
+        self._settle(ready_s, restarted=restart)
         self._save(self.record.ended())
 
     def _there(self) -> list[str]:
@@ -307,27 +306,17 @@ class Installer:
         targets = {program: self.layout.link / "bin" / program for program in PROGRAMS}
         there = {program: target for program, target in targets.items() if self.steps.dry or target.exists()}
         texts = {
-            path: self._completion(target, program, shell)
-            for program, target in there.items()
+            path: script(click.Command(program), program, shell)
+            for program in there
             for shell, path in self.layout.completions(program).items()
         }
-        written = {path: text for path, text in texts.items() if text}
-        made = [*(self.layout.commands / program for program in there), *written]
+        made = [*(self.layout.commands / program for program in there), *texts]
         self._will_make(made)
         for program, target in there.items():
             self.steps.link(self.layout.commands / program, target)
-        for path, text in written.items():
+        for path, text in texts.items():
             self.steps.write(path, text)
         return made
-
-    def _completion(self, program: Path, name: str, shell: str) -> str:
-        if not program.exists():  # a dry run, and the version is not made
-            return script(click.Command(name), name, shell)
-        variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
-        try:
-            return run([str(program)], {**os.environ, variable: f"{shell}_source"})
-        except InstallError:
-            return ""  # a shell that is not there, or too old, needs no completion
 
     def _disable(self, units: Sequence[str]) -> None:
         """What this version has not, and instances that are listed no more."""
@@ -365,13 +354,13 @@ class Installer:
             what = f"{verb} {', '.join(units)}"
             self.steps.do(what, lambda: self.manager.systemctl("--no-block", verb, *units))
 
-    def _settle(self, ready_s: float) -> None:
+    def _settle(self, ready_s: float, *, restarted: bool) -> None:
         units = sorted({*self._enabled(), *self.manager.running()} - self._failed_before)
         for unit in sorted(self._failed_before):
             self.steps.note(f"{unit} had failed before and is not waited for; see: systemctl status {unit}")
         trouble: list[Trouble] = []
         what = f"wait until these are ready: {', '.join(units)}"
-        self.steps.do(what, lambda: trouble.extend(self.manager.settle(units, ready_s)))
+        self.steps.do(what, lambda: trouble.extend(self.manager.settle(units, ready_s, restarted=restarted)))
         if trouble:
             raise InstallError("Not every daemon became ready:\n" + "\n".join(map(str, trouble)))
 
