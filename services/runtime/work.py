@@ -187,7 +187,9 @@ class Work:
             await handler.function(*arguments)
             return
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="handler")
+            # no more than can be at work: the pool itself would start one more now and then
+            at_once = sum(lane.in_flight for lane in self._lanes.values())
+            self._threads = ThreadPoolExecutor(min(at_once, MAX_THREADS), thread_name_prefix="handler")
         await asyncio.get_running_loop().run_in_executor(
             self._threads, _with_signal, turn.signal, handler.function, arguments
         )
