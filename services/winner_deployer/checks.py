@@ -13,6 +13,7 @@ from services.experiments.comparing import compare
 from services.experiments.definition import Experiment, Health
 from services.experiments.evaluation import Asked, EvaluationError
 from services.experiments.space import Params
+from services.experiments.units import whole
 from services.winner_deployer.logic import Refused
 
 COMMAND_S = 30.0
@@ -109,11 +110,15 @@ def cannot_reload(experiment: Experiment, units: Sequence[str]) -> str:
     command = experiment.target.reload
     if not command or os.geteuid() == 0 or PurePath(command[0]).name != "systemctl" or "--user" in command:
         return ""
-    meant = [word for word in command[2:] if not word.startswith("-")]
-    missing = [unit for unit in meant if unit not in units]
+    verb, *meant = [word for word in command[1:] if not word.startswith("-")] or [""]
+    if verb != "reload":
+        return f"`systemctl {verb}` is not what a rule of polkit lets it do: only `systemctl reload UNIT` is."
+    allowed = {*map(whole, units)}
+    missing = [unit for unit in map(whole, meant) if unit not in allowed]
     if meant and not missing:
         return ""
     return (
-        f"To reload {', '.join(missing) or 'that unit'} takes a rule of polkit: docs/deployment.md. Name the unit "
-        "under reloadable_units in winner_deployer.yaml once there is one."
+        f"To reload {', '.join(missing) or 'that unit'} takes a rule of polkit, which "
+        f"`sudo ligand install --system{''.join(f' --allow-reload {unit}' for unit in sorted({*allowed, *missing}))}` "
+        "writes: docs/deployment.md."
     )

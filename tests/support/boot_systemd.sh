@@ -67,7 +67,7 @@ for name in sysinit basic shutdown sockets timers paths local-fs network multi-u
   printf '[Unit]\nDescription=%s\nDefaultDependencies=no\n' "$name" > "$units/$name.target"
 done
 for name in systemd-journald.service systemd-journald.socket systemd-journald-dev-log.socket dbus.service dbus.socket \
-  user@.service user-runtime-dir@.service user-.slice; do
+  user@.service user-runtime-dir@.service user-.slice polkit.service; do
   [ ! -e "$root/lib/systemd/system/$name" ] || cp "$root/lib/systemd/system/$name" "$units/$name"
 done
 cat > "$units/$target" <<END

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from subprocess import CompletedProcess
 from typing import Any
 
 from services.runtime.manifest import Manifest, packaged
@@ -64,19 +65,7 @@ with Emitter(Paths.resolve().bus_socket, asked["source"], timeout_s=asked.get("p
 """
 
 
-_AROUND = """
-import os, runpy, subprocess
-plain = os.setxattr
-def setxattr(*arguments):
-    subprocess.run(["sh", "-c", {before!r}], check=False)
-    plain(*arguments)
-    subprocess.run(["sh", "-c", {after!r}], check=False)
-os.setxattr = setxattr
-runpy.run_module("tests.support.quick", run_name="__main__", alter_sys=True)
-"""
-"""`ligand`, and what a shell does before and after each access control list that it sets."""
-
-
+_AROUND = "from tests.support.loaded import around, main; around({before!r}, ''); main()"
 LISTING = ("find", "/etc", "/opt", "/usr/local", "/var/lib", "/run", "/home", "-not", "-path", "/run/log/*")
 
 
@@ -105,47 +94,105 @@ def _compiled() -> None:
         compileall.compile_dir(ROOT / folder, quiet=1)
 
 
-def _program(before: str = "", after: str = "", *, pip: bool = False) -> tuple[str, ...]:
+def _program(*, pip: bool = False) -> tuple[str, ...]:
     _compiled()
     if pip:
         return (sys.executable, "-m", "tools.ligand")
-    how = ("-c", _AROUND.format(before=before, after=after)) if before or after else ("-m", "tests.support.quick")
-    return (sys.executable, *how, str(unpacked()))
+    return (sys.executable, "-m", "tests.support.quick", str(unpacked()))
+
+
+class Loaded:
+    """A process on a machine that has Ligand's commands loaded, and runs one after the other: see `loaded`."""
+
+    def __init__(self, machine: Machine) -> None:
+        _compiled()
+        self._machine = machine
+        command = machine.command(sys.executable, "-m", "tests.support.loaded", str(unpacked()))
+        environ, pipe = environment(None, _environ()), subprocess.PIPE
+        self._process = subprocess.Popen(command, env=environ, text=True, stdin=pipe, stdout=pipe)
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """What it answers."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        assert answer, "the process that has the commands loaded has ended"
+        return dict(json.loads(answer))
+
+    def run(
+        self, what: Mapping[str, Any], *, check: bool = True, text: str = "", user: str | None = None
+    ) -> CompletedProcess[str]:
+        """Run a command and wait for it; what it said is part of the error when it fails."""
+        found = self.ask(text=text, user=user, **what)
+        done = CompletedProcess([str(what)], found["code"], found["out"], found["error"])
+        if check and done.returncode:
+            said = f"{done.stdout}\n{done.stderr}\n{self._machine.tail()}"
+            raise AssertionError(f"{what}: exit {done.returncode}\n{said}")
+        return done
+
+    def close(self) -> None:
+        """Have it end."""
+        self._process.communicate()
 
 
 @dataclass(frozen=True)
 class Installed:
-    """The commands of a person on that machine."""
+    """The commands of a person on that machine; by a process that has them loaded, where there is one."""
 
     machine: Machine
-    python: str = PYTHON
+    interpreter: str = PYTHON
+    loaded: Loaded | None = None
 
     def ligand(
-        self, *arguments: str, check: bool = True, before: str = "", after: str = "", pip: bool = False
-    ) -> subprocess.CompletedProcess[str]:
-        """`ligand ...` from the source tree, as root; a shell does that before and after each list that is set.
+        self,
+        *arguments: str,
+        check: bool = True,
+        pip: bool = False,
+        before: str = "",
+        after: str = "",
+        killed_before: int | str | None = None,
+    ) -> CompletedProcess[str]:
+        """`ligand ...` from the source tree, as root.
 
-        `pip`: an installation is made with pip, as a person's is.
+        `pip`: an installation is made with pip, as a person's is. The rest is for a command that is loaded: a shell
+        does that before and after each access control list that is set; killed before that step, counted from 0 or
+        named by how it begins.
         """
-        command = (*_program(before, after, pip=pip), *arguments)
+        if self.loaded is not None and not pip:
+            what = {"ligand": arguments, "before": before, "after": after, "killed_before": killed_before}
+            return self.loaded.run(what, check=check)
+        assert not before
+        assert not after
+        assert killed_before is None
+        command = (*_program(pip=pip), *arguments)
         return self.machine.run(*command, check=check, timeout_s=INSTALL_S, environ=_environ())
 
-    def begin(self, *arguments: str, before: str = "", pip: bool = False) -> subprocess.Popen[bytes]:
+    def begin(self, *arguments: str, pip: bool = False, before: str = "") -> subprocess.Popen[bytes]:
         """The same, begun; who calls it waits for it."""
-        command = self.machine.command(*_program(before, pip=pip), *arguments)
+        program = (sys.executable, "-c", _AROUND.format(before=before)) if before else _program(pip=pip)
+        command = self.machine.command(*program, *arguments)
         environ = environment(None, _environ())
         return subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+    def python(self, code: str, *arguments: str, user: str | None = None, text: str = "") -> str:
+        """What a Python program that uses Ligand prints, run as that user."""
+        if self.loaded is not None:
+            return self.loaded.run({"python": [code, *arguments]}, user=user, text=text).stdout.strip()
+        return self.machine.run(self.interpreter, "-c", code, *arguments, user=user, text=text).stdout.strip()
+
     def signals(self, *names: str) -> list[dict[str, Any]]:
         """Every journaled signal of these names, in order."""
-        return [json.loads(line) for line in self.machine.out(self.python, "-c", _READ, *names).splitlines()]
+        if self.loaded is not None:
+            return [json.loads(line) for line in self.loaded.ask(signals=names)["signals"]]
+        return [json.loads(line) for line in self.python(_READ, *names).splitlines()]
 
     def emit(
         self, signal: str, facts: Mapping[str, Any], source: str, user: str | None = None, patience_s: float = 3.0
     ) -> str:
         """What becomes of an emit: `seq N`, or the code and the words of the refusal."""
         asked = json.dumps({"signal": signal, "facts": dict(facts), "source": source, "patience_s": patience_s})
-        return self.machine.run(self.python, "-c", EMIT, text=asked, user=user).stdout.strip()
+        return self.python(EMIT, text=asked, user=user)
 
     def drop(self, name: str, module: str, user: str | None = "alice") -> None:
         """Drop an intent as a person does: written under a hidden name, then renamed."""

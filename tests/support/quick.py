@@ -8,6 +8,7 @@ installation do neither.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,21 +17,40 @@ from tools.ligand import environment, manager
 from tools.ligand.__main__ import main
 from tools.ligand.steps import run_tied
 
+POOL = Path("/srv/.unpacked")
+"""On the machine: what the environments of several versions share, as hard links."""
 _FIRST = re.compile(rb"#!\S+/bin/python\S*")
 
 
-def build(folder: Path, source: environment.Source, python: Path) -> None:
-    """An environment with Ligand from that source."""
-    folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    subprocess.run(["cp", "--archive", UNPACKED, folder], check=True)
+def begin(unpacked: Path) -> None:
+    """From now on installations are made from that environment."""
+
+    def build(folder: Path, source: environment.Source, python: Path) -> None:
+        """An environment with Ligand from that source."""
+        if not POOL.is_dir():
+            subprocess.run(["cp", "--archive", unpacked, POOL.with_suffix(".new")], check=True)
+            POOL.with_suffix(".new").rename(POOL)
+        folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        subprocess.run(["cp", "--archive", "--link", POOL, folder], check=True)
+        _rename(folder)
+        pip = ("-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps", "--no-build-isolation")
+        run_tied(folder / "bin" / "python", *pip, "--no-compile", str(source.path))
+        environment.byte_compile(folder, "signals", "services", "tools")
+
+    environment.build = build
+    manager.SETTLED_S = 0.5
+
+
+def _rename(folder: Path) -> None:
+    """Have the scripts, in files of their own, name the Python of this environment."""
     new = f"#!{folder}/bin/python"
     for script in (one for one in (folder / "bin").iterdir() if one.is_file() and not one.is_symlink()):
-        script.write_bytes(_FIRST.sub(new.encode(), script.read_bytes(), count=1))
-    pip = ("-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps", "--no-build-isolation")
-    run_tied(folder / "bin" / "python", *pip, str(source.path))
+        own = script.with_name(f".{script.name}")
+        own.write_bytes(_FIRST.sub(new.encode(), script.read_bytes(), count=1))
+        shutil.copystat(script, own)
+        own.replace(script)
 
 
-UNPACKED = sys.argv.pop(1)
-environment.build = build
-manager.SETTLED_S = 0.5
-main()
+if __name__ == "__main__":
+    begin(Path(sys.argv.pop(1)))
+    main()

@@ -135,11 +135,11 @@ class Machine:
         self.write(f"/etc/systemd/system/{unit}.d/{name}", content)
 
     def until(self, what: str, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-        """Wait until something is so; it is asked for four times a second."""
+        """Wait until something is so; it is asked for ten times a second."""
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}\n{self.tail()}"
-            time.sleep(0.25)
+            time.sleep(0.1)
 
     def tail(self) -> str:
         """The end of the journal inside, and what systemd said on its console."""

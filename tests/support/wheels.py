@@ -1,8 +1,8 @@
 """Everything that an installation downloads, fetched once for each lock and kept beside the Python of the tests.
 
-The installations of the tests take it from there: the same pins and hashes, without asking an index each time. One of
-them (`test_systemd_user`) goes to the index, as a person's does. Most take it as an environment that has it all already
-(`tests.support.quick`), since to unpack and compile it takes a dozen seconds each time.
+The installations of the tests take it from there: the same pins and hashes, without asking an index each time. Most
+take it as an environment that has it all already (`tests.support.quick`), since to unpack and compile it takes a dozen
+seconds each time.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.booted import booted
-from tests.support.installed import Installed
+from tests.support.installed import Installed, Loaded
 from tests.support.systemd import Machine
 
 
@@ -17,6 +17,14 @@ def fresh(tmp_path) -> Iterator[Machine]:
     """A machine for one test alone, with nothing on it."""
     with booted(tmp_path) as found:
         yield found
+
+
+@pytest.fixture
+def clean(fresh: Machine) -> Iterator[Installed]:
+    """The commands on such a machine."""
+    loaded = Loaded(fresh)
+    yield Installed(fresh, loaded=loaded)
+    loaded.close()
 
 
 @pytest.fixture(scope="session")
@@ -29,16 +37,18 @@ def bare(tmp_path_factory) -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="session")
-def ligand(bare, tmp_path_factory) -> Installed:
+def ligand(bare, tmp_path_factory) -> Iterator[Installed]:
     """Ligand, installed by its own command."""
     if "PYTEST_XDIST_WORKER" in os.environ:  # else these tests would take twice as long, unnoticed
         mark = tmp_path_factory.getbasetemp().parent / "ligand-is-installed"
         assert not mark.exists(), "two workers run tests of one group: xdist does not heed xdist_group"
         mark.touch()
-    found = Installed(bare)
+    loaded = Loaded(bare)
+    found = Installed(bare, loaded=loaded)
     bare.write("/etc/systemd/system/ligand-.service.d/90-test.conf", "[Service]\nWatchdogSec=4\nRestartSec=200ms\n")
     found.ligand("install", "--system")
     for name in ("alice", "bob"):
         bare.run("usermod", "--append", "--groups", "ligand-users", name)
     found.ready()
-    return found
+    yield found
+    loaded.close()

@@ -3,95 +3,99 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
-from tests.support.installed import PYTHON, Installed, unit
+from tests.support.granting import FILE, GRANTED, NOTES, alices, as_daemon, sees
+from tests.support.installed import Installed, unit
 from tests.support.systemd import Machine
 
 pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
-FILE, NOTES = "/home/alice/project/module.py", "/home/alice/notes"
+STAND_IN = "95-stand-in.conf"
+STANDS_IN = """[Service]
+ExecStart=
+ExecStart=/bin/sh -c 'systemd-notify --ready && exec sleep infinity'
+NotifyAccess=all
+WatchdogSec=0
+"""
 
 
-def sees(machine: Machine, daemon: str, how: str, path: str) -> bool:
-    """Whether a daemon's process could do that."""
-    return as_daemon(machine, daemon, f'test {how} "{path}"', check=False)
-
-
-def as_daemon(machine: Machine, daemon: str, what: str, *, check: bool = True) -> bool:
-    """Have a shell do something in a daemon's view of the files, as its user; whether it could."""
-    name = f"ligand-{daemon.replace('_', '-')}"
-    enter = ("nsenter", "--target", str(machine.pid(unit(daemon))), "--mount")
-    become = ("setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups", "--", "sh", "-ec", what)
-    return bool(machine.run(*enter, *become, check=check).returncode == 0)
-
-
-STOPPED = tuple(map(unit, ("investigator", "capability_integrator", "model_worker@research")))
+def stands_in(machine: Machine, *units: str, which: bool) -> None:
+    """Have a shell in the place of daemons, in their units: it sees what they would, and starts at once."""
+    for one in units:
+        if which:
+            machine.drop_in(one, STANDS_IN, STAND_IN)
+        else:
+            machine.run("rm", "-f", f"/etc/systemd/system/{one}.d/{STAND_IN}")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("restart", *units)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _running_afterwards(ligand):
+def _stood_in_for(ligand):
+    stands_in(ligand.machine, *GRANTED, which=True)
     yield
-    ligand.machine.systemctl("start", *STOPPED)
+    stands_in(ligand.machine, *GRANTED, which=False)
     ligand.ready()
 
 
 @pytest.fixture
-def files(ligand: Installed) -> Machine:
-    machine = ligand.machine
-    machine.run("chmod", "0700", "/home/alice")
-    for path in (FILE, f"{NOTES}/old.txt", "/home/alice/secret.txt"):
-        machine.run("sh", "-c", 'umask 077; mkdir -p "${0%/*}"; echo text > "$0"', path, user="alice")
-    return machine
-
-
-@pytest.fixture
-def home(ligand: Installed, files: Machine) -> Machine:
-    """alice's files, and every daemon runs."""
-    files.systemctl("start", *STOPPED)
+def home(ligand: Installed) -> Machine:
+    """alice's files, and every unit runs."""
+    ligand.machine.systemctl("start", *GRANTED)
     ligand.ready()
-    return files
+    return alices(ligand.machine)
 
 
 @pytest.fixture
-def still(files: Machine) -> Machine:
+def real(ligand: Installed, home: Machine) -> Iterator[Machine]:
+    """alice's files, and it is the investigator itself that runs."""
+    stands_in(home, unit("investigator"), which=False)
+    ligand.ready("investigator")
+    yield home
+    stands_in(home, unit("investigator"), which=True)
+
+
+@pytest.fixture
+def still(ligand: Installed) -> Machine:
     """alice's files, and no daemon that would start again with each grant."""
-    files.systemctl("stop", *STOPPED)
-    return files
+    ligand.machine.systemctl("stop", *GRANTED)
+    return alices(ligand.machine)
 
 
-def test_a_daemon_sees_what_it_was_granted_and_nothing_else(ligand, home):
+def test_a_daemon_sees_what_it_was_granted_and_nothing_else(ligand, real):
     """A person says which folder the investigator may read, and the rest of the home stays theirs."""
-    assert not sees(home, "investigator", "-r", FILE)
+    assert not sees(real, "investigator", "-r", FILE)
     assert "would " in ligand.ligand("grant", "investigator", NOTES, "--read", "--dry-run").stdout
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
     ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
     ligand.ligand("grant", "investigator", NOTES, "--write")
     ligand.ready("investigator")
-    assert sees(home, "investigator", "-r", FILE)
-    assert not sees(home, "investigator", "-w", FILE)
-    assert not sees(home, "investigator", "-w", "/home/alice/project")
-    assert sees(home, "investigator", "-w", NOTES)
-    assert sees(home, "investigator", "-w", f"{NOTES}/old.txt")
+    assert sees(real, "investigator", "-r", FILE)
+    assert not sees(real, "investigator", "-w", FILE)
+    assert not sees(real, "investigator", "-w", "/home/alice/project")
+    assert sees(real, "investigator", "-w", NOTES)
+    assert sees(real, "investigator", "-w", f"{NOTES}/old.txt")
     as_daemon(
-        home, "investigator", f"umask 7; mkdir {NOTES}/made; echo text > {NOTES}/made/file; chmod 600 {NOTES}/made/*"
+        real, "investigator", f"umask 7; mkdir {NOTES}/made; echo text > {NOTES}/made/file; chmod 600 {NOTES}/made/*"
     )
-    home.run("sh", "-c", f"echo mine > {NOTES}/made/own", user="alice")
-    assert not sees(home, "investigator", "-e", "/home/alice/secret.txt")
-    assert not sees(home, "intent_router", "-r", FILE)
-    home.run("sh", "-c", "umask 077; echo new > /home/alice/project/new.py", user="alice")
+    real.run("sh", "-c", f"echo mine > {NOTES}/made/own", user="alice")
+    assert not sees(real, "investigator", "-e", "/home/alice/secret.txt")
+    assert not sees(real, "intent_router", "-r", FILE)
+    real.run("sh", "-c", "umask 077; echo new > /home/alice/project/new.py", user="alice")
     assert json.loads(ligand.ligand("grants", "-o", "json").stdout) == [
         {"daemon": "investigator", "path": NOTES, "access": "write"},
         {"daemon": "investigator", "path": "/home/alice/project", "access": "read"},
     ]
     assert "would " in ligand.ligand("revoke", "investigator", NOTES, "--dry-run").stdout
-    assert sees(home, "investigator", "-w", NOTES)
+    assert sees(real, "investigator", "-w", NOTES)
     for path in ("/home/alice/project", NOTES):
         ligand.ligand("revoke", "investigator", path)
     ligand.ready("investigator")
-    assert not sees(home, "investigator", "-e", FILE)
-    assert "ligand-investigator" not in home.out("getfacl", "--recursive", "/home/alice")
-    home.run("sh", "-c", f"cat {NOTES}/made/file && rm -r {NOTES}/made", user="alice")
+    assert not sees(real, "investigator", "-e", FILE)
+    assert "ligand-investigator" not in real.out("getfacl", "--recursive", "/home/alice")
+    real.run("sh", "-c", f"cat {NOTES}/made/file && rm -r {NOTES}/made", user="alice")
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
 
 
@@ -278,13 +282,13 @@ def test_a_grant_gives_nobody_else_what_the_mask_withholds(ligand, still):
     attributes = "import os; print(os.listxattr('/home/alice/notes/closed.txt'))"
     before = still.out(*listed)
     ligand.ligand("grant", "investigator", NOTES, "--write")
-    assert "trusted.ligand" in still.out(PYTHON, "-c", attributes)
+    assert "trusted.ligand" in ligand.python(attributes)
     said = still.out("getfacl", "/home/alice/notes/closed.txt")
     assert "user:bob:---" in said
     assert "user:ligand-investigator:rw-" in said
     ligand.ligand("revoke", "investigator", NOTES)
     assert still.out(*listed) == before
-    assert "trusted.ligand" not in still.out(PYTHON, "-c", attributes)
+    assert "trusted.ligand" not in ligand.python(attributes)
 
 
 def test_a_grant_of_a_daemon_that_is_listed_no_more_can_be_taken_back(ligand, still):
@@ -319,96 +323,23 @@ def test_a_revoke_leaves_the_grants_beneath_and_above(ligand, home):
     home.run("rm", "-r", inner)
 
 
-def test_a_grant_that_was_killed_is_listed_and_can_be_taken_back(ligand, still):
-    """No access is open that `ligand grants` does not list, whenever the command was ended."""
-    how = ("grant", "investigator", "/home/alice/project", "--read")
-    done = ligand.ligand(*how, after="kill -KILL $PPID", check=False)
-    assert done.returncode != 0
-    assert "ligand-investigator" in still.out("getfacl", "--recursive", "/home/alice/project")
-    found = json.loads(ligand.ligand("grants", "-o", "json").stdout)
-    assert [(one["path"], one["state"]) for one in found] == [("/home/alice/project", "pending")]
-    ligand.ligand("revoke", "investigator", "/home/alice/project")
-    assert "ligand-investigator" not in still.out("getfacl", "--recursive", "/home/alice/project")
-    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
-
-
-def test_a_grant_that_cannot_be_finished_says_how_to_go_on(ligand, still):
-    """Somebody moves a folder just then: the grant is not called done, and both ways on are named and work."""
-    tree, away = "/home/alice/a tree", "/home/alice/away"
-    still.run("mkdir", "-p", f"{tree}/a/b/c", user="alice")
-    # while what is in it is granted
-    moves = f"if getfacl '{tree}/a/b' | grep -q ligand; then mv -T '{tree}/a/b' {away}; fi"
-    done = ligand.ligand("grant", "investigator", tree, "--read", before=moves, check=False)
-    assert done.returncode == 1
-    assert "A folder was moved to /home/alice meanwhile" in done.stderr
-    assert f"take it back: ligand revoke investigator '{tree}'" in done.stderr
-    assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "pending"
-    still.run("mv", "-T", away, f"{tree}/a/b", user="alice")
-    ligand.ligand("grant", "investigator", tree, "--read")
-    assert "state" not in json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]
-    ligand.ligand("revoke", "investigator", tree)
-    assert "ligand-investigator" not in still.out("getfacl", "--recursive", tree)
-
-
-def test_what_was_granted_and_moved_away_is_not_forgotten_by_another_grant(ligand, still):
-    """The daemon may still reach it where it is now; who grants the name again hears that first."""
-    still.run("mkdir", "/home/alice/moving", user="alice")
-    ligand.ligand("grant", "investigator", "/home/alice/moving", "--read")
-    still.run("sh", "-c", "cd /home/alice && mv moving moved && mkdir moving", user="alice")
-    again = ligand.ligand("grant", "investigator", "/home/alice/moving", "--read", check=False)
-    assert again.returncode == 1
-    assert "Take that back first: ligand revoke investigator /home/alice/moving" in again.stderr
-    assert ligand.ligand("revoke", "investigator", "/home/alice/moving", check=False).returncode == 1
-    still.run("sh", "-c", "cd /home/alice && rmdir moving && mv moved moving", user="alice")
-    ligand.ligand("revoke", "investigator", "/home/alice/moving")
-    assert "ligand-investigator" not in still.out("getfacl", "/home/alice/moving")
-    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
-
-
-def test_a_grant_of_what_is_gone_for_good_can_be_dropped(ligand, still):
-    """What could not be closed stays listed, until the person says that it will not come back."""
-    still.run("mkdir", "/home/alice/gone", user="alice")
-    ligand.ligand("grant", "investigator", "/home/alice/gone", "--read")
-    still.run("rmdir", "/home/alice/gone")
-    assert ligand.ligand("revoke", "investigator", "/home/alice/gone", check=False).returncode == 1
-    assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "closing"
-    ligand.ligand("revoke", "--forget", "investigator", "/home/alice/gone")
-    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
-
-
-def test_a_granted_name_that_leads_in_a_circle_is_in_no_commands_way(ligand, still):
-    """A person who turns what was granted into a link to itself stops neither a revoke nor a purge half-way."""
-    still.run("mkdir", "/home/alice/round", user="alice")
-    ligand.ligand("grant", "investigator", "/home/alice/round", "--read")
-    still.run("sh", "-c", "cd ~ && mv round aside && ln -s round round", user="alice")
-    for command in (("revoke",), ("grant", "--read")):
-        done = ligand.ligand(*command, "investigator", "/home/alice/round", check=False)
-        assert done.returncode == 1
-        assert "Traceback" not in done.stderr
-    assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "closing"
-    assert "would remove /var/lib/ligand" in ligand.ligand("uninstall", "--system", "--purge", "--dry-run").stdout
-    still.run("sh", "-c", "cd ~ && rm round && mv aside round", user="alice")
-    ligand.ligand("revoke", "investigator", "/home/alice/round")
-    assert "ligand-investigator" not in still.out("getfacl", "/home/alice/round")
-
-
-def test_a_daemon_that_does_not_start_leaves_nothing_mounted(ligand, home):
+def test_a_daemon_that_does_not_start_leaves_nothing_mounted(ligand, real):
     """A configuration error keeps a daemon from starting; no way to alice's files stays open meanwhile."""
     file, name = "/etc/ligand/investigator.yaml", unit("investigator")
-    whole = home.read(file)
+    whole = real.read(file)
     ligand.ligand("grant", "investigator", "/home/alice/project", "--read")
-    home.write(file, "no_such_setting: 1\n")
-    home.systemctl("restart", name, check=False)
-    home.until("it has failed", lambda: home.show(name, "ActiveState") == "failed")
-    assert "/run/ligand-grants" not in home.read("/proc/mounts")
-    home.write(file, whole)
-    home.systemctl("reset-failed", name)
-    home.systemctl("start", name)
-    assert sees(home, "investigator", "-r", FILE)
-    home.write(file, "no_such_setting: 1\n")
+    real.write(file, "no_such_setting: 1\n")
+    real.systemctl("restart", name, check=False)
+    real.until("it has failed", lambda: real.show(name, "ActiveState") == "failed")
+    assert "/run/ligand-grants" not in real.read("/proc/mounts")
+    real.write(file, whole)
+    real.systemctl("reset-failed", name)
+    real.systemctl("start", name)
+    assert sees(real, "investigator", "-r", FILE)
+    real.write(file, "no_such_setting: 1\n")
     assert "investigator does not start again" in ligand.ligand("revoke", "investigator", "/home/alice/project").stdout
-    assert "ligand-investigator" not in home.out("getfacl", "--recursive", "/home/alice/project")
+    assert "ligand-investigator" not in real.out("getfacl", "--recursive", "/home/alice/project")
     assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
-    home.write(file, whole)
-    home.systemctl("reset-failed", name)
-    home.systemctl("start", name)
+    real.write(file, whole)
+    real.systemctl("reset-failed", name)
+    real.systemctl("start", name)

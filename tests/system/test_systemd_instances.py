@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.support.installed import ATTACH, PYTHON
+from tests.support.installed import ATTACH
 from tests.support.systemd import ROOT
 
 pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
@@ -95,13 +95,12 @@ def test_an_instance_is_killed_and_comes_back_without_the_other(twins):
 def test_an_instance_cannot_be_another(twins):
     """An instance that is taken over speaks for itself alone."""
     machine = twins.machine
-    attach = (PYTHON, "-c", ATTACH)
-    assert "unauthorised" in machine.out(*attach, "twin@two", user="ligand-twin-one")
-    assert "unauthorised" in machine.out(*attach, "twin", user="ligand-twin-one")
-    assert "unauthorised" in machine.out(*attach, "twin@three", user="ligand-twin-one")
+    assert "unauthorised" in twins.python(ATTACH, "twin@two", user="ligand-twin-one")
+    assert "unauthorised" in twins.python(ATTACH, "twin", user="ligand-twin-one")
+    assert "unauthorised" in twins.python(ATTACH, "twin@three", user="ligand-twin-one")
     assert machine.run("ls", "/var/lib/ligand/twin@two", user="ligand-twin-one", check=False).returncode != 0
     machine.systemctl("stop", ONE)
-    assert "attached" in machine.out(*attach, "twin@one", user="ligand-twin-one")
+    assert "attached" in twins.python(ATTACH, "twin@one", user="ligand-twin-one")
     machine.systemctl("start", ONE)
 
 
@@ -144,7 +143,7 @@ def test_two_daemons_cannot_be_one_user(twins):
         said = f"would run as {user}, like investigator"
         refused = functools.partial(lambda said: said in machine.journal("--unit=ligand-bus", "--output=cat"), said)
         machine.until("it is refused", refused)
-        assert "unauthorised" in machine.out(PYTHON, "-c", ATTACH, "thief", user="ligand-investigator")
+        assert "unauthorised" in twins.python(ATTACH, "thief", user="ligand-investigator")
     machine.run("rm", "/etc/ligand/daemons.d/thief.yaml")
     machine.systemctl("reload", "ligand-bus")
     machine.run("userdel", "--force", "also-investigator")  # one of that number runs

@@ -35,7 +35,7 @@ def told(ligand: Installed, signal: str, **facts: Any) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def monitor(ligand: Installed) -> Iterator[Installed]:
     """The installed monitor, told to be quick; as it was afterwards."""
     machine = ligand.machine

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.installed import Installed, traces
+from tests.support.installed import traces
 from tests.support.systemd import ROOT
 
 pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(1200)]
 
 
-def test_what_cannot_be_installed_leaves_no_trace(fresh):
+def test_what_cannot_be_installed_leaves_no_trace(fresh, clean):
     """No room, no right to write, somebody's own program of that name: one message, and the machine as it was."""
-    ligand, before = Installed(fresh), traces(fresh)
+    ligand, before = clean, traces(fresh)
     fresh.run("mkdir", "/srv/small", "/srv/fixed")
     fresh.run("install", "-d", "-o", "1234", "/srv/alice")
     fresh.run("install", "-d", "-m", "1777", "/srv/all")
+    fresh.write("/srv/theirs/versions/1/thesis", "theirs")
     fresh.run("ln", "-s", "/srv/alice", "/srv/link")
     fresh.run("mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "tmpfs", "/srv/small")
     fresh.run("mount", "-t", "tmpfs", "-o", "ro,mode=755", "tmpfs", "/srv/fixed")
@@ -27,16 +28,24 @@ def test_what_cannot_be_installed_leaves_no_trace(fresh):
         ("/srv/alice/ligand", "/srv/alice: it belongs to the user 1234"),
         ("/srv/link/ligand", "/srv/alice: it belongs to the user 1234"),
         ("/srv/all/ligand", "/srv/all: others than root may write to it"),
+        ("/srv/theirs", "/srv/theirs/versions is there already and is not Ligand's"),
+        ("/run/ligand-program", "does not outlast a boot"),
     ):
-        done = ligand.ligand("install", "--system", "--prefix", prefix, check=False, pip=True)
+        done = ligand.ligand(
+            "install", "--system", "--prefix", prefix, check=False, pip=prefix.startswith("/srv/small")
+        )
         assert done.returncode == 1, prefix
         assert said in done.stderr, prefix
         assert "Traceback" not in done.stderr
-    assert fresh.out("find", "/srv/small", "-type", "f") == ""
+    assert fresh.out("find", "/srv/small", "/srv/fixed") == "/srv/small\n/srv/fixed"
+    ligand.ligand("uninstall", "--system", "--prefix", "/srv/theirs", "--purge")  # a slip of the hand
+    assert fresh.read("/srv/theirs/versions/1/thesis") == "theirs"
     fresh.write("/usr/local/bin/signal-tap", "mine")
     done = ligand.ligand("install", "--system", check=False)
     assert "/usr/local/bin/signal-tap is there already" in done.stderr
     assert fresh.read("/usr/local/bin/signal-tap") == "mine"
+    fresh.run("ln", "--symbolic", "--force", "/bin/true", "/usr/local/bin/signal-tap")
+    assert "leads to /bin/true" in ligand.ligand("install", "--system", check=False).stderr
     assert traces(fresh) == before
 
 
@@ -44,9 +53,9 @@ def known(machine, kind: str, name: str) -> bool:
     return not machine.run("getent", kind, name, check=False).returncode
 
 
-def test_purging_removes_the_users_that_ligand_made_and_nobody_else(fresh):
+def test_purging_removes_the_users_that_ligand_made_and_nobody_else(fresh, clean):
     """Somebody's own account survives whatever it is called, and what a purge cannot do is said before it begins."""
-    ligand = Installed(fresh)
+    ligand = clean
     instances = 'u ligand-twin-one - "x" /var/lib/ligand/twin@one\n'
     fresh.write("/etc/sysusers.d/ligand-instances.conf", f"{instances}# made before: ligand-old\nu ligand-mine -\n")
     fresh.run("systemd-sysusers", str(ROOT / "systemd/ligand.sysusers.conf"))
@@ -60,12 +69,16 @@ def test_purging_removes_the_users_that_ligand_made_and_nobody_else(fresh):
     assert "carol has ligand-users as primary group" in refused.stderr
     assert "usermod --gid GROUP carol" in refused.stderr
     assert known(fresh, "passwd", "ligand-bus")
+    fresh.write("/etc/ligand/grants.json", "{")
     fresh.run("usermod", "--gid", "users", "carol")
     held = "/run/ligand-grants/investigator/abc"  # as it is left when the power goes while a daemon starts
     fresh.run("mkdir", "-p", "/home/carol/project", held, "/srv/disk/bus")
     fresh.write("/home/carol/project/file", "hers")
     fresh.run("mount", "--bind", "/home/carol/project", held)
     fresh.run("ln", "-s", "/srv/disk", "/var/lib/ligand")
+    assert "grants.json cannot be read" in ligand.ligand("uninstall", "--system", "--purge", check=False).stderr
+    assert known(fresh, "passwd", "ligand-bus")
+    fresh.run("rm", "/etc/ligand/grants.json")
     said = ligand.ligand("uninstall", "--system", "--purge").stdout
     assert "ligand-mine stays" in said
     assert "/var/lib/ligand is a link to /srv/disk: it stays, and what it leads to" in said
@@ -94,9 +107,9 @@ def kill_when(ligand, what, condition, *, pip: bool) -> None:
     machine.until("pip has ended", lambda: machine.run("pgrep", "-f", " -m pip ", check=False).returncode == 1)
 
 
-def test_purging_after_a_killed_installation_leaves_nothing(fresh):
+def test_purging_after_a_killed_installation_leaves_nothing(fresh, clean):
     """Whenever the power went, one command takes away what was made until then."""
-    before, ligand = traces(fresh), Installed(fresh)
+    before, ligand = traces(fresh), clean
     kill_when(ligand, "pip runs", lambda: not fresh.run("pgrep", "-f", " -m pip ", check=False).returncode, pip=True)
     assert "remove /opt/ligand/versions" in ligand.ligand("uninstall", "--system", "--purge").stdout
     assert traces(fresh) - before == set()

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from tests.support.systemd import ROOT, packages
+from tests.support.systemd import ROOT
+from tests.support.wheels import offline
 
 pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(1200)]
 NAME, RUN, HOME = "carol", "/run/user/carol", "/home/carol"
@@ -35,7 +36,7 @@ def carol(fresh):
 
 def ligand(machine, *arguments: str) -> str:
     command = (sys.executable, "-m", "tools.ligand", *arguments)
-    return str(machine.run(*command, user=NAME, environ={**packages(), **ENVIRON}, timeout_s=600.0).stdout)
+    return str(machine.run(*command, user=NAME, environ={**offline(), **ENVIRON}, timeout_s=600.0).stdout)
 
 
 def test_a_person_without_root_installs_uses_and_removes_their_own_ligand(carol):

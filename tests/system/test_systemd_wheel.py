@@ -22,6 +22,7 @@ from tests.support.wheels import offline
 pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(1200)]
 LIGAND = "/srv/own/bin/ligand"
 PREFIX = "/srv/my own 100% Ligand"
+RULE = "/etc/polkit-1/rules.d/50-ligand-reload.rules"
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +74,10 @@ def _text(file: Path) -> str:
 @pytest.fixture(scope="module")
 def installed(bought: Bought) -> Installed:
     """It is installed where the person wanted it, after a look at what that would do."""
-    shown = bought.ligand("install", "--system", "--prefix", PREFIX, "--dry-run").stdout
+    how = ("install", "--system", "--prefix", PREFIX, "--allow-reload", "nginx")
+    shown = bought.ligand(*how, "--dry-run").stdout
     assert traces(bought.machine) == bought.before
-    *done, last = bought.ligand("install", "--system", "--prefix", PREFIX).stdout.splitlines()
+    *done, last = bought.ligand(*how).stdout.splitlines()
     assert "every daemon is ready" in last
     assert [_without_folder(line.removeprefix("would ")) for line in shown.splitlines()] == [
         *map(_without_folder, done)
@@ -92,11 +94,12 @@ def test_a_wheel_installs_itself(bought, installed):
     """Somebody who has only `pip install ligand` gets every daemon running, wherever they want it, from the wheel."""
     machine = installed.machine
     installed.ready()
+    assert '["nginx.service"]' in machine.read(RULE)
     for daemon in DAEMONS:
         assert machine.out("readlink", f"/proc/{machine.pid(unit(daemon))}/cwd") == "/"
         assert PREFIX in machine.show(unit(daemon), "ExecStart")
     where = machine.out(
-        installed.python, "-I", "-c", "import services; import os; print(os.path.realpath(services.__file__))"
+        installed.interpreter, "-I", "-c", "import services; import os; print(os.path.realpath(services.__file__))"
     )
     assert where.startswith(f"{PREFIX}/versions/0001/")
     again = bought.ligand("install", "--system").stdout  # which knows where it is
@@ -158,13 +161,17 @@ def test_uninstalling_keeps_what_is_a_persons_and_purging_leaves_nothing(bought,
     assert machine.run("systemctl", "cat", unit("bus"), check=False).returncode != 0
     assert machine.run("test", "-e", PREFIX, check=False).returncode != 0
     assert machine.read("/etc/ligand/bus.yaml")
+    assert machine.run("test", "-e", RULE, check=False).returncode
     assert machine.out("ls", "/var/lib/ligand/bus/journal.db")
     assert "is not installed" in bought.ligand("uninstall", "--system", "--prefix", PREFIX, check=False).stderr
     elsewhere = Installed(machine)
     elsewhere.ligand("install", "--system")
     view = f"/proc/{machine.pid(unit('investigator'))}/root"
     assert machine.out("cat", f"{view}{mine}") == "text"  # the grant goes on
+    machine.run("rm", "/usr/local/bin/signal-tap")
+    machine.write("/usr/local/bin/signal-tap", "mine")
     shown_and_done(elsewhere.ligand, "uninstall", "--system", "--purge")
+    assert machine.read("/usr/local/bin/signal-tap") == "mine"
     assert "ligand" not in machine.out("getfacl", mine)
     assert traces(machine) - bought.before == set()
     assert people(machine) == bought.users

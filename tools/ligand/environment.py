@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,23 @@ EXTRAS = ("audio",)
 IN_WHEEL = "tools/locks"
 ROOM_BYTES = 300_000_000
 LEAST_BYTES = 20_000_000
+LEAST_PYTHON = (3, 11)
+_COMPILE = """
+import compileall, pathlib, sys
+share, shares, *places = sys.argv[1:]
+files = sorted(file for place in places for file in pathlib.Path(place).rglob("*.py"))
+for file in files[int(share)::int(shares)]:
+    compileall.compile_file(file, quiet=2)
+"""
+_PROBE = """
+import sys
+print("%d.%d" % sys.version_info[:2])
+for name in ("venv", "ensurepip"):
+    try:
+        __import__(name)
+    except ImportError:
+        print(name)
+"""
 _PIN = re.compile(r"^([a-z0-9._-]+)==", re.MULTILINE)
 
 
@@ -98,23 +117,30 @@ class Source:
 def interpreter(layout: Layout, given: Path | None) -> Path:
     """The Python to make it with: the one named, the system's, or this one. Raises `InstallError`."""
     ours = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for candidate in [given] if given else [Path("/usr/bin/python3"), ours]:
-        if candidate.exists() and _serves(candidate, layout):
+    faults: dict[Path, str] = {}
+    for candidate in [given.absolute()] if given else [Path("/usr/bin/python3"), ours]:
+        faults[candidate] = _fault(candidate, layout)
+        if not faults[candidate]:
             return candidate
-    raise InstallError(
-        "No Python 3.11 or newer that the daemons could run (one in a home folder is out of their sight). "
-        "Name one: --python /usr/bin/python3.12"
-    )
+    said = "".join(f"\n  {path}: {fault}" for path, fault in faults.items())
+    raise InstallError(f"No Python that can be used:{said}\nMend that, or name another: --python /usr/bin/python3.12")
 
 
-def _serves(python: Path, layout: Layout) -> bool:
+def _fault(python: Path, layout: Layout) -> str:
+    """Why no environment for these daemons can be made with it; empty when one can."""
+    if not python.exists():
+        return "it is not there"
     if layout.system and any(python.resolve().is_relative_to(home) for home in HOMES):
-        return False
+        return "it lies in a home folder, which the daemons cannot see"
     try:
-        run([str(python), "-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"])
-    except InstallError:
-        return False
-    return True
+        version, *missing = run([str(python), "-c", _PROBE]).split()
+    except (InstallError, ValueError) as error:
+        return f"it does not run: {error}"
+    if tuple(map(int, version.split("."))) < LEAST_PYTHON:
+        return f"it is {version}, and Ligand needs {'.'.join(map(str, LEAST_PYTHON))} or newer"
+    if missing:
+        return f"it has no {' and no '.join(missing)}; on Debian and Ubuntu: apt install python{version}-venv"
+    return ""
 
 
 def build(folder: Path, source: Source, python: Path) -> None:
@@ -141,10 +167,27 @@ def _fill(folder: Path, source: Source) -> None:
     locks = {name: source.lock(name) for name in source.locks}
     for name, text in locks.items():
         (folder / name).write_text(text, encoding="utf-8")
-        _pip(folder, "install", "--require-hashes", "--no-build-isolation", "--requirement", str(folder / name))
-    _pip(folder, "install", "--no-deps", "--no-build-isolation", str(source.path))
+        how = ("--no-compile", "--no-build-isolation", "--require-hashes")
+        _pip(folder, "install", *how, "--requirement", str(folder / name))
+    _pip(folder, "install", "--no-compile", "--no-deps", "--no-build-isolation", str(source.path))
     only_building = set(_PIN.findall(locks["requirements-build.lock"])) - set(_PIN.findall(locks["requirements.lock"]))
     _pip(folder, "uninstall", "--yes", *sorted(only_building - {"pip"}))
+    byte_compile(folder)
+
+
+def byte_compile(folder: Path, *packages: str) -> None:
+    """Byte-compile these packages, or all, on every core: daemons may write nothing there, and would do it each time.
+
+    pip does it on one core. What is for another Python stays as it is.
+    """
+    (place,) = folder.glob("lib/python3*/site-packages")
+    places = [str(place / name) for name in packages] or [str(place)]
+    cores = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(cores) as threads:
+        python, compiling = folder / "bin" / "python", ("-I", "-W", "ignore", "-c", _COMPILE)
+        ended = [threads.submit(run_tied, python, *compiling, str(nth), str(cores), *places) for nth in range(cores)]
+    for one in ended:
+        one.result()
 
 
 def _pip(folder: Path, *arguments: str) -> None:

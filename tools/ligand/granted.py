@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Literal
 from tools.ligand.layout import HOMES, InstallError
 
 Access = Literal["read", "write"]
-State = Literal["open", "pending", "closing"]
+State = Literal["open", "pending", "opening", "closing"]
 NSENTER = "/usr/bin/nsenter"
 HELD = Path("/run/ligand-grants")
 """Where what was granted is mounted while a daemon starts; only root may enter."""
@@ -24,7 +25,8 @@ class Grant:
     """One daemon, one path. `object` is what was there when it was granted, see `identity`.
 
     `user` and `uid` are whose access it is, also when the daemon is listed no more. `state` is "pending" from before
-    the first access list is set until all is done, and "closing" until every one has been taken back.
+    the first access list is set until every one is, then "opening" until the daemon has been restarted with it; and
+    "closing" until every one has been taken back.
     """
 
     daemon: str
@@ -39,6 +41,11 @@ class Grant:
     def rights(self) -> str:
         """As setfacl(1) says it."""
         return "rwX" if self.access == "write" else "rX"
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the daemon has it from its next start on."""
+        return self.state in ("open", "opening")
 
     @property
     def in_home(self) -> bool:
@@ -60,6 +67,19 @@ class Grant:
         path = Path(self.path)
         links = ((home, home.resolve()) for home in HOMES if home.is_symlink())
         return next((home / path.relative_to(real) for home, real in links if path.is_relative_to(real)), path)
+
+    @property
+    def unfinished(self) -> str:
+        """What there is to do about one that was broken off, in a sentence; empty for one that is open."""
+        path = shlex.quote(self.path)
+        again, back = f"ligand grant {self.daemon} {path} --{self.access}", f"ligand revoke {self.daemon} {path}"
+        return {
+            "open": "",
+            "pending": f"Not finished, a part of it may be open. Finish it: {again}. Or take it back: {back}",
+            "opening": f"{self.daemon} was not restarted for it and may not see it yet. Finish it: {again}. "
+            f"Or take it back: {back}",
+            "closing": f"Not all of it is taken back. Go on: {back}",
+        }[self.state]
 
     def shown(self) -> dict[str, str]:
         """What a person is shown of it."""

@@ -71,11 +71,10 @@ class Grants:
             self._record((*others, grant))
             self._let(grant, top)
         self._give_again(grant, above=False)
-        grant = replace(grant, state="open")
-        self._record((*others, grant))
+        self._record((*others, replace(grant, state="opening")))
         self._rebind(daemon)
         self._restart(daemon)
-        return grant
+        return replace(grant, state="open")
 
     def _let(self, grant: Grant, top: int) -> None:
         what = f"let {grant.user} {grant.access} {grant.path}"
@@ -151,11 +150,7 @@ class Grants:
         path = Path(changed.path)
         for one in sorted(self.all, key=lambda one: len(Path(one.path).parts)):
             beneath, over = Path(one.path).is_relative_to(path), path.is_relative_to(one.path)
-            if (
-                (one.uid, one.state) == (changed.uid, "open")
-                and one.path != changed.path
-                and (beneath or (above and over))
-            ):
+            if one.uid == changed.uid and one.is_given and one.path != changed.path and (beneath or (above and over)):
                 self._give_one(one, Path(one.path) if beneath else path)
 
     def _give_one(self, grant: Grant, path: Path) -> None:
@@ -196,9 +191,13 @@ class Grants:
         self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
 
     def _restart(self, daemon: str) -> None:
+        """Have the daemon see what it has by now; what was broken off before that is over with it."""
         unit = unit_of(daemon)
         if not self._stopped and unit in self.manager.running():
             self.steps.do(f"restart {unit}", lambda: self.manager.systemctl("restart", unit))
+        begun = [one for one in self.all if (one.daemon, one.state) == (daemon, "opening")]
+        if begun:
+            self._record(replace(one, state="open") if one in begun else one for one in self.all)
 
     def write_drop_ins(self) -> bool:
         """Have the drop-ins name the program where it is by now; whether any was another."""
@@ -208,7 +207,7 @@ class Grants:
     def _write_drop_in(self, daemon: str) -> bool:
         """Whether there is one that said something else, or was not there."""
         drop_in = self.layout.units / f"{unit_of(daemon)}.d" / DROP_IN
-        own = [one for one in self.all if (one.daemon, one.state) == (daemon, "open")]
+        own = [one for one in self.all if one.daemon == daemon and one.is_given]
         if own:
             return self.steps.write(drop_in, drop_in_for(own, self.layout.link / "bin" / "python"))
         self.steps.remove(drop_in)
@@ -312,5 +311,5 @@ def grants_list(form: str) -> None:
         click.echo(json.dumps([one.shown() for one in found], indent=2))
         return
     for one in found:
-        state = "" if one.state == "open" else f"  ({one.state}; `ligand revoke` ends it)"
+        state = "" if one.state == "open" else f"  ({one.state})\n  -> {one.unfinished}"
         click.echo(f"{one.daemon:<24} {one.access:<6} {one.path}{state}")

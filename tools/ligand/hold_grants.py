@@ -71,7 +71,7 @@ def main(what: str, daemon: str) -> int:
     try:
         release(daemon)
         ours = load(Layout.for_system().config / "grants.json") if what == "hold" else ()
-        wrong = hold([one for one in ours if (one.daemon, one.state) == (daemon, "open") and one.bound])
+        wrong = hold([one for one in ours if one.daemon == daemon and one.is_given and one.bound])
     except (InstallError, OSError) as error:
         wrong = [str(error)]
     for said in wrong:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from services.runtime.extras import NAMES
-from tools.ligand import extras
+from tools.ligand import extras, reloading
 from tools.ligand.changing import changing, told
 from tools.ligand.environment import EXTRAS, Source, interpreter
 from tools.ligand.installer import READY_S, Installer
@@ -104,19 +104,33 @@ def _installer(layout: Layout, dry: bool) -> Installer:
     multiple=True,
     help="What to have beside it: audio hears and speaks, gaze sees who attends; may be repeated. [as before]",
 )
+@click.option(
+    "--allow-reload",
+    "reloads",
+    metavar="UNIT",
+    multiple=True,
+    help="Let D-REAM reload this service, by a rule of polkit; may be repeated; nothing for none. [as before]",
+)
 @click.option("--ready-within", default=READY_S, show_default=True, help="Seconds for every daemon to become ready.")
 def install(
-    installer: Installer, source: Path | None, python: Path | None, asked: tuple[str, ...], ready_within: float
+    installer: Installer,
+    *,
+    source: Path | None,
+    python: Path | None,
+    asked: tuple[str, ...],
+    reloads: tuple[str, ...],
+    ready_within: float,
 ) -> None:
     """Install Ligand as systemd units, or upgrade it.
 
     Run again it changes only what differs. A newer version is checked first and stands beside the old one;
     when not every daemon of it becomes ready, the old one is put back. Engines of sensors stay with it.
     """
+    allowed = reloading.units_of(reloads)
     chosen = interpreter(installer.layout, python)
     before = extras.in_use(installer.layout)
     with Source.of(source) as found:
-        installer.install(found, chosen, ready_within, packages_of(asked))
+        installer.install(found, chosen, ready_within, packages_of(asked), allowed)
         extras.bring(installer.layout, installer.steps, found, before, [one for one in asked if one in NAMES])
 
 

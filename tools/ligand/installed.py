@@ -26,7 +26,8 @@ class Installed:
 
     `ready`: the versions of which every daemon became ready, the last one first, at most two.
     `unfinished`: a change of version began and did not end, because it was killed; which one runs is not known.
-    `going_back`: that change leads back to a version that was ready. `extras` are what a person wanted beside it.
+    `going_back`: that change leads back to a version that was ready. `extras` are what a person wanted beside it,
+    `reloads` the units that D-REAM's deployer may reload.
     """
 
     current: str = ""
@@ -37,6 +38,7 @@ class Installed:
     unfinished: bool = False
     going_back: bool = False
     extras: tuple[str, ...] = ()
+    reloads: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> Installed:
@@ -46,12 +48,14 @@ class Installed:
             kept = tuple(Version(**one) for one in found["kept"])
             files, services = tuple(found["files"]), tuple(found["services"])
             left = {key: bool(found.get(key, False)) for key in ("unfinished", "going_back")}
-            extras = tuple(found.get("extras", ()))
-            return cls(found["current"], _ready(found), kept, files, services, extras=extras, **left)
+            extras, reloads = (tuple(found.get(key, ())) for key in ("extras", "reloads"))
+            return cls(found["current"], _ready(found), kept, files, services, **left, extras=extras, reloads=reloads)
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InstallError(f"{path} cannot be read ({error}). Remove it and install again.") from error
+            raise InstallError(
+                f"{path} cannot be read ({error}). Where it is Ligand's, remove it and install again."
+            ) from error
 
     def text(self) -> str:
         """The file's content; with `previous` for versions of Ligand that know no `ready`."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +12,13 @@ import click
 
 from services.runtime.manifest import Manifest, load_all
 from signals.errors import LigandError
-from tools.ligand import environment
+from tools.ligand import environment, reloading
 from tools.ligand.accounts import with_those_before
 from tools.ligand.completion import script
 from tools.ligand.grants import Grants
 from tools.ligand.installed import Installed, Version
 from tools.ligand.instances import Instance, listed, users
-from tools.ligand.layout import InstallError, Layout, require_roots_own
+from tools.ligand.layout import InstallError, Layout, require_free, require_roots_own
 from tools.ligand.manager import Manager, Trouble
 from tools.ligand.settings import template
 from tools.ligand.steps import Steps, remove_files, run
@@ -42,6 +42,8 @@ class Installer:
         self._shown: Path | None = None
         """In a dry run, where the version that is not made can be looked into."""
         self._would_enable: list[str] = []
+        self._reloads: Sequence[str] | None = None
+        """The units that the deployer may reload from now on; None for those of before."""
 
     # -- installing ----------------------------------------------------------------------------------
 
@@ -51,11 +53,13 @@ class Installer:
         python: Path,
         ready_s: float = READY_S,
         extras: Sequence[str] | None = None,
+        reloads: Sequence[str] | None = None,
     ) -> None:
-        """Install or upgrade, with `extras`, else those of before.
+        """Install or upgrade, with `extras` and `reloads`, else those of before.
 
         Raises `InstallError`; a version that was in use before is in use again then.
         """
+        self._reloads = reloads
         self._look_for_strangers()
         wanted = self.record.extras if extras is None else tuple(sorted(extras))
         self.record, source = replace(self.record, extras=wanted), replace(source, extras=wanted)
@@ -67,19 +71,40 @@ class Installer:
             return
         name = self.record.next_name(self._there())
         folder = self._folder(name)
-        self.steps.do(f"make {folder} from {source.path}", lambda: environment.build(folder, source, python))
+        with self._claimed():
+            self.steps.do(f"make {folder} from {source.path}", lambda: environment.build(folder, source, python))
+            if not self.steps.dry:
+                self._check_made(folder)
         if self.steps.dry:
             with source.opened() as self._shown:
                 self._check(folder)
                 self._take_over(Version(name, "", digest), ready_s)
             return
-        fresh = Version(name, environment.version(folder), digest)
+        self._take_over(Version(name, environment.version(folder), digest), ready_s)
+
+    @contextmanager
+    def _claimed(self) -> Iterator[None]:
+        """Before anything is made in the prefix, note there that it is ours: nothing else is ever removed from one."""
+        first = not self.layout.record.exists()
+        there = self.layout.prefix.exists()
+        if first:
+            self._save(self.record)
+        try:
+            yield
+        except InstallError:
+            if first:
+                self.layout.record.unlink(missing_ok=True)
+                self.steps.remove_folder(self.layout.versions)
+            if first and not there:
+                self.steps.remove_folder(self.layout.prefix)
+            raise
+
+    def _check_made(self, folder: Path) -> None:
         try:
             self._check(folder)
         except InstallError:
             shutil.rmtree(folder)
             raise
-        self._take_over(fresh, ready_s)
 
     def _check(self, folder: Path) -> None:
         """Configuration, manifests and contracts, by the new version itself, before anything is touched."""
@@ -142,7 +167,7 @@ class Installer:
         """Put a version in place, start it, wait for it; only then is the change over."""
         self._put_in_place(name)
         self._start(restart=restart)
-        self._settle(ready_s)
+        self._settle(ready_s, restarted=restart)
         self._save(self.record.ended())
 
     def _there(self) -> list[str]:
@@ -153,10 +178,18 @@ class Installer:
         if self.layout.system:
             require_roots_own(self.layout.prefix)
             Grants(self.layout, self.steps, self.manager)
+        if self._reloads:
+            reloading.require_free(self.layout, self.record.files)
+        if not self.layout.record.exists():
+            require_free(self.layout)
         for program in PROGRAMS:
             path = self.layout.commands / program
-            if path.exists() and not path.is_symlink():
-                raise InstallError(f"{path} is there already and is no link. Move it away, then install again.")
+            what = f"leads to {path.readlink()}" if path.is_symlink() else "is no link"
+            ours = path.is_symlink() and (
+                str(path) in self.record.files or path.readlink().is_relative_to(self.layout.prefix)
+            )
+            if path.exists() and not ours:
+                raise InstallError(f"{path} is there already and {what}. Move it away, then install again.")
 
     def _put_in_place(self, name: str) -> None:
         """Units, users, folders, configuration and links of a version; nothing is started."""
@@ -167,12 +200,16 @@ class Installer:
         files = [self.layout.units / unit for unit in units]
         if self.layout.system:
             files += [self.layout.sysusers, self.layout.tmpfiles, self.layout.instance_users]
+        deployer, allowed = self._deployer(folder), self.record.reloads if self._reloads is None else self._reloads
+        files += [reloading.RULE] if allowed and deployer else []
         self._will_make(files)
         if self.layout.system:
             self._users_and_folders(packaged, instances)
         for path in self.layout.first_folders:
             self.steps.folder(path, 0o700)
         self._configure(folder, instances)
+        if deployer is not None:
+            self._allow_reloads(deployer, allowed)
         changed = [self.steps.write(self.layout.units / unit, text) for unit, text in units.items()]
         if self.layout.system:  # what was granted to daemons that were installed elsewhere before
             changed.append(Grants(self.layout, self.steps, self.manager).write_drop_ins())
@@ -183,6 +220,8 @@ class Installer:
         left = [unit for unit in self.record.services if unit not in enabled]
         self._disable(left)
         remove_files(self.steps, gone)
+        if str(reloading.RULE) in gone:
+            reloading.remove_folders(self.steps)
         if any(changed) or gone or left or self.manager.needs_reload():
             self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
         would = {*self.manager.enabled(), *enabled} - {*left, *self._switched_off(enabled)}
@@ -237,6 +276,23 @@ class Installer:
         for instance in instances:
             self._settings(instance.manifest, instance.daemon)
 
+    def _deployer(self, folder: Path) -> Manifest | None:
+        """The manifest of D-REAM's deployer; None for a version that has none."""
+        file = _package(folder, "services") / reloading.DAEMON / "manifest.yaml"
+        return Manifest.load(file) if file.exists() else None
+
+    def _allow_reloads(self, deployer: Manifest, units: Sequence[str]) -> None:
+        """The rule, and the setting where it was asked for; only then it is recorded, so that it is done once more."""
+        if units:
+            reloading.write_rule(self.steps, units, deployer.system_user)
+        if self._reloads is None:
+            return
+        unit = unit_of(deployer.daemon)
+        written = reloading.write_setting(self.layout, self.steps, deployer, self.record.reloads, units)
+        if written and unit in self.manager.running():
+            self._tell("reload", unit)
+        self._save(replace(self.record, reloads=tuple(units)))
+
     def _settings(self, manifest: Manifest, daemon: str) -> None:
         path = self.layout.config / f"{daemon}.yaml"
         if path.exists():
@@ -250,27 +306,17 @@ class Installer:
         targets = {program: self.layout.link / "bin" / program for program in PROGRAMS}
         there = {program: target for program, target in targets.items() if self.steps.dry or target.exists()}
         texts = {
-            path: self._completion(target, program, shell)
-            for program, target in there.items()
+            path: script(click.Command(program), program, shell)
+            for program in there
             for shell, path in self.layout.completions(program).items()
         }
-        written = {path: text for path, text in texts.items() if text}
-        made = [*(self.layout.commands / program for program in there), *written]
+        made = [*(self.layout.commands / program for program in there), *texts]
         self._will_make(made)
         for program, target in there.items():
             self.steps.link(self.layout.commands / program, target)
-        for path, text in written.items():
+        for path, text in texts.items():
             self.steps.write(path, text)
         return made
-
-    def _completion(self, program: Path, name: str, shell: str) -> str:
-        if not program.exists():  # a dry run, and the version is not made
-            return script(click.Command(name), name, shell)
-        variable = f"_{name.replace('-', '_').upper()}_COMPLETE"
-        try:
-            return run([str(program)], {**os.environ, variable: f"{shell}_source"})
-        except InstallError:
-            return ""  # a shell that is not there, or too old, needs no completion
 
     def _disable(self, units: Sequence[str]) -> None:
         """What this version has not, and instances that are listed no more."""
@@ -308,13 +354,13 @@ class Installer:
             what = f"{verb} {', '.join(units)}"
             self.steps.do(what, lambda: self.manager.systemctl("--no-block", verb, *units))
 
-    def _settle(self, ready_s: float) -> None:
+    def _settle(self, ready_s: float, *, restarted: bool) -> None:
         units = sorted({*self._enabled(), *self.manager.running()} - self._failed_before)
         for unit in sorted(self._failed_before):
             self.steps.note(f"{unit} had failed before and is not waited for; see: systemctl status {unit}")
         trouble: list[Trouble] = []
         what = f"wait until these are ready: {', '.join(units)}"
-        self.steps.do(what, lambda: trouble.extend(self.manager.settle(units, ready_s)))
+        self.steps.do(what, lambda: trouble.extend(self.manager.settle(units, ready_s, restarted=restarted)))
         if trouble:
             raise InstallError("Not every daemon became ready:\n" + "\n".join(map(str, trouble)))
 

@@ -20,12 +20,14 @@ def with_targets(folders: Iterable[str]) -> tuple[Path, ...]:
 
 HOMES = with_targets(("/home", "/root", "/run/user"))
 """What `ProtectHome=` hides; `/home` is a link to `/var/home` on some systems."""
+PASSING = tuple(map(Path, ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/tmp")))
+"""What is emptied at a boot, or hidden from the daemons."""
 DEFAULT_PREFIX = Path("/opt/ligand")
 DEFAULT_STATE = Path("/var/lib/ligand")
 FISH = Path("/etc/fish")
 RECORD = "installed.json"
 _STARTED = re.compile(r"^ExecStart=(/.*)/venv/bin/python ", re.MULTILINE)
-_PLAIN = re.compile(r"[^\x00-\x1f\x7f\"'\\:;$]+")
+_PLAIN = re.compile(r"[^\x00-\x1f\x7f\"'\\:;$\ud800-\udfff]+")
 
 
 class InstallError(LigandError):
@@ -53,6 +55,8 @@ class Layout:
         chosen = _nameable(prefix or DEFAULT_PREFIX)
         if any(chosen.resolve().is_relative_to(home) for home in HOMES):
             raise InstallError(f"{chosen} is in a home folder, which the daemons cannot see. Choose another --prefix.")
+        if any(chosen.resolve().is_relative_to(one) for one in PASSING):
+            raise InstallError(f"{chosen} does not outlast a boot, or is hidden from daemons. Choose another --prefix.")
         local = Path("/usr/local")
         return cls(
             True,
@@ -153,6 +157,14 @@ class Layout:
         return () if self.system else (self.config, self.config / "contracts.d", self.config / "daemons.d")
 
 
+def require_free(layout: Layout) -> None:
+    """Raise `InstallError` where somebody else's things have the names that an installation needs in its prefix."""
+    for path in (layout.versions, layout.link):
+        if path.is_symlink() or path.exists():
+            what = f"{path} is there already and is not Ligand's"
+            raise InstallError(f"{what}. Move it away, or choose another --prefix.")
+
+
 def require_roots_own(prefix: Path) -> None:
     """Raise `InstallError` where somebody but root could put another program in the place of what root runs."""
     real = prefix.resolve()
@@ -176,6 +188,6 @@ def _nameable(prefix: Path) -> Path:
     if not _PLAIN.fullmatch(str(found)) or len(found.parts) < 2:
         raise InstallError(
             f"{str(found)!r} cannot be the prefix: name a folder, not the root, "
-            "without quotes, colons, semicolons, backslashes, dollars and control characters."
+            "in UTF-8, without quotes, colons, semicolons, backslashes, dollars and control characters."
         )
     return found

@@ -17,7 +17,9 @@ from tools.ligand.unit_names import HELPERS
 
 SETTLED_S = 3.0
 POLL_S = 0.3
-_PROPERTIES = "Id,ActiveState,SubState,NRestarts,Result,ExecMainStatus,StatusText,InvocationID"
+_PROPERTIES = (
+    "Id,ActiveState,SubState,NRestarts,Result,ExecMainStatus,StatusText,InvocationID,ActiveEnterTimestampMonotonic"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,11 @@ class Manager:
         found = json.loads(self.systemctl("list-units", "--all", "--output=json", "ligand-*.service"))
         return [one["unit"] for one in found if one["active"] in states and not one["unit"].startswith(HELPERS)]
 
-    def settle(self, units: Sequence[str], timeout_s: float) -> list[Trouble]:
-        """Wait until all are ready and stay so for three seconds; what is wrong with those that are not."""
+    def settle(self, units: Sequence[str], timeout_s: float, *, restarted: bool = True) -> list[Trouble]:
+        """Wait until all are ready and stay so for three seconds; what is wrong with those that are not.
+
+        Unless they are `restarted`, which may not have begun yet, what has been ready before counts.
+        """
         deadline = time.monotonic() + timeout_s
         since: float | None = None
         # what restarted before, perhaps weeks ago, is no sign against what is starting now
@@ -96,7 +101,7 @@ class Manager:
             broken = [state for state in states if state["ActiveState"] == "failed" or again[state["Id"]] > 1]
             waiting = [state for state in states if (state["ActiveState"], state["SubState"]) != ("active", "running")]
             now = time.monotonic()
-            since = None if waiting else since or now
+            since = None if waiting else since or (now if restarted else min(now, _last_ready(states)))
             if broken or (waiting and now > deadline):
                 return [Trouble(state["Id"], self._why(state)) for state in broken or waiting]
             if since is not None and now - since >= SETTLED_S:
@@ -120,3 +125,8 @@ class Manager:
         field = "--unit" if self._scope == "--system" else "--user-unit"
         done = subprocess.run([*command, f"{field}={unit}"], capture_output=True, text=True, check=False)
         return "\n".join(f"    {line[:400]}" for line in done.stdout.splitlines())
+
+
+def _last_ready(states: Iterable[Mapping[str, str]]) -> float:
+    """Since when the last of these is ready, in seconds of the monotonic clock."""
+    return max((int(state["ActiveEnterTimestampMonotonic"]) / 1e6 for state in states), default=0.0)

@@ -43,11 +43,15 @@ class Steps:
 
     def write(self, path: Path, text: str, mode: int = 0o644) -> bool:
         """Write a file whole, if it says something else; whether it did."""
-        if (self._would[path] if path in self._would else _content(path)) == text:
+        if self.text(path) == text:
             return False
         self.do(f"write {path}", lambda: write_whole(path, text, mode))
         self._leaves(path, text)
         return True
+
+    def text(self, path: Path) -> str | Path | None:
+        """What a file says, or would by now; None when it is not there."""
+        return self._would[path] if path in self._would else _content(path)
 
     def link(self, path: Path, target: Path) -> None:
         """Make `path` a link to `target`, in one step where there is one already. Raises `InstallError`."""
@@ -149,6 +153,16 @@ def write_whole(path: Path, text: str, mode: int) -> None:
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     fresh.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the new name last: what a file says is done is done only after it, perhaps on another disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def link_whole(path: Path, target: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tools.ligand import reloading
 from tools.ligand.accounts import Accounts, packaged_units
 from tools.ligand.granted import HELD
 from tools.ligand.grants import Grants
@@ -23,6 +24,7 @@ class Uninstaller:
         self.steps = steps
         self.manager = manager
         self.record = Installed.load(layout.record)
+        self._is_ours = layout.record.exists()
 
     def uninstall(self, *, purge: bool) -> None:
         """Stop and remove everything; what the daemons know and how they are set stays unless purged."""
@@ -31,19 +33,32 @@ class Uninstaller:
         accounts = Accounts(self.layout, packaged_units()) if purge and self.layout.system else None
         if accounts is not None:
             accounts.check()
+        grants = Grants(self.layout, self.steps, self.manager, stopped=True) if accounts is not None else None
         self._remove_program()
         if purge:
-            self._purge(accounts)
+            self._purge(accounts, grants)
 
     def _remove_program(self) -> None:
         self._tell_stopped()
         kept = {str(self.layout.sysusers), str(self.layout.instance_users)}  # as long as the users are there
-        remove_files(self.steps, [file for file in self.record.files if file not in kept])
+        files = [file for file in self.record.files if file not in kept]
+        remove_files(self.steps, filter(self._is_still_ours, files))
+        if str(reloading.RULE) in self.record.files:
+            reloading.remove_folders(self.steps)
         if self.record.files:
             self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
-        self.steps.remove_tree(self.layout.versions)
-        remove_files(self.steps, [str(self.layout.link), str(self.layout.record)])
-        self.steps.remove_folder(self.layout.prefix)
+        if self._is_ours:  # else somebody's own folders may be called so
+            self.steps.remove_tree(self.layout.versions)
+            remove_files(self.steps, [str(self.layout.link), str(self.layout.record)])
+            self.steps.remove_folder(self.layout.prefix)
+
+    def _is_still_ours(self, file: str) -> bool:
+        """Whether it is what was made; a program that somebody has put in a link's place stays, and that is said."""
+        path = Path(file)
+        replaced = path.parent == self.layout.commands and path.exists() and not path.is_symlink()
+        if replaced:
+            self.steps.note(f"{path} stays: it is no link of Ligand's any more")
+        return not replaced
 
     def _tell_stopped(self) -> None:
         """Stop and disable what is there; of an installation that was killed that may be a part, or nothing."""
@@ -73,10 +88,9 @@ class Uninstaller:
             self.steps.do(f"unmount what is held in {folder}", lambda name=folder.name: release(name))  # type: ignore[misc]
         self.steps.remove_folder(HELD)
 
-    def _purge(self, accounts: Accounts | None) -> None:
-        if self.layout.system and (grants := Grants(self.layout, self.steps, self.manager, stopped=True)).all:
+    def _purge(self, accounts: Accounts | None, grants: Grants | None) -> None:
+        if grants is not None:
             grants.remove_all()
-        if self.layout.system:
             self._release()
         for path in self.layout.purged:
             self.steps.remove_tree(path)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tools.ligand import environment
+from tools.ligand import environment, manager
 from tools.ligand.environment import Source
 from tools.ligand.installed import Installed
 from tools.ligand.installer import Installer
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.manager import Manager, Trouble
 from tools.ligand.steps import Steps
+from tools.ligand.uninstaller import Uninstaller
 
 ROOT = Path(__file__).resolve().parents[3]
 BROKEN = Trouble("ligand-bus.service", "lame")
@@ -33,7 +36,7 @@ class Deaf(Manager):
     def version(self) -> int:
         return 252
 
-    def settle(self, units, timeout_s):
+    def settle(self, units, timeout_s, *, restarted=True):
         """What goes wrong first, second, and so on; afterwards nothing."""
         found = self._settles.pop(0) if self._settles else None
         if isinstance(found, BaseException):
@@ -152,3 +155,50 @@ def test_where_neither_version_works_both_can_still_be_tried(layout, tmp_path) -
         installer(layout, BROKEN, BROKEN).rollback()
     installer(layout).rollback()
     assert in_use(layout) == ("0001", ["0001", "0002"])
+
+
+def test_what_somebody_else_has_in_the_prefix_is_neither_built_over_nor_purged(layout, tmp_path):
+    """A slip of the hand in --prefix costs nobody a folder that happens to be called `versions`."""
+    theirs = layout.versions / "1" / "thesis"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs")
+    with pytest.raises(InstallError, match="versions is there already and is not Ligand's"):
+        install(layout, tree(tmp_path / "a", "a"))
+    Uninstaller(replace(layout, share=tmp_path / "none"), Steps(lambda _: None), Deaf()).uninstall(purge=True)
+    assert theirs.read_text() == "theirs"
+
+
+def test_a_build_that_fails_leaves_no_claim(layout, tmp_path, monkeypatch):
+    """After a first installation that could not be made its place is free again, for Ligand or anything else."""
+
+    def fails(folder: Path, source: Source, python: Path) -> None:
+        raise InstallError("no room")
+
+    monkeypatch.setattr(environment, "build", fails)
+    with pytest.raises(InstallError, match="no room"):
+        install(layout, tree(tmp_path / "a", "a"))
+    assert not layout.prefix.exists()
+
+
+class Started(Manager):
+    """A service manager whose one unit became ready so many seconds ago."""
+
+    def __init__(self, ago_s: float) -> None:
+        super().__init__(system=False)
+        self.asked = 0
+        self._since = time.monotonic() - ago_s
+
+    def states(self, units):
+        self.asked += 1
+        said = {"Id": "a", "ActiveState": "active", "SubState": "running", "NRestarts": "0"}
+        return [{**said, "ActiveEnterTimestampMonotonic": str(int(self._since * 1e6))}]
+
+
+@pytest.mark.parametrize(("ago_s", "restarted", "waits"), [(60, False, False), (60, True, True), (0, False, True)])
+def test_only_what_may_just_have_started_is_watched(monkeypatch, ago_s, restarted, waits):
+    """Installing again takes no three seconds for daemons that have run for weeks; one told to restart is watched."""
+    monkeypatch.setattr(manager, "SETTLED_S", 0.2)
+    monkeypatch.setattr(manager, "POLL_S", 0.05)
+    found = Started(ago_s)
+    assert found.settle(["a"], 5, restarted=restarted) == []
+    assert (found.asked > 2) is waits

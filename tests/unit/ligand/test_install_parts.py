@@ -8,6 +8,7 @@ import pwd
 import re
 import resource
 import shutil
+import sys
 import tempfile
 import zipfile
 from dataclasses import asdict, replace
@@ -25,7 +26,7 @@ from tests.support.required import root
 from tools.ligand.changing import told
 from tools.ligand.check_version import faults
 from tools.ligand.doubtful import closed_above, doubts
-from tools.ligand.environment import Source
+from tools.ligand.environment import Source, interpreter
 from tools.ligand.granted import Grant, State, drop_in_for
 from tools.ligand.grants import Grants
 from tools.ligand.install import where_it_is
@@ -57,6 +58,13 @@ def test_a_home_folder_is_no_place_for_the_machines_ligand() -> None:
     """Daemons under ProtectHome=yes could not start; the person hears it before anything is made."""
     with pytest.raises(InstallError, match="home folder"):
         Layout.for_system(Path("/home/alice/ligand"))
+
+
+@pytest.mark.parametrize("prefix", ["/", "/srv/a;b", "/srv/a\nb", "/srv/\udcff", "/dev/shm/ligand", "/tmp/ligand"])
+def test_a_place_that_cannot_be_named_or_does_not_last_is_no_prefix(prefix: str) -> None:
+    """What a unit cannot say, or is gone after a boot, is told before anything is made, and not by a traceback."""
+    with pytest.raises(InstallError, match=r"Choose another --prefix|cannot be the prefix"):
+        Layout.for_system(Path(prefix))
 
 
 def test_a_second_installation_elsewhere_is_refused_and_the_first_one_found(tmp_path: Path) -> None:
@@ -308,6 +316,26 @@ def test_what_is_no_ligand_is_not_installed(tmp_path: Path) -> None:
     """A wrong --from ends at once, with what would be right."""
     with pytest.raises(InstallError, match="neither Ligand's source tree nor a wheel"), Source.of(tmp_path):
         pass
+
+
+def test_a_python_without_what_an_installation_needs_is_named_with_what_to_do(tmp_path: Path, monkeypatch) -> None:
+    """On a fresh Debian the one package that is missing is said, not that there is no Python."""
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "ensurepip.py").write_text("raise ImportError('not installed')\n")
+    python = tmp_path / "python3"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{tmp_path}/without" exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    layout = Layout.for_user(environ={"HOME": str(tmp_path)})
+    minor = f"3.{sys.version_info.minor}"
+    with pytest.raises(InstallError, match=f"{python}: it has no ensurepip; .*apt install python{minor}-venv"):
+        interpreter(layout, python)
+    python.write_text("#!/bin/sh\necho 3.10\n")
+    with pytest.raises(InstallError, match=r"it is 3\.10, and Ligand needs 3\.11 or newer"):
+        interpreter(layout, python)
+    with pytest.raises(InstallError, match="none: it is not there"):
+        interpreter(layout, tmp_path / "none")
+    monkeypatch.chdir(Path(sys.executable).parent)
+    assert interpreter(layout, Path(Path(sys.executable).name)) == Path(sys.executable)
 
 
 def test_a_wheel_brings_the_locks_it_was_tested_with(tmp_path: Path) -> None:

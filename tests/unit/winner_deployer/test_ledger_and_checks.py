@@ -169,7 +169,12 @@ def test_reloading_a_system_unit_takes_a_rule(experiment, monkeypatch) -> None:
     one = replace(experiment, target=systemctl)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert "polkit" in checks.cannot_reload(one, ())
-    assert checks.cannot_reload(one, ("x.service",)) == ""
+    assert "--allow-reload old.service --allow-reload x.service" in checks.cannot_reload(one, ("old",))
+    assert checks.cannot_reload(one, ("x.service",)) == checks.cannot_reload(one, ("x",)) == ""
+    short = replace(one, target=replace(systemctl, reload=("/bin/systemctl", "--no-block", "reload", "x")))
+    assert checks.cannot_reload(short, ("x.service",)) == ""
+    restart = replace(one, target=replace(systemctl, reload=("systemctl", "restart", "x.service")))
+    assert "only `systemctl reload UNIT`" in checks.cannot_reload(restart, ("x.service",))
     users = replace(one, target=replace(systemctl, reload=("systemctl", "--user", "reload", "x.service")))
     assert checks.cannot_reload(users, ()) == ""
     assert checks.cannot_reload(experiment, ()) == ""
