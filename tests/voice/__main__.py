@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import time
 
+from services.runtime import extras
 from tests.support.sound import VOICES
-from tests.voice.measuring import engine, measure, told
 from tests.voice.noise import KINDS, sound
 from tests.voice.sentences import FREE, OTHERS, SAID_COMMANDS
 
@@ -17,6 +17,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="minutes of each sound that is no speech")
     parser.add_argument("--only", choices=("speech", "sounds"), help="one half alone")
     wanted = parser.parse_args()
+    if (missing := extras.lacking("audio")) is not None:
+        parser.exit(1, f"{missing.reason}: {missing.hint}\n")
+    extras.use("audio")
+    from tests.voice.measuring import engine, measure, told  # noqa: PLC0415 - only with the extra
+
     recogniser = engine()
     if wanted.only != "sounds":
         for name, texts in (("commands", SAID_COMMANDS), ("free speech", FREE)):

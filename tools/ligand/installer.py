@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import click
 
 from services.runtime.manifest import Manifest, load_all
 from signals.errors import LigandError
-from tools.ligand import environment
+from tools.ligand import environment, extras
 from tools.ligand.accounts import with_those_before
 from tools.ligand.completion import script
 from tools.ligand.grants import Grants
@@ -50,36 +50,42 @@ class Installer:
         source: environment.Source,
         python: Path,
         ready_s: float = READY_S,
-        extras: Sequence[str] | None = None,
+        asked: Collection[str] = (),
     ) -> None:
-        """Install or upgrade, with `extras`, else those of before.
+        """Install or upgrade, with the extras of before and those that are `asked` for.
 
         Raises `InstallError`; a version that was in use before is in use again then.
         """
         self._look_for_strangers()
-        wanted = self.record.extras if extras is None else tuple(sorted(extras))
-        self.record, source = replace(self.record, extras=wanted), replace(source, extras=wanted)
+        self.record = replace(self.record, extras=extras.wanted(self.record.extras, asked))
         digest = source.digest(python)
         current = next((one for one in self.record.kept if one.name == self.record.current), None)
         if current is not None and current.digest == digest and self._folder(current.name).is_dir():
             self.steps.note(f"Ligand {current.version} is installed already; its files are looked over")
+            changed = self._bring_extras(source, current.name)
+            self._tell("try-restart", *(unit_of(f"{name}_sensor") for name in changed))
             self._change_to(current, ready_s, restart=self.record.unfinished)
             return
         name = self.record.next_name(self._there())
         folder = self._folder(name)
         self.steps.do(f"make {folder} from {source.path}", lambda: environment.build(folder, source, python))
         if self.steps.dry:
+            self._bring_extras(source, name)
             with source.opened() as self._shown:
                 self._check(folder)
                 self._take_over(Version(name, "", digest), ready_s)
             return
-        fresh = Version(name, environment.version(folder), digest)
         try:
+            self._bring_extras(source, name)
             self._check(folder)
         except InstallError:
             shutil.rmtree(folder)
             raise
-        self._take_over(fresh, ready_s)
+        self._take_over(Version(name, environment.version(folder), digest), ready_s)
+
+    def _bring_extras(self, source: environment.Source, name: str) -> list[str]:
+        """Have the wanted extras in a version; those that were there and are others now, or gone."""
+        return extras.bring(self._folder(name), self.steps, source, self.record.extras)
 
     def _check(self, folder: Path) -> None:
         """Configuration, manifests and contracts, by the new version itself, before anything is touched."""

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import click
 
+from services.runtime.commands import Finite
 from signals.emitter import Emitter, person
 from signals.envelope import Signal, encode, rfc3339
 from signals.errors import BusUnreachableError, ConflictError, LigandError, UsageError
 from signals.ids import is_id, uuid7
 from signals.journal import Journal
-from tools.cli import NOTHING, OK, Finite, home_option, need_bus, told
+from tools.cli import NOTHING, OK, home_option, need_bus, told
 from tools.signal_tap import options, scratch
 from tools.signal_tap.choosing import Chosen, chosen
 from tools.signal_tap.leaving import in_order
