@@ -39,7 +39,9 @@ class Ear:
         self._queue: SimpleQueue[tuple[dict[str, Any], bytes]] = SimpleQueue()
         self._rest = b""
         self._attended = False
-        self._echo: Echo | None = None
+        self._echo = Echo()
+        self._aloud = False
+        """Whether its own voice may be in the air."""
         self._mute = False
         self._quiet_at: float | None = None
         self._overruns = 0
@@ -104,9 +106,10 @@ class Ear:
             self._attend(order["on"])
         elif order["op"] == "speaks":
             self._quiet_at, self._mute = None, not order["barge_in"]
-            self._echo = Echo.of(at_rate(payload, order["rate"], RATE))
+            self._echo.play(at_rate(payload, order["rate"], RATE), self._segmenter.ring)
+            self._aloud = True
         elif order["op"] == "silent":
-            self._quiet_at = time.monotonic() + (0.0 if order["cut"] else AFTER_S)
+            self._quiet_at = time.monotonic() + AFTER_S
 
     def _attend(self, on: bool) -> None:
         if on and not self._attended:
@@ -125,25 +128,26 @@ class Ear:
 
     def _frame(self, frame: bytes) -> None:
         if self._quiet_at is not None and time.monotonic() >= self._quiet_at:
-            self._mute, self._echo, self._quiet_at = False, None, None
-        if not self._attended:
+            self._fall_silent()
+        speaking = self._segmenter.speaking
+        if self._aloud and (speaking or self._mute or not self._attended):
+            self._echo.pass_by()
+        if not self._attended or (self._mute and not speaking):
             self._segmenter.pass_by(frame)
-            if self._echo is not None:
-                self._echo.pass_by()
             return
         probability = self._vad(frame)
-        if self._segmenter.speaking:
-            self._listen_on(frame, probability)
-        elif self._mute:
-            self._segmenter.pass_by(frame)
-        elif self._echo is None:
+        if speaking or not self._aloud:
             self._listen_on(frame, probability)
         elif self._echo.person(frame, probability, self._bounds.threshold):
             messages.write(sys.stdout.buffer, {"is": "barge_in"})
-            self._mute, self._echo, self._quiet_at = False, None, None
+            self._fall_silent()
             self._listen_on(frame, 1.0)
         else:
             self._segmenter.pass_by(frame)
+
+    def _fall_silent(self) -> None:
+        self._echo = Echo()
+        self._mute, self._aloud, self._quiet_at = False, False, None
 
     def _listen_on(self, frame: bytes, probability: float) -> None:
         found = self._segmenter.feed(frame, probability)

@@ -104,9 +104,9 @@ class Hearing:
         """It speaks from now on: this is not a person."""
         await self._tell({"op": "speaks", "rate": sound.rate, "barge_in": self._config["barge_in"]}, sound.pcm)
 
-    async def silent(self, *, cut: bool) -> None:
+    async def silent(self) -> None:
         """It does not speak any more."""
-        await self._tell({"op": "silent", "cut": cut})
+        await self._tell({"op": "silent"})
 
     async def _tell(self, message: Mapping[str, Any], payload: bytes = b"") -> None:
         if self._ear is not None:

@@ -184,7 +184,7 @@ class Speaking:
         finally:
             self._current = None
             self._said = [*self._said[-7:], (time.monotonic(), one.text)]
-            await self._hearing.silent(cut=bool(self._why_cut))
+            await self._hearing.silent()
         if how is not None:
             self._broken = None
             await self._over(one, how)

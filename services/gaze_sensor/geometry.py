@@ -6,13 +6,15 @@ width; z grows away from the camera. "Left" and "right" are the person's; x grow
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from math import atan2, degrees, dist, hypot
 from typing import NamedTuple
 
 WIDTH_PX = 640
 """Sizes are told as in a picture so wide, whatever the camera gives."""
-Points = Sequence[Sequence[float]]
+Points = Sequence[Sequence[float]] | Mapping[int, Sequence[float]]
+"""All landmarks of a face, or those of `USED`."""
 FOREHEAD, CHIN, RIGHT_CHEEK, LEFT_CHEEK = 10, 152, 234, 454
 
 
@@ -27,11 +29,16 @@ class Eye(NamedTuple):
 
 RIGHT_EYE = Eye(33, 133, ((160, 144), (158, 153)), 468)
 LEFT_EYE = Eye(362, 263, ((385, 380), (387, 373)), 473)
+USED = (
+    *(FOREHEAD, CHIN, RIGHT_CHEEK, LEFT_CHEEK),
+    *(at for eye in (RIGHT_EYE, LEFT_EYE) for at in (eye.corner, eye.far_corner, *chain(*eye.lids), eye.iris)),
+)
+"""The landmarks that are measured by."""
 
 
 def measure(points: Points, width: int, height: int) -> dict[str, float]:
     """The measures of one face in a picture of `width` by `height` pixels; `logic.Face` says what each is."""
-    pixels = [(x * width, y * height, z * width) for x, y, z in points]
+    pixels = {at: (points[at][0] * width, points[at][1] * height, points[at][2] * width) for at in USED}
     across = _vector(pixels[RIGHT_CHEEK], pixels[LEFT_CHEEK])
     down = _vector(pixels[FOREHEAD], pixels[CHIN])
     looks = [_iris(pixels, eye) for eye in (RIGHT_EYE, LEFT_EYE)]

@@ -46,10 +46,7 @@ def test_a_question_is_heard_and_its_answer_is_heard_back(room: Room) -> None:
     assert heard_in(played) == "i will tell you what happened last night"
 
 
-LONG = (
-    "The first thing that I found out today is that the package which encodes data has grown, "
-    "and nobody seems to use it any more."
-)
+LONG = "The first thing that I found out today is that the package which encodes data has grown."
 
 
 def test_its_own_voice_is_no_person_and_a_person_stops_it(room: Room) -> None:
@@ -135,6 +132,7 @@ def test_nothing_of_the_microphone_reaches_the_disk(room: Room, tmp_path: Path) 
     written = {line.split('"')[1] for line in trace.read_text().splitlines() if WRITES.search(line)}
     allowed = (str(room.home.paths.state_of("audio_sensor") / "spoken."), "/dev/", "/proc/", str(room.server.folder))
     assert [path for path in sorted(written) if not path.startswith(allowed)] == []
+    assert any("spoken." in path for path in written), "the trace is empty, so it proves nothing"
     assert not (room.home.paths.state_of("audio_sensor") / "recordings").exists()
 
 
@@ -172,7 +170,7 @@ def test_what_was_said_is_not_said_again_after_a_crash(room: Room) -> None:
     room.audio = room.home.daemon("audio_sensor", **room.server.environ).ready()
     again = room.end_of(asked)
     assert (again.signal, again.facts["interrupted"]) == ("Q_SPOKEN", False)
-    assert again.facts["duration_s"] > 4
+    assert again.facts["duration_s"] > 3
     loudspeaker.close()
 
 
