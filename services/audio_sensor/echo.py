@@ -1,9 +1,9 @@
 """Tells a person's voice from its own, which the microphone hears from the loudspeaker.
 
 Only loudness is compared, frame by frame and band by band: what was played, later by the delay and quieter by each
-band's gain, is what the microphone must hear; a person is what goes clearly beyond that in several bands, or, while delay
-and gain are not known, what is unlike everything that was played. This needs no filter that has to be learnt, and a room
-that goes on sounding is allowed for.
+band's gain, is what the microphone must hear; a person is what goes clearly beyond that in several bands, or, while
+delay and gain are not known, what is unlike everything that was played. This needs no filter that has to be learnt, and
+a room that goes on sounding is allowed for.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from services.runtime.hysteresis import Hysteresis, Limits
-
 RATE = 16_000
 FRAME = 512
 FRAME_BYTES = 2 * FRAME
@@ -30,12 +28,6 @@ class Bounds:
     hang_over_s: float = 0.7
     longest_s: float = 30.0
 
-    @property
-    def limits(self) -> Limits:
-        """When speech begins and ends, in frames; it does so with the last frame that is needed for it."""
-        hang_over = frames_of(self.hang_over_s)
-        return Limits(self.threshold, START_FRAMES - 1, self.threshold - STAY, hang_over - 1)
-
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
@@ -58,8 +50,8 @@ class Segmenter:
     bounds: Bounds
     _ring: deque[bytes] = field(default_factory=deque)
     _frames: list[bytes] = field(default_factory=list)
-    _speech: Hysteresis = field(default_factory=Hysteresis)
-    _nth: int = 0
+    _loud: int = 0
+    _quiet: int = 0
 
     @property
     def speaking(self) -> bool:
@@ -81,35 +73,37 @@ class Segmenter:
         """Drop everything."""
         self._ring.clear()
         self._frames.clear()
-        self._speech = Hysteresis()
+        self._loud = self._quiet = 0
 
     def stop(self) -> Utterance | None:
         """Nobody may hear more: the utterance that was under way, as far as it came."""
-        return self._end(cut=True, quiet_since=self._speech.against_since) if self._frames else None
+        return self._end(cut=True) if self._frames else None
 
     def feed(self, frame: bytes, probability: float) -> bool | Utterance | None:
         """One more frame, and how probably it is speech: True when speech begins, the utterance when it has ended."""
-        self._nth += 1
-        since = self._speech.against_since
-        turned = self._speech.feed(self._nth, probability, self.bounds.limits)
         if not self._frames:
-            self.pass_by(frame)
-            return self._begin() if turned else None
+            return self._waiting(frame, probability)
         self._frames.append(frame)
-        if turned:
-            return self._end(cut=False, quiet_since=since)
+        quiet = probability < self.bounds.threshold - STAY
+        self._quiet = self._quiet + 1 if quiet else 0
+        if self._quiet >= frames_of(self.bounds.hang_over_s):
+            return self._end(cut=False)
         if len(self._frames) >= frames_of(self.bounds.longest_s):
-            return self._end(cut=True, quiet_since=self._speech.against_since)
+            return self._end(cut=True)
         return None
 
-    def _begin(self) -> bool:
+    def _waiting(self, frame: bytes, probability: float) -> bool | None:
+        self.pass_by(frame)
+        self._loud = self._loud + 1 if probability >= self.bounds.threshold else 0
+        if self._loud < START_FRAMES:
+            return None
         self._frames = list(self._ring)
         self._ring.clear()
+        self._loud = self._quiet = 0
         return True
 
-    def _end(self, *, cut: bool, quiet_since: float | None) -> Utterance:
-        quiet = 0 if quiet_since is None else self._nth - int(quiet_since) + 1
-        spoken = len(self._frames) - quiet
-        found = Utterance(b"".join(self._frames), spoken * FRAME_S, quiet * FRAME_S, cut)
+    def _end(self, *, cut: bool) -> Utterance:
+        spoken = len(self._frames) - self._quiet
+        found = Utterance(b"".join(self._frames), spoken * FRAME_S, self._quiet * FRAME_S, cut)
         self.forget()
         return found

@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 WIDTH_PX = 640
 """Sizes are told as in a picture so wide, whatever the camera gives."""
-Points = Sequence[Sequence[float]] | Mapping[int, Sequence[float]]
-"""All landmarks of a face, or those of `USED`."""
+Points = Sequence[Sequence[float]]
+"""All landmarks of a face."""
+Some = Mapping[int, Sequence[float]]
+"""Some of them, by number."""
 FOREHEAD, CHIN, RIGHT_CHEEK, LEFT_CHEEK = 10, 152, 234, 454
 
 
@@ -36,7 +38,7 @@ USED = (
 """The landmarks that are measured by."""
 
 
-def measure(points: Points, width: int, height: int) -> dict[str, float]:
+def measure(points: Points | Some, width: int, height: int) -> dict[str, float]:
     """The measures of one face in a picture of `width` by `height` pixels; `logic.Face` says what each is."""
     pixels = {at: (points[at][0] * width, points[at][1] * height, points[at][2] * width) for at in USED}
     across = _vector(pixels[RIGHT_CHEEK], pixels[LEFT_CHEEK])
@@ -58,7 +60,7 @@ def _vector(start: Sequence[float], end: Sequence[float]) -> tuple[float, float,
     return end[0] - start[0], end[1] - start[1], end[2] - start[2]
 
 
-def _opening(pixels: Points, eye: Eye) -> float:
+def _opening(pixels: Some, eye: Eye) -> float:
     """The eye aspect ratio, in pixels: the mean distance of the lids by that of the corners.
 
     Source: Soukupová and Čech, Real-Time Eye Blink Detection using Facial Landmarks, 2016.
@@ -67,7 +69,7 @@ def _opening(pixels: Points, eye: Eye) -> float:
     return lids / max(dist(pixels[eye.corner][:2], pixels[eye.far_corner][:2]), 1e-6)
 
 
-def _iris(pixels: Points, eye: Eye) -> tuple[float, float]:
+def _iris(pixels: Some, eye: Eye) -> tuple[float, float]:
     """Where the iris is between this eye's own corners: (0, 0) in their middle, (1, 0) at the right one in the picture.
 
     The second is across the line of the corners, in the same unit, half of their distance; it grows downwards.

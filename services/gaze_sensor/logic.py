@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import exp, log
-
-from services.runtime.hysteresis import Hysteresis, Limits
 
 STEEPNESS = 2 * log(19)
 """Of a logistic curve that rises from 0.05 to 0.95 over one unit."""
@@ -128,11 +126,6 @@ class Times:
     lose: float
     lose_after_s: float
 
-    @property
-    def limits(self) -> Limits:
-        """The same, for what follows the smoothed score."""
-        return Limits(self.gain, self.gain_after_s, self.lose, self.lose_after_s)
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -148,14 +141,11 @@ class Attention:
 
     times: Times
     smoothed: float = 0.0
-    _state: Hysteresis = field(default_factory=Hysteresis)
+    attending: bool = False
     _changed: float | None = None
     _last: float | None = None
-
-    @property
-    def attending(self) -> bool:
-        """Whether somebody attends now."""
-        return self._state.is_on
+    _against: float | None = None
+    """Since when the scores speak against the present state."""
 
     def feed(self, t: float, score: float) -> Change | None:
         """Take the score of the frame at `t`; what changed by it. A frame that is not later counts for nothing."""
@@ -164,18 +154,21 @@ class Attention:
         if self._last is not None:
             self.smoothed += (score - self.smoothed) * _weight(t - self._last, self.times.smoothing_s)
         self._last = t
-        return self._change(t) if self._state.feed(t, self.smoothed, self.times.limits) else None
+        against = self.smoothed < self.times.lose if self.attending else self.smoothed >= self.times.gain
+        if not against:
+            self._against = None
+            return None
+        self._against = t if self._against is None else self._against
+        wait = self.times.lose_after_s if self.attending else self.times.gain_after_s
+        return self._turn(t) if t - self._against >= wait else None
 
     def end(self) -> Change | None:
         """No more frames come: who attended does so no longer, as far as can be seen."""
-        if not self.attending or self._last is None:
-            return None
-        self._state.turn()
-        return self._change(self._last)
+        return self._turn(self._last) if self.attending and self._last is not None else None
 
-    def _change(self, t: float) -> Change:
+    def _turn(self, t: float) -> Change:
         lasted = None if self._changed is None else round(t - self._changed, 3)
-        self._changed = t
+        self.attending, self._changed, self._against = not self.attending, t, None
         return Change(self.attending, lasted)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import cv2
 
-from services.gaze_sensor.geometry import USED, Points, measure
+from services.gaze_sensor.geometry import USED, Points, Some, measure
 
 WIDEST = 640
 MOST = 4
@@ -19,7 +19,7 @@ MOST = 4
 DESERTED_S, REST_S = 1.0, 0.16
 """When nobody has been there for so long, it rests for so long between two looks."""
 NOSE = 1
-Faces = Sequence[Points]
+Faces = Sequence[Points | Some]
 """[face][landmark][x, y, z]; see `geometry`."""
 FOLLOWED = (NOSE, *USED)
 """The landmarks that are read of each frame: all 478 of them cost as much as a tenth of finding them."""
@@ -47,7 +47,7 @@ class Mesh:
 
         self._mesh = FaceMesh(static_image_mode=True, max_num_faces=MOST, refine_landmarks=True)
 
-    def points(self, image: Any) -> Faces:
+    def points(self, image: Any) -> list[Points]:
         """The landmarks of each face in a BGR picture."""
         found = _faces(self._mesh, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         return [[[one.x, one.y, one.z] for one in face.landmark] for face in found]
