@@ -7,10 +7,10 @@ doubled. What the daemon has in hand it keeps through such a restart.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 import zmq
@@ -21,10 +21,14 @@ from signals.errors import BusUnreachableError, FencedError, LateError, LigandEr
 from signals.link import Link
 
 RETRIED = frozenset({"quota"})
+TOGETHER = frozenset({wire.EMIT, wire.SETTLE, wire.ASK, wire.QUERY})
+TOGETHER_AT_MOST = 64
+TOGETHER_SIGNALS = 500
+TOGETHER_BYTES = 256 * 1024
+"""Requests in one message, their signals, and the bytes of their headers. The bus takes more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A signal given to a lane. `generation` rises with each failed attempt or replay; `raw` is its envelope."""
 
     lane: str
@@ -93,11 +97,13 @@ class Client:
         self._link: Link | None = None
         self._requests: dict[bytes, _Request] = {}
         self._last = 0
+        self._unsent: list[list[bytes]] = []
         self._standing: dict[str, list[bytes]] = {}
         self._answers: dict[str, asyncio.Future[Signal]] = {}
         self._first: asyncio.Future[None] | None = None
         self._attached = False
         self._attach_sent = False
+        self._many = False
         self._over = False
 
     # -- life ----------------------------------------------------------------------------------------
@@ -146,6 +152,7 @@ class Client:
             "version": self._version,
             "lanes": self._lanes,
             "in_hand": [[*key, delivery.generation] for key, delivery in self.held.items()],
+            "many": True,
         }
         self._link.send([wire.ATTACH, b"attach", orjson.dumps(header)])
 
@@ -160,13 +167,16 @@ class Client:
 
     def _on_attached(self, body: dict[str, Any]) -> None:
         self._attached, self._attach_sent = True, False
+        self._many = body.get("many") is True
         self.epoch, self.state = body["epoch"], body["state"]
         for lane, seq in body["settled"]:
             self._forget(lane, seq, None)
         for lane, seq in body["late"]:
             self._forget(lane, seq, LateError())
-        for frames in (*self._standing.values(), *(request.frames for request in self._requests.values())):
+        for frames in self._standing.values():
             self._link_send(frames)
+        self._unsent = [request.frames for request in self._requests.values()]
+        self._send_unsent()
         if self._first is not None and not self._first.done():
             self._first.set_result(None)
         self._receiver.attached()
@@ -199,6 +209,9 @@ class Client:
         kind = frames[0]
         if kind == wire.DELIVER:
             self._on_deliver(frames)
+        elif kind == wire.OKS:
+            for answered, body in orjson.loads(frames[2]):
+                self._on_ok(b"%d" % answered, body)
         elif kind in (wire.OK, wire.NO):
             self._on_reply(frames)
         elif kind == wire.ANSWER:
@@ -212,33 +225,40 @@ class Client:
             self._end(FencedError(orjson.loads(frames[2]).get("message")))
 
     def _on_deliver(self, frames: list[bytes]) -> None:
-        header = orjson.loads(frames[2])
-        delivery = Delivery(raw=frames[3], **header)
-        key = (delivery.lane, delivery.seq)
-        if key in self.held:
-            return
-        self.held[key] = delivery
-        self._receiver.delivered(delivery)
+        found = orjson.loads(frames[2])
+        for header, raw in zip(found if type(found) is list else [found], frames[3:], strict=True):
+            delivery = Delivery(raw=raw, **header)
+            key = (delivery.lane, delivery.seq)
+            if key not in self.held:
+                self.held[key] = delivery
+                self._receiver.delivered(delivery)
 
     def _on_reply(self, frames: list[bytes]) -> None:
         kind, number, body = frames[0], frames[1], orjson.loads(frames[2])
-        error = refusal(**body) if kind == wire.NO else None
+        if kind == wire.NO:
+            self._on_refusal(number, refusal(**body))
+        elif number == b"attach":
+            self._on_attached(body)
+        else:
+            self._on_ok(number, body)
+
+    def _on_ok(self, number: bytes, body: Any) -> None:
+        request = self._requests.pop(number, None)
+        if request is not None:
+            if request.held is not None:
+                self.held.pop(request.held, None)
+            request.done(body, None)
+
+    def _on_refusal(self, number: bytes, error: LigandError) -> None:
         if number == b"attach":
-            return self._on_refused_attach(error) if error else self._on_attached(body)
-        if error is not None and error.code == "unknown_session":
+            self._on_refused_attach(error)
+        elif error.code == "unknown_session":
             self._attached = False
-            return self._send_attach()
-        request = self._requests.get(number)
-        if request is None:
-            return None
-        if error is not None and error.code in RETRIED:
+            self._send_attach()
+        elif number in self._requests and error.code in RETRIED:
             asyncio.get_running_loop().call_later(error.fields.get("retry_after_s", 1.0), self._again, number)
-            return None
-        del self._requests[number]
-        if request.held is not None and error is None:
-            self.held.pop(request.held, None)
-        request.done(body, error)
-        return None
+        elif (request := self._requests.pop(number, None)) is not None:
+            request.done({}, error)
 
     def _again(self, number: bytes) -> None:
         request = self._requests.get(number)
@@ -266,8 +286,19 @@ class Client:
         if len(header) > wire.MAX_FRAME_BYTES:
             raise OversizeError(f"State and errors of {len(header):,} bytes cannot be sent to the bus; keep a file.")
         self._requests[number] = _Request(frames, done, held)
-        if self._attached:
-            self._link_send(frames)
+        if not self._attached:
+            return
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send_unsent)
+        self._unsent.append(frames)
+
+    def _send_unsent(self) -> None:
+        """Send what this turn of the event loop asks for, several requests in a message."""
+        unsent, self._unsent = self._unsent, []
+        if not self._attached:
+            return  # all of it is sent again once it is
+        for message in _messages(unsent) if self._many else unsent:
+            self._link_send(message)
 
     def _link_send(self, frames: list[bytes]) -> None:
         if self._link is not None and not self._link.closed:
@@ -328,6 +359,30 @@ class Client:
         """Tell the bus that this session is alive."""
         if self._attached:
             self._link_send([wire.BEAT, b"beat", b'{"stopping":true}' if stopping else b"{}"])
+
+
+def _messages(requests: Sequence[list[bytes]]) -> Iterator[list[bytes]]:
+    """The requests as messages, in their order; those that can go together, together."""
+    together: list[list[bytes]] = []
+    signals = size = 0
+    for frames in requests:
+        signals, size = signals + len(frames) - 3, size + len(frames[2])
+        fits = len(together) < TOGETHER_AT_MOST and signals <= TOGETHER_SIGNALS and size <= TOGETHER_BYTES
+        if not fits or frames[0] not in TOGETHER:
+            yield from _joined(together)
+            together, signals, size = [], len(frames) - 3, len(frames[2])
+        together.append(frames)
+        if frames[0] not in TOGETHER:
+            yield together.pop()
+    yield from _joined(together)
+
+
+def _joined(requests: Sequence[list[bytes]]) -> Iterator[list[bytes]]:
+    if len(requests) == 1:
+        yield requests[0]
+    elif requests:
+        heads = [b'["%s",%s,%s,%d]' % (op, number, header, len(raws)) for op, number, header, *raws in requests]
+        yield [wire.MANY, b"", b"[%s]" % b",".join(heads), *(raw for frames in requests for raw in frames[3:])]
 
 
 def _into(future: asyncio.Future[Any]) -> Callable[[Any, LigandError | None], None]:

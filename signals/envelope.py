@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import jsonschema_rs
 import orjson
@@ -53,8 +52,7 @@ ENVELOPE_SCHEMA: dict[str, Any] = {
 _fits = jsonschema_rs.validator_for(ENVELOPE_SCHEMA).is_valid
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(NamedTuple):
     """One signal. Times are RFC 3339 in UTC with microseconds; `taint` is sorted; ids are UUIDs as text.
 
     `correlation_id`, `hops`, `seq`, `received_at` and `peer_uid` are set by the bus; before that they are None.
@@ -66,7 +64,7 @@ class Signal:
     source: str
     host: str
     version: int
-    facts: dict[str, Any] = field(hash=False)
+    facts: dict[str, Any]
     causation_id: str | None = None
     also_caused_by: tuple[str, ...] = ()
     expires_at: str | None = None
@@ -90,7 +88,7 @@ def to_dict(signal: Signal) -> dict[str, Any]:
     for name in _ORDER:
         value = getattr(signal, name)
         if value is not None and value != () and value is not False:
-            found[name] = list(value) if isinstance(value, tuple) else value
+            found[name] = list(value) if type(value) is tuple else value
     return found
 
 
@@ -128,12 +126,15 @@ def dump(envelope: Mapping[str, Any]) -> bytes:
 
 def decode(raw: bytes) -> Signal:
     """The signal in `raw`, as emitted or as journaled. Raises `MalformedError`, `OversizeError`."""
-    return from_dict(load(raw, MAX_BYTES + _BUS_OVERHEAD))
+    return _filled(load(raw, MAX_BYTES + _BUS_OVERHEAD))
 
 
 def from_dict(envelope: Mapping[str, Any]) -> Signal:
     """The signal whose envelope is in a dict. Raises `MalformedError` for a missing or unknown field."""
-    fields = dict(envelope)
+    return _filled(dict(envelope))
+
+
+def _filled(fields: dict[str, Any]) -> Signal:
     try:
         for name in ("also_caused_by", "taint"):
             if name in fields:
@@ -222,8 +223,13 @@ def _finite(text: str) -> float:
 
 def rfc3339(seconds: float) -> str:
     """Unix seconds as RFC 3339 in UTC, with microseconds."""
-    second, microseconds = divmod(round(seconds * 1e6), 1_000_000)
-    return f"{_to_the_second(second)}.{microseconds:06}Z"
+    return rfc3339_of_us(round(seconds * 1e6))
+
+
+def rfc3339_of_us(microseconds: int) -> str:
+    """Unix microseconds as RFC 3339 in UTC."""
+    second, rest = divmod(microseconds, 1_000_000)
+    return f"{_to_the_second(second)}.{rest:06}Z"
 
 
 @lru_cache(maxsize=16)

@@ -11,9 +11,8 @@ import os
 import pwd
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from services.runtime.manifest import Manifest
 from signals.catalogue import Contract
@@ -27,8 +26,7 @@ DIRECTORY_S = 60.0
 Mode = Literal["user", "system"]
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(NamedTuple):
     """Who a frame came from, as the kernel says."""
 
     uid: int

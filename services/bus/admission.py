@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -15,7 +15,7 @@ from services.bus.access import Access, Peer
 from services.bus.records import Admitted, Cause
 from services.bus.store import Store
 from signals.catalogue import Catalogue, Contract
-from signals.envelope import MAX_BYTES, check_emitted, load, rfc3339
+from signals.envelope import MAX_BYTES, check_emitted, load, rfc3339, rfc3339_of_us
 from signals.errors import ConflictError, LoopError, UnauthorisedError
 
 MAX_HOPS = 16
@@ -33,13 +33,14 @@ class Batch:
     answers: Sequence[Cause] = ()
     admitted: list[Admitted] = field(default_factory=list)
     _by_id: dict[str, Admitted] = field(default_factory=dict)
-    _grown: Counter[str] = field(default_factory=Counter)
+    _grown: dict[str, int] = field(default_factory=dict)
 
     def add(self, admitted: Admitted) -> None:
         """Take one more signal in."""
         self.admitted.append(admitted)
         self._by_id.setdefault(admitted.id, admitted)
-        self._grown[admitted.correlation_id] += admitted.fresh
+        if admitted.fresh:
+            self._grown[admitted.correlation_id] = self.grown(admitted.correlation_id) + 1
 
     def earlier(self, signal_id: str) -> Admitted | None:
         """A signal of this batch."""
@@ -47,7 +48,7 @@ class Batch:
 
     def grown(self, story: str) -> int:
         """How many new signals of a story are in this batch."""
-        return self._grown[story]
+        return self._grown.get(story, 0)
 
 
 class Admission:
@@ -76,8 +77,9 @@ class Admission:
         return self._build(envelope, contract, list(causes), 0, [cause.id for cause in causes])
 
     def _compute(self, envelope: dict[str, Any], contract: Contract, batch: Batch) -> Admitted:
-        causes = self._causes(envelope, batch)
-        stated = named_causes(envelope) or [cause.id for cause in causes[:1]]
+        named = named_causes(envelope)
+        causes = self._causes(named, batch)
+        stated = named or [cause.id for cause in causes[:1]]
         admitted = self._build(envelope, contract, causes, batch.peer.uid, stated)
         known = self._store.find(admitted.id, admitted.source) or _again(admitted, batch)
         if known is not None:
@@ -113,8 +115,7 @@ class Admission:
 
     # -- causes --------------------------------------------------------------------------------------
 
-    def _causes(self, envelope: dict[str, Any], batch: Batch) -> list[Cause]:
-        named = named_causes(envelope)
+    def _causes(self, named: list[str], batch: Batch) -> list[Cause]:
         handled = batch.handled
         if handled is None:
             return [self._cause(name, batch) for name in named] if named else []
@@ -224,7 +225,7 @@ def _digest(envelope: dict[str, Any], stated: list[str]) -> bytes:
         envelope["signal"],
         envelope["version"],
         stated,
-        sorted(set(envelope.get("taint", ()))),
+        sorted(set(envelope["taint"])) if "taint" in envelope else [],
         envelope["facts"],
     ]
     return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
@@ -259,7 +260,7 @@ def _complete(envelope: dict[str, Any], admitted: Admitted, causes: list[Cause],
             whole["also_caused_by"] = [cause.id for cause in causes[1:]]
     whole["hops"] = admitted.hops
     whole["timestamp"] = envelope["timestamp"]
-    whole["received_at"] = rfc3339(admitted.received_us / 1e6)
+    whole["received_at"] = rfc3339_of_us(admitted.received_us)
     if "expires_at" in envelope:
         whole["expires_at"] = envelope["expires_at"]
     whole["source"] = admitted.source

@@ -40,6 +40,7 @@ class Attaching:
         if old is not None:
             self._replace(old, identity, peer)
         session = self._open(identity, peer, daemon, str(header.get("version", ""))[:64])
+        session.many = header.get("many") is True
         over = [(lane, seq) for lane, seq, generation in held if not self._adopt(session, lane, seq, generation)]
         late = [(lane, seq) for lane, seq in over if state.deadlines.is_over(seq)]
         settled = [(lane, seq) for lane, seq in over if not state.deadlines.is_over(seq)]
@@ -48,6 +49,7 @@ class Attaching:
             lane.credit = min(credits.get(name, lane.spec.in_flight), lane.spec.in_flight)
         kept = {key: orjson.loads(value) for key, value in state.store.state(daemon).items()}
         body = {"epoch": state.epoch, "state": kept, "settled": settled, "late": late, "head": state.head}
+        body["many"] = True
         state.ok(identity, request, body)
 
     def _open(self, identity: bytes, peer: Peer, daemon: str, version: str) -> Session:

@@ -14,6 +14,8 @@ from services.bus.state import State
 from signals import wire
 
 PAGES_A_TURN = 8
+TOGETHER = 64
+"""Signals in one message at most."""
 
 
 class Delivering:
@@ -38,8 +40,9 @@ class Delivering:
         session.solo = False
         for lane in session.lanes.values():
             if lane.suspect_waits(now):
-                if not held:
-                    session.solo = self._hand_over(session, lane, now)
+                if not held and (alone := self._next(lane, now)):
+                    self._send(session, alone)
+                    session.solo = True
                 return False
         unread = [self._fill(session, lane, now) for lane in session.lanes.values()]
         return any(unread)
@@ -47,33 +50,49 @@ class Delivering:
     def _fill(self, session: Session, lane: Lane, now: float) -> bool:
         """Hand over as much as the lane has room for; True when more pages are to be read."""
         for _ in range(PAGES_A_TURN):
-            while self._hand_over(session, lane, now):
-                pass
+            self._hand_over_all(session, lane, now)
             if len(lane.in_hand) >= lane.credit or now < lane.resume_at or not lane.wants_reading():
                 return False
             lane.read_page(self._state.published, lambda name, raw: self._state.belongs(lane, name, raw))
             self._state.touched.add(lane)
         return True
 
-    def _hand_over(self, session: Session, lane: Lane, now: float) -> bool:
-        """Deliver the lane's next signal; False when there is none or no room."""
+    def _hand_over_all(self, session: Session, lane: Lane, now: float) -> None:
+        """Deliver what the lane has ready, as many signals in a message as the session takes."""
+        at_most = TOGETHER if session.many else 1
+        waiting: list[tuple[dict[str, Any], bytes]] = []
+        while (found := self._next(lane, now)) is not None:
+            waiting += found
+            if len(waiting) >= at_most:
+                self._send(session, waiting)
+                waiting = []
+        self._send(session, waiting)
+
+    def _send(self, session: Session, given: list[tuple[dict[str, Any], bytes]]) -> None:
+        if given:
+            headers = [header for header, _ in given]
+            header = orjson.dumps(headers if session.many else headers[0])
+            self._state.send(session.identity, [wire.DELIVER, b"", header, *(raw for _, raw in given)])
+
+    def _next(self, lane: Lane, now: float) -> list[tuple[dict[str, Any], bytes]] | None:
+        """The lane's next signal with its header, nothing when it was worthless by now; None when there is none, or
+        no room."""
         state, hand = self._state, lane.take(now)
         if hand is None:
-            return False
+            return None
         over = state.deadlines.is_over(hand.seq)
         state.deadlines.delivered(hand.seq, lane.key, now)
         if over or expired(hand.raw, time.time()):
             state.expired += not over
             lane.settle(hand.seq)
             state.touched.add(lane)
-            return True
+            return []
         aside, raw = hand.aside, hand.raw
         header: dict[str, Any] = {"lane": lane.spec.lane, "seq": hand.seq}
         if aside is not None:
             header |= {"attempt": aside.attempts + 1, "generation": aside.generation, "redelivered": True}
             raw = _replayed(raw) if aside.replayed else raw
-        state.send(session.identity, [wire.DELIVER, b"", orjson.dumps(header), raw])
-        return True
+        return [(header, raw)]
 
 
 def _replayed(raw: bytes) -> bytes:

@@ -61,8 +61,9 @@ class Emitting:
 
     def check_roots(self, batch: Batch) -> None:
         """Hold new root signals against pressure and quota."""
-        found = (a for a in batch.admitted if a.fresh and a.causation_id is None)
-        roots = sum(1 for admitted in found if admitted.contract.delivery == "durable")
+        roots = 0
+        for admitted in batch.admitted:
+            roots += admitted.fresh and admitted.causation_id is None and admitted.contract.delivery == "durable"
         if not roots:
             return
         if self._state.refusing_roots:

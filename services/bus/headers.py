@@ -7,15 +7,19 @@ from typing import Any
 import orjson
 
 from services.bus.store import STATE_MAX_BYTES
+from signals import wire
 from signals.errors import MalformedError, UsageError
 
 MAX_HELD = 10_000
 SEQ_END = 1 << 62
 TEXT_MAX = 16_384
+TOGETHER = frozenset(op.decode() for op in (wire.EMIT, wire.SETTLE, wire.ASK, wire.QUERY))
 
 
 def parse(raw: bytes) -> dict[str, Any]:
     """The header in `raw`. Raises `MalformedError`."""
+    if raw == b"{}":
+        return {}
     try:
         found = orjson.loads(raw)
     except ValueError as error:
@@ -23,6 +27,24 @@ def parse(raw: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise MalformedError("The header is not a JSON object.")
     return found
+
+
+def many(raw: bytes, signals: int) -> list[tuple[bytes, bytes, dict[str, Any], int]]:
+    """(operation, number, header, how many signals) of each request that came with others."""
+    try:
+        found = orjson.loads(raw)
+    except (ValueError, TypeError) as error:
+        raise MalformedError(f"The list of requests is not JSON: {error}") from error
+    if type(found) is not list or not all(type(each) is list and len(each) == 4 for each in found):
+        raise MalformedError("many carries a list of [operation, number, header, number of signals].")
+    for op, number, header, count in found:
+        if type(op) is not str or op not in TOGETHER or type(header) is not dict:
+            raise UsageError(f"Among many there can be {', '.join(sorted(TOGETHER))}, each with an object as header.")
+        whole_number(number, "The number of a request")
+        whole_number(count, "A number of signals")
+    if sum(count for *_, count in found) != signals:
+        raise MalformedError("many has another number of signals than its list says.")
+    return [(op.encode(), b"%d" % number, header, count) for op, number, header, count in found]
 
 
 def whole_number(value: Any, what: str) -> int:

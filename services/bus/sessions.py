@@ -15,7 +15,10 @@ from signals.errors import UnknownSessionError
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One daemon process attached to the bus; it carries all lanes of its daemon. `seen` is monotonic time."""
+    """One daemon process attached to the bus; it carries all lanes of its daemon. `seen` is monotonic time.
+
+    `many` says that it takes several signals in one message.
+    """
 
     identity: bytes
     daemon: str
@@ -24,6 +27,7 @@ class Session:
     listens: frozenset[str]
     version: str
     pidfd: int | None
+    many: bool = False
     attached_at: float = field(default_factory=time.time)
     seen: float = field(default_factory=time.monotonic)
     solo: bool = False

@@ -63,6 +63,9 @@ class Settling:
         return lane, hand
 
     def _acknowledge(self, session: Session, lane: Lane, hand: Hand, header: dict[str, Any], raws: list[bytes]) -> None:
+        if not raws and "put" not in header:
+            lane.settle(hand.seq)
+            return
         puts = state_to_put(session, header)
         batch = self.batch(session, hand)
         looped = self._admit_all(raws, batch)

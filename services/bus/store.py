@@ -135,15 +135,16 @@ class Store:
 
     def insert(self, admitted: Admitted) -> None:
         """Journal one signal."""
+        packed, story, cause = pack(admitted.id), admitted.correlation_id, admitted.causation_id
         self._write(
             "INSERT INTO signal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 admitted.seq,
-                pack(admitted.id),
+                packed,
                 self.word(admitted.name),
                 self.word(admitted.source),
-                pack(admitted.correlation_id),
-                pack(admitted.causation_id) if admitted.causation_id else None,
+                packed if story == admitted.id else pack(story),
+                pack(cause) if cause else None,
                 admitted.hops,
                 admitted.received_us,
                 admitted.digest,

@@ -84,6 +84,7 @@ class BusSocket(_Live):
                 for verdict in (wire.ACK, wire.NAK, wire.REJECT, wire.UNAVAILABLE, wire.RETURN)
             ),
             CUT.join((wire.ASK, b'{"lane":"","seq":1}', raws[0])),
+            CUT.join((wire.MANY, b'[["emit",1,{},2],["settle",2,{"lane":"","seq":1},1],["query",3,{},0]]', *raws[:3])),
             CUT.join((wire.LIVE, *raws[:2])),
             *(CUT.join((op, b"{}")) for op in (wire.BEAT, wire.DETACH)),
             *(CUT.join((wire.QUERY, orjson.dumps({"what": what, "daemon": "eater"}))) for what in whats),

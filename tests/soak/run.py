@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from signals.emitter import Emitter
+from tests.live.investigator.conftest import about, claim
 from tests.soak.loading import Intents, Stories
 from tests.soak.plan import Plan
 from tests.soak.samples import Sample, Whole
 from tests.soak.watching import Ends
-from tests.support.constellation import ROOT, Constellation, Running, others
-from tests.support.load import STEPS, chain, packaged, sink, start_all
+from tests.support.constellation import ROOT, Constellation, Running
+from tests.support.load import STEPS, Commands, chain, everything, sink, start_all
+from tests.support.model_server import model_server
 from tests.support.processes import Use
 
 STOPPED = "auditor"
@@ -36,7 +38,11 @@ class Soak:
 
     def watch(self) -> Iterator[Sample]:
         """Run to the end."""
-        commands = self._furnish()
+        with model_server() as server:
+            server.usual = about(claim("Does what its name says.", "E1"))
+            yield from self._watch(self._furnish(server.url))
+
+    def _watch(self, commands: Commands) -> Iterator[Sample]:
         self.ends = Ends(self.home.paths.journal)
         self.alive = {"bus": self.home.bus(), **start_all(self.home, commands)}
         self.stories = Stories(self._emitter, self.plan.stories_per_s)
@@ -54,12 +60,14 @@ class Soak:
         if not self.faults:
             self._finish()
 
-    def _furnish(self) -> dict[str, tuple[str, ...]]:
+    def _furnish(self, model: str) -> Commands:
         kept = {"days": self.plan.kept_s / DAY_S}
         self.home.paths.ensure()
         links = chain(self.home, in_flight=16, at_us={"type": "integer"})
-        commands = {**packaged(), **links, **sink(self.home, STOPPED, STEPS[0], in_flight=16)}
-        self.home.config("bus", {"retention": kept, "disable": others(*commands)})
+        commands = {**everything(), **links, **sink(self.home, STOPPED, STEPS[0], in_flight=16)}
+        self.home.config("bus", {"retention": kept})
+        for worker in (name for name in commands if name.startswith("model_worker@")):
+            self.home.config(worker, {"servers": [{"base_url": model}]})
         self.home.config("intent_router", {"keep_days": kept["days"], "sweep_s": min(30.0, self.plan.kept_s)})
         return commands
 

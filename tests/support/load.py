@@ -7,6 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from services.runtime.manifest import Manifest
+from services.runtime.manifest import packaged as packaged_manifests
 from tests.support.constellation import Constellation, Running
 
 SUPPORT = Path(__file__).parent
@@ -31,6 +33,13 @@ Commands = dict[str, tuple[str, ...]]
 def packaged() -> Commands:
     """The daemons that work on dropped intents."""
     return {name: ("-m", f"services.{name}") for name in PACKAGED}
+
+
+def everything() -> Commands:
+    """All of Ligand's own daemons but the bus, each instance of a template by itself."""
+    sessions = (name for path in packaged_manifests() for name in Manifest.load(path).sessions({}))
+    parts = {name: name.partition("@") for name in sessions if name != "bus"}
+    return {name: ("-m", f"services.{daemon}", *filter(None, [of])) for name, (daemon, _, of) in parts.items()}
 
 
 def chain(home: Constellation, in_flight: int = 1, **facts: Any) -> Commands:

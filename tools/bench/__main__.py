@@ -29,7 +29,7 @@ from tools.bench import (
 )
 from tools.bench.disk import file_system
 from tools.bench.plot import svg
-from tools.bench.report import Figure, Measured, Skipped, gather, table
+from tools.bench.report import Figure, Measured, Skipped, gather, machine, table
 
 BENCHES: dict[str, Callable[[Path, bool], list[Measured] | Skipped]] = {
     "emits": emits.measure,
@@ -78,14 +78,14 @@ def main(  # noqa: PLR0917 - click names them
     except LigandError as error:
         print(f"bench: {error.message}", file=sys.stderr)
         sys.exit(1)
-    where = f"{file_system(within)}; the bus with quota.roots_per_s 0"
+    where = machine(f"{file_system(within)}; the bus with quota.roots_per_s 0")
     console = Console() if sys.stdout.isatty() else Console(width=160)
     console.print(table(figures, skipped, where))
     if json_file is not None:
-        document = {"where": where, "quick": quick, "figures": [figure.to_json() for figure in figures]}
+        document = {"machine": where, "quick": quick, "figures": [figure.to_json() for figure in figures]}
         json_file.write_text(json.dumps(document, indent=2) + "\n")
     if plot_file is not None:
-        plot_file.write_text(svg(figures, f"Ligand beside what else there is, medians and spread; {where}"))
+        plot_file.write_text(svg(figures, where))
 
 
 def _rounds(names: tuple[str, ...], within: Path, quick: bool, rounds: int) -> tuple[list[Figure], list[Skipped]]:

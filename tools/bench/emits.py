@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import json
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from signals.client import Client, Delivery
-from signals.envelope import Signal, rfc3339
-from signals.errors import LigandError
-from signals.ids import uuid7
 from tools.bench import rivals
-from tools.bench.home import PAD, ROOT, Home, opened
+from tools.bench.home import ROOT, Home, opened
 from tools.bench.load import emit_many
 from tools.bench.report import Measured
 
@@ -26,7 +18,7 @@ NAME = "Q_BENCH_ITEM"
 DAEMON = "bench_emitter"
 WINDOW = 1000
 EMITTERS = 4
-ONE, FOUR = "emits, synchronous client", f"emits, {EMITTERS} synchronous clients"
+ONE, FOUR = "emits, one client", f"emits, {EMITTERS} clients"
 
 
 def measure(within: Path, quick: bool) -> list[Measured]:
@@ -41,27 +33,30 @@ def measure(within: Path, quick: bool) -> list[Measured]:
 
 def _ours(home: Home, count: int) -> list[Measured]:
     home.contract(NAME)
-    home.manifest(DAEMON, emits=[NAME])
+    for n in range(EMITTERS):
+        home.manifest(f"{DAEMON}_{n}", emits=[NAME])
     home.bus()
     (before,) = home.cpu_s()
-    plain = emit_many(home.paths.bus_socket, NAME, count, WINDOW)
+    one = _by_clients(home, count, 1)
     (after,) = home.cpu_s()
-    client = asyncio.run(_by_client(home.paths.bus_socket, count // 2))
-    four = _by_processes(home, count // EMITTERS)
-    how = f"one signal a request, {WINDOW} on their way"
+    four = _by_clients(home, count, EMITTERS)
+    plain = (count - 1) / emit_many(home.paths.bus_socket, NAME, count, WINDOW)
+    how = f"a daemon's client, each signal by itself, {WINDOW:,} on their way"
     return [
-        Measured(ONE, (count - 1) / plain, "signals/s", TARGET, how),
+        Measured(ONE, one, "signals/s", TARGET, how),
         Measured(FOUR, four, "signals/s", None, f"{how} from each process"),
-        Measured("emits, asyncio client", count // 2 / client, "signals/s", None, how),
-        Measured(
-            "emits, CPU of the bus", 1e6 * (after - before) / count, "µs/signal", None, "with the synchronous client"
-        ),
+        Measured("emits, CPU of the bus", 1e6 * (after - before) / count, "µs/signal", None, "with one client"),
+        Measured("emits, synchronous", plain, "signals/s", None, f"a message for each, {WINDOW:,} on their way"),
     ]
 
 
-def _by_processes(home: Home, count: int) -> float:
-    command = [sys.executable, "-m", "tools.bench.load", str(home.paths.bus_socket), NAME, str(count), str(WINDOW)]
-    started = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(EMITTERS)]
+def _by_clients(home: Home, count: int, clients: int) -> float:
+    each = count // clients
+    command = [sys.executable, "-m", "tools.bench.emitter", str(home.paths.bus_socket)]
+    started = [
+        subprocess.Popen([*command, f"{DAEMON}_{n}", NAME, str(each), str(WINDOW)], cwd=ROOT, stdout=subprocess.PIPE)
+        for n in range(clients)
+    ]
     return rivals.rate([json.loads(process.communicate(timeout=rivals.RUN_S)[0]) for process in started])
 
 
@@ -80,44 +75,3 @@ def _others(within: Path, count: int, emitters: int) -> Iterator[Measured]:
     with opened(within) as home, rivals.mosquitto(home.folder) as port:
         found = rivals.together("mqtt", port, each, WINDOW, pad, times=emitters)
     yield Measured(f"Mosquitto{many}", found, "messages/s", note="QoS 1 through paho; kept in memory", of=beside)
-
-
-class _Deaf:
-    """A receiver for a client that only emits."""
-
-    def delivered(self, delivery: Delivery) -> None:
-        """Nothing is."""
-
-    def withdrawn(self, lane: str, seq: int) -> None:
-        """Nothing is."""
-
-    def heard(self, raw: bytes) -> None:
-        """Nothing is."""
-
-    def attached(self) -> None:
-        """As it should be."""
-
-    def detached(self) -> None:
-        """The client attaches again."""
-
-    def ended(self, error: LigandError) -> None:
-        """Attached for good or not at all."""
-        raise error
-
-
-async def _by_client(bus: Path, count: int) -> float:
-    client = Client(DAEMON, bus, _Deaf(), lanes={})
-    await client.attach(10.0)
-    host = socket.gethostname() or "localhost"
-    numbers = itertools.count()
-
-    async def worker() -> None:
-        while (n := next(numbers)) < count:
-            facts = {"n": n, "pad": PAD}
-            await client.emit([Signal(NAME, uuid7(), rfc3339(time.time()), DAEMON, host, 1, facts)])
-
-    began = time.perf_counter()
-    await asyncio.gather(*(worker() for _ in range(WINDOW)))
-    seconds = time.perf_counter() - began
-    await client.detach()
-    return seconds

@@ -1,13 +1,8 @@
-"""A client that keeps many emits on their way: one signal a request, a window of requests not yet acknowledged.
-
-`python -m tools.bench.load SOCKET NAME COUNT WINDOW` prints what it did as JSON, with its times in Unix seconds.
-"""
+"""A client that keeps many emits on their way: one signal a request, a window of requests not yet acknowledged."""
 
 from __future__ import annotations
 
-import json
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,10 +109,3 @@ def emit_paced(bus: Path, name: str, per_s: float, seconds: float) -> None:
             time.sleep(max(0.0, due - time.monotonic()))
             client.emit(name, {"n": time.monotonic_ns(), "pad": PAD})
         client.drain()
-
-
-if __name__ == "__main__":
-    bus, name, count, window = sys.argv[1:5]
-    taken = emit_many(Path(bus), name, int(count), int(window))
-    ended = time.time()
-    print(json.dumps({"count": int(count), "began": ended - taken, "ended": ended}), flush=True)

@@ -13,8 +13,9 @@ ROW, LABELS, BARS, MARGIN = 18, 430, 420, 24
 TEXT = 'font-family="sans-serif" font-size="11"'
 
 
-def svg(figures: Sequence[Figure], title: str) -> str:
-    """An SVG document; figures without a ratio are left out."""
+def svg(figures: Sequence[Figure], machine: str) -> str:
+    """An SVG document about a run on that machine; figures without a ratio are left out."""
+    title = f"Ligand beside what else there is, medians and spread; {machine}"
     compared = [figure for figure in figures if figure.ratios]
     reach = max((abs(log10(value)) for figure in compared for value in figure.ratios), default=1.0) or 1.0
     height = 2 * MARGIN + ROW * (len(compared) + 1)

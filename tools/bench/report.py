@@ -82,6 +82,15 @@ class Figure:
             "note": self.first.note,
         }
 
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Figure:
+        """What `to_json` gave. Raises KeyError or TypeError for anything else."""
+        limits = {key: found[key] for key in ("target", "limit", "aim", "bound")}
+        first = Measured(
+            found["name"], found["values"][0], found["unit"], note=found["note"], of=found["of"] or "", **limits
+        )
+        return cls(first, tuple(found["values"]), tuple(found["ratios"]))
+
 
 def _within(value: float, least: float | None, most: float | None) -> bool | None:
     if least is None and most is None:
@@ -119,24 +128,30 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 def table(figures: Sequence[Figure], skipped: Sequence[Skipped], where: str) -> Table:
     """The figures, each with its yardsticks below it, beside what is wanted of them."""
-    found = Table(title=f"Ligand on {os.cpu_count()} × {_processor()}, {where}", title_justify="left")
-    for heading in ("figure", "median", "lowest – highest", "unit", "ratio", "wanted", "", "how"):
+    found = Table(title=f"Ligand on {where}", title_justify="left")
+    for heading in headings():
         numeric = heading in ("median", "lowest – highest", "ratio", "wanted")
         found.add_column(heading, justify="right" if numeric else "left", no_wrap=heading in ("figure", "median"))
     for figure in figures:
-        found.add_row(*_row(figure))
+        found.add_row(*cells(figure))
     for one in skipped:
         found.add_row(one.name, "skipped", "", "", "", "", "", one.why)
     return found
 
 
-def _row(figure: Figure) -> tuple[str, ...]:
+def headings() -> list[str]:
+    """Of the columns of `cells`."""
+    return ["figure", "median", "lowest – highest", "unit", "ratio", "wanted", "", "how"]
+
+
+def cells(figure: Figure) -> list[str]:
+    """A row of the table."""
     first = figure.first
     ratio = f"× {_spread(figure.ratios)}" if figure.ratios else ""
     verdict = {None: "", True: "met", False: "missed"}[figure.met]
     name = f"  beside {figure.name}" if first.of else figure.name
     spread = f"{shown(min(figure.values))} – {shown(max(figure.values))}" if len(figure.values) > 1 else ""
-    return name, shown(figure.median), spread, first.unit, ratio, _wanted(first), verdict, first.note
+    return [name, shown(figure.median), spread, first.unit, ratio, _wanted(first), verdict, first.note]
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -155,6 +170,11 @@ def _wanted(first: Measured) -> str:
 def shown(value: float) -> str:
     """A number with about three digits that matter."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def machine(where: str) -> str:
+    """The processors, and where and how it was measured, in one line."""
+    return f"{os.cpu_count()} × {_processor()}, {where}"
 
 
 def _processor() -> str:

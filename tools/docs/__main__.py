@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tools.cli import NOTHING, OK, run, told
+from tools.docs.benchmarks import benchmarks as measured
 from tools.docs.pages import made
 from tools.docs.pictures import draw_all
 
@@ -51,6 +52,19 @@ def pictures(*, folder: Path) -> int:
     for name, text in drawn.items():
         (folder / name).write_text(text, encoding="utf-8")
         click.echo(f"drawn: {name}")
+    return OK
+
+
+@docs.command()
+@click.argument("run_json", metavar="RUN.json", type=click.Path(path_type=Path, dir_okay=False))
+@told
+def benchmarks(*, run_json: Path) -> int:
+    """Put the figures of `make bench` into docs/benchmarks.md, and draw them."""
+    page = ROOT / "docs" / "benchmarks.md"
+    text, drawn = measured(page.read_text(encoding="utf-8"), run_json)
+    page.write_text(text, encoding="utf-8")
+    (PICTURES / "bench.svg").write_text(drawn, encoding="utf-8")
+    click.echo("made: docs/benchmarks.md, docs/pictures/bench.svg")
     return OK
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,7 +100,7 @@ def test_dead_letters_and_model_servers_are_told_with_their_cause(watched: Watch
     with home.emitter() as sensor:
         good = sensor.signal("Q_SPEAK", {"text": "hello", "urgency": "now"})
         with pytest.raises(SchemaError):
-            sensor.emit(replace(good, facts={"text": "", "urgency": "now"}))
+            sensor.emit(good._replace(facts={"text": "", "urgency": "now"}))
     (buried,) = home.wait_for("Q_DEAD_LETTER_ADDED")
     (alert,) = home.wait_for("Q_HEALTH_ALERT", check="dead_letters")
     assert alert.causation_id == buried.id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -59,7 +58,7 @@ def test_what_an_older_version_told_of_a_dead_letter_is_hidden_too(home: Constel
         bad = emitter.signal("Q_KEY_ADDED", {"token": SECRET, "who": "me"})
         emitter.emit(bad)
         with pytest.raises(ConflictError):
-            emitter.emit(replace(bad, facts={**bad.facts, "who": "you"}))
+            emitter.emit(bad._replace(facts={**bad.facts, "who": "you"}))
     (told,) = home.wait_for("Q_DEAD_LETTER_ADDED")
     home.running[0].stop()
     journal = apsw.Connection(str(home.paths.journal))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import replace
 
 import orjson
 import pytest
@@ -53,7 +52,7 @@ def test_what_is_asked_for_is_shown(home: Constellation) -> None:
     assert numbers("Q_ITEM_*", "-S", "2020-01-01", "--source", "person@*", "-n", "1") == seqs[:1]
     (ready,) = home.signals("Q_DAEMON_READY")
     with home.emitter() as emitter:  # an id is the bus's and a person's: each source has its own
-        (second,) = emitter.emit(replace(emitter.signal("Q_ITEM_NOTED", {"n": 1, "pad": ""}), id=ready.id))
+        (second,) = emitter.emit(emitter.signal("Q_ITEM_NOTED", {"n": 1, "pad": ""})._replace(id=ready.id))
     assert [each["seq"] for each in tap(home.home, "get", ready.id, "-o", "json").objects] == [ready.seq, second]
 
 

@@ -6,9 +6,12 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from tools.bench.investigate import PAUSE_S, PIECES, STEPS
 from tools.bench.plot import svg
 from tools.bench.report import Measured, gather, percentile
+from tools.docs.benchmarks import BEGIN, END, BenchmarksError, benchmarks
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -102,3 +105,30 @@ def test_a_percentile_is_one_of_the_values():
     values = [float(n) for n in range(1, 1001)]
     assert [percentile(values, p) for p in (50, 99, 99.9, 100)] == [500.0, 990.0, 999.0, 1000.0]
     assert percentile([7.0], 99.9) == 7.0
+
+
+def test_a_run_can_be_put_into_the_page_of_benchmarks(tmp_path):
+    """If this fails, the page says other figures than the run had."""
+    figures = gather([[Measured("ours", 3.0, "s", limit=4.0), Measured("theirs", 2.0, "s", of="ours", bound=2.0)]] * 2)
+    run = tmp_path / "run.json"
+    run.write_text(json.dumps({"machine": "a|b", "quick": False, "figures": [one.to_json() for one in figures]}))
+    page, drawn = benchmarks(f"before\n{BEGIN}\nold\n{END}\nafter\n", run)
+    assert "old" not in page
+    assert page.startswith("before\n")
+    assert page.endswith("after\n")
+    assert "| ours | 3 | 3 – 3 | s |  | ≤ 4 | met |  |" in page
+    assert "|   beside theirs | 2 | 2 – 2 | s | × 1.5 (1.5 – 1.5) | × ≤ 2 | met |  |" in page
+    assert "a|b" in str(ElementTree.fromstring(drawn)[1].text)
+    assert benchmarks(page, run) == (page, drawn)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"quick": true}', '{"quick": false, "machine": "m", "figures": [{}]}'])
+def test_what_is_no_run_is_not_put_into_the_page(tmp_path, text):
+    """If this fails, a broken or a quick run replaces the figures of a good one."""
+    run = tmp_path / "run.json"
+    run.write_text(text)
+    with pytest.raises(BenchmarksError, match=r"run\.json"):
+        benchmarks(f"{BEGIN}\n{END}", run)
+    run.write_text('{"quick": false, "machine": "m", "figures": []}')
+    with pytest.raises(BenchmarksError, match="needs the lines"):
+        benchmarks("nothing", run)
