@@ -59,7 +59,7 @@ def test_it_hears_and_speaks_within_its_units_sandbox(sound: Installed) -> None:
     speech = base64.b64encode(bytes(16_000) + say("tell me what happened last night") + bytes(32_000)).decode()
     machine.run("sh", "-c", PLAY, text=speech)
     machine.until("it understands", lambda: bool(sound.signals("Q_USER_VOICE")), 60.0)
-    assert sound.signals("Q_USER_VOICE")[0]["facts"]["text"] == "tell me what happened last night"
+    assert "happened last night" in sound.signals("Q_USER_VOICE")[0]["facts"]["text"]
     policy = "ligand-policy-engine"
     assert sound.emit("Q_SPEAK", {"text": "Good morning.", "urgency": "now"}, "policy_engine", policy).startswith("seq")
     machine.until("it speaks", lambda: bool(sound.signals("Q_SPOKEN", "Q_SPEAK_FAILED")), 60.0)
