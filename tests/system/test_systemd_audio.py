@@ -60,8 +60,8 @@ def test_it_hears_and_speaks_within_its_units_sandbox(sound: Installed) -> None:
     machine.run("sh", "-c", PLAY, text=speech)
     machine.until("it understands", lambda: bool(sound.signals("Q_USER_VOICE")), 60.0)
     assert "happened last night" in sound.signals("Q_USER_VOICE")[0]["facts"]["text"]
-    policy = "ligand-policy-engine"
-    assert sound.emit("Q_SPEAK", {"text": "Good morning.", "urgency": "now"}, "policy_engine", policy).startswith("seq")
+    said = sound.emit("Q_SPEAK", {"text": "Good morning.", "urgency": "now"}, "person@alice", "alice")
+    assert said.startswith("seq"), said
     machine.until("it speaks", lambda: bool(sound.signals("Q_SPOKEN", "Q_SPEAK_FAILED")), 60.0)
     assert [one["signal"] for one in sound.signals("Q_SPOKEN", "Q_SPEAK_FAILED")] == ["Q_SPOKEN"]
     assert machine.show(UNIT, "NRestarts") == "0"
