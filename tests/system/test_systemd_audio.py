@@ -1,4 +1,4 @@
-"""What hears and speaks in its unit's sandbox: libraries that map memory, children, a sound server of the machine."""
+"""What hears in its unit's sandbox: libraries that map memory, children, a sound server of the machine."""
 
 from __future__ import annotations
 
@@ -52,16 +52,11 @@ def sound(ligand: Installed) -> Iterator[Installed]:
         machine.systemctl("restart", UNIT)
 
 
-def test_it_hears_and_speaks_within_its_units_sandbox(sound: Installed) -> None:
-    """What works in a clone and not in the unit would leave every installed machine deaf and dumb."""
+def test_it_hears_within_its_units_sandbox(sound: Installed) -> None:
+    """What works in a clone and not in the unit would leave every installed machine deaf."""
     machine = sound.machine
     machine.until("it listens", lambda: machine.show(UNIT, "StatusText") == "listening", 60.0)
     speech = base64.b64encode(bytes(16_000) + say("tell me what happened last night") + bytes(32_000)).decode()
     machine.run("sh", "-c", PLAY, text=speech)
     machine.until("it understands", lambda: bool(sound.signals("Q_USER_VOICE")), 60.0)
     assert "happened last night" in sound.signals("Q_USER_VOICE")[0]["facts"]["text"]
-    said = sound.emit("Q_SPEAK", {"text": "Good morning.", "urgency": "now"}, "person@alice", "alice")
-    assert said.startswith("seq"), said
-    machine.until("it speaks", lambda: bool(sound.signals("Q_SPOKEN", "Q_SPEAK_FAILED")), 60.0)
-    assert [one["signal"] for one in sound.signals("Q_SPOKEN", "Q_SPEAK_FAILED")] == ["Q_SPOKEN"]
-    assert machine.show(UNIT, "NRestarts") == "0"
