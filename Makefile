@@ -3,6 +3,9 @@ UV ?= uv
 PYTEST_ARGS ?= -n 3 --dist loadgroup
 
 VENV := .venv
+# Hundreds of processes are started: the second one finds the modules compiled, as in an installation.
+unexport PYTHONDONTWRITEBYTECODE
+
 READY := $(VENV)/ready
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/ready

@@ -16,6 +16,7 @@ DAY_S = 86_400.0
 GONE_AFTER_S = 14 * DAY_S
 PRUNE_STEP = 500
 PRESSURE_STEP = 200
+QUIET_S = 4.0
 CALM_AT, BURY_AT, REFUSE_AT = 0.85, 0.90, 0.95
 
 
@@ -68,9 +69,12 @@ class Housekeeping:
             self._watch_lag()
         if self._due("dead", now, 600.0) or self._state.dead.file_bytes() > self.limits.dead_budget_bytes * 1.1:
             self._prune_dead()
-        grown = self._state.head - self._pruned_at >= PRUNE_STEP
-        if (self._due("prune", now, 1.0) or grown) and self._prune():
-            self._next["prune"] = now  # more waits: go on in the next turn
+        grown = self._state.head - self._pruned_at
+        rest = 0.0 if grown or self._pressed else QUIET_S
+        if now >= self._next["prune"] + rest or grown >= PRUNE_STEP:
+            self._next["prune"] = now + 1.0
+            if self._prune():
+                self._next["prune"] = 0.0  # more waits: go on in the next turn
 
     def due_now(self, what: str) -> None:
         """Do `what` (prune, lag, time, sessions, dead) with the next step, whenever it would have been due."""

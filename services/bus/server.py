@@ -55,6 +55,7 @@ DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 MESSAGES_A_TURN = 1000
 TURN_S = 0.02
 IDLE_S = 1.0
+FEED_S = 1.0
 HEARTBEAT_S = 5.0
 GC_THRESHOLDS = (50_000, 50, 100)
 """Rarer than usual: what is remembered of many stories is not garbage, and walking it again and again takes time."""
@@ -114,7 +115,7 @@ class Server:
         self._poll = select.poll()
         self._pidfds: set[int] = set()
         self._descriptors = Descriptors()
-        self._next_beat = 0.0
+        self._next_beat = self._next_feed = 0.0
         self._started = time.monotonic()
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -212,7 +213,8 @@ class Server:
 
     def _beat(self) -> None:
         now = time.monotonic()
-        if self.notify.watchdog_interval_s is not None:
+        if self.notify.watchdog_interval_s is not None and now >= self._next_feed:
+            self._next_feed = now + min(FEED_S, self.notify.watchdog_interval_s)
             self.notify.watchdog()
         if now < self._next_beat:
             return

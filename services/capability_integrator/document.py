@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-import jsonschema
 import jsonschema_rs
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
@@ -185,8 +184,10 @@ def _dumped(yaml: YAML, data: CommentedMap) -> bytes:
 
 
 def _check(data: CommentedMap) -> None:
-    validator = jsonschema.Draft202012Validator(SCHEMA)
-    error = jsonschema.exceptions.best_match(validator.iter_errors(data))
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - 70 ms that only a registry with faults is worth
+    from jsonschema.exceptions import best_match  # noqa: PLC0415
+
+    error = best_match(Draft202012Validator(SCHEMA).iter_errors(data))
     if error is not None:
         path = list(error.absolute_path)
         raise RegistryInvalid(f"line {_line(data, path)}: {'.'.join(map(str, path)) or 'file'}: {error.message[:300]}")

@@ -97,21 +97,25 @@ class Arrivals:
         if stat.S_ISDIR(found.st_mode):
             self._leave_alone(name)
         elif not stat.S_ISREG(found.st_mode) or self._is_finished(found, hint):
-            self._take_up(name, found)
+            self._take_up(name, found, rank_of(self._peek(name, found)))
         else:
             # A link arrives with its content; what is empty when it is created was opened to be written.
             empty = hint is Hint.CREATED and found.st_size == 0
-            self.settle(name, opened=hint is Hint.WRITTEN or empty)
+            self._settle(name, found, opened=hint is Hint.WRITTEN or empty)
 
-    def settle(self, name: str, *, claimed: bool = False, opened: bool = False) -> None:
-        """Wait until a file is unchanged; `opened` when a writer was seen that has not closed it."""
+    def settle(self, name: str, *, claimed: bool = False) -> None:
+        """Wait until a file is unchanged."""
         found = self._stat(name, claimed)
         if found is not None:
-            now = self._clock()
-            self._known.pop((claimed, name), None)
-            self._settling.pop((claimed, name), None)
-            self._settling[claimed, name] = _Settling(_state(found), now, now, opened)
-            self.on_settling()
+            self._settle(name, found, claimed=claimed)
+
+    def _settle(self, name: str, found: os.stat_result, *, claimed: bool = False, opened: bool = False) -> None:
+        """`opened` when a writer was seen that has not closed it."""
+        now = self._clock()
+        self._known.pop((claimed, name), None)
+        self._settling.pop((claimed, name), None)
+        self._settling[claimed, name] = _Settling(_state(found), now, now, opened)
+        self.on_settling()
 
     def forget_writers(self) -> None:
         """Hints were lost, a writer's close perhaps among them: what settles needs only be unchanged."""
@@ -165,8 +169,10 @@ class Arrivals:
             return found.st_nlink > 1
         return hint is None and self._wall() - found.st_ctime >= self.settle_s
 
-    def _take_up(self, name: str, found: os.stat_result) -> None:
-        rank = rank_of(peek(self.folder.place(name), PEEK_BYTES)) if found.st_size else NORMAL
+    def _peek(self, name: str, found: os.stat_result) -> bytes | None:
+        return peek(self.folder.place(name), PEEK_BYTES, found) if found.st_size else b""
+
+    def _take_up(self, name: str, found: os.stat_result, rank: int | None) -> None:
         self._push(Item(NORMAL if rank is None else rank, found.st_mtime_ns, name))
 
     def _decide(self, key: tuple[bool, str], seen: _Settling, now: float) -> None:
@@ -179,18 +185,21 @@ class Arrivals:
             self._settling[key] = _Settling(_state(found), now, now if seen.open else seen.first, seen.open)
         elif claimed:
             self.resume(name)
-        elif now - seen.first < PATIENCE * self.settle_s and (seen.open or self._looks_cut_off(name, found)):
-            self._settling[key] = replace(seen, since=now)
         else:
+            raw = self._peek(name, found)
+            rank = rank_of(raw)
+            half = seen.open or (rank is None and self._looks_cut_off(raw, found))
+            if half and now - seen.first < PATIENCE * self.settle_s:
+                self._settling[key] = replace(seen, since=now)
+                return
             if seen.open:
                 self._warn("taken_while_open", shown(name))
-            self._take_up(name, found)
+            self._take_up(name, found, rank)
 
-    def _looks_cut_off(self, name: str, found: os.stat_result) -> bool:
+    def _looks_cut_off(self, raw: bytes | None, found: os.stat_result) -> bool:
         """JSON that does not end, in a file nobody closed, is likelier half written than wrong."""
         recent = self._wall() - found.st_ctime < PATIENCE * self.settle_s
-        raw = peek(self.folder.place(name), PEEK_BYTES) if recent else None
-        return raw is not None and raw.lstrip()[:1] == b"{" and rank_of(raw) is None
+        return recent and raw is not None and raw.lstrip()[:1] == b"{"
 
     def _stat(self, name: str, claimed: bool) -> os.stat_result | None:
         try:

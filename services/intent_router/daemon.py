@@ -18,6 +18,7 @@ from services.intent_router.watch import Watcher
 from services.intent_router.work import Work
 from services.runtime import Daemon
 from signals.envelope import Signal
+from signals.errors import LigandError
 from signals.ids import keyed, uuid7
 
 NAME = "intent_router"
@@ -36,10 +37,17 @@ daemon = Daemon(NAME)
 async def send(plans: Sequence[Sequence[Outgoing]]) -> None:
     """Emit plans as one atomic batch; all of it carries the taint of a file."""
     async with daemon.batch() as emit:
-        for root, *rest in plans:
-            first = emit(root.signal, root.facts, key=root.key, taint=["file"])
-            for each in rest:
-                emit(each.signal, each.facts, key=each.key, because=[first], taint=["file"])
+        nth = 0
+        try:
+            for root, *rest in plans:
+                first = emit(root.signal, root.facts, key=root.key, taint=["file"])
+                nth += 1
+                for each in rest:
+                    emit(each.signal, each.facts, key=each.key, because=[first], taint=["file"])
+                    nth += 1
+        except LigandError as error:
+            error.fields["nth"] = nth
+            raise
 
 
 class Router:

@@ -12,9 +12,8 @@ import os
 import re
 import stat
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from services.intent_router.logic import too_large
 from services.intent_router.refusal import IntentRefused
@@ -33,14 +32,14 @@ _TEMPORARY = re.compile(
 )
 _libc = ctypes.CDLL(None, use_errno=True)
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1
+_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class StillWrittenError(LigandError):
     """The file changed while it was read; somebody still writes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A file in hand: its id, its name in `working/`, and the name it was dropped under."""
 
     claim_id: str
@@ -52,8 +51,7 @@ class Claim:
         return shown(self.name.partition(".")[2])
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """By what a change is noticed: the size in bytes and the time of the last change."""
 
     size: int
@@ -95,6 +93,7 @@ class Folder:
         self.root = root
         self.new_id = new_id
         self.working, self.done, self.rejected = (root / name for name in SUBFOLDERS)
+        self._waiting_at, self._working_at, self._done_at = f"{root}/", f"{self.working}/", f"{self.done}/"
 
     def ensure(self) -> None:
         """Make the folder and those in it; raises `ConfigError` when one of these is a link or a file."""
@@ -146,7 +145,7 @@ class Folder:
 
     def place(self, name: str, *, in_working: bool = False) -> str:
         """Where a dropped or a claimed file stands."""
-        return f"{self.working if in_working else self.root}/{name}"
+        return (self._working_at if in_working else self._waiting_at) + name
 
     def sync(self) -> None:
         """Make the claims durable, so that a power cut cannot bring a file back that was emitted."""
@@ -161,7 +160,7 @@ class Folder:
         """
         path = self.place(claim.name, in_working=True)
         try:
-            raw, before, after = _read(path, limit + 1)
+            raw, before, after = _read(path, limit + 1, os.lstat(path))
         except PermissionError as error:
             raise IntentRefused(
                 "unreadable",
@@ -178,9 +177,11 @@ class Folder:
 
     def state(self, claim: Claim) -> State | None:
         """The state of a claim's file, in `done/` or still in `working/`; None when it is gone."""
-        for folder in (self.done, self.working):
-            with suppress(FileNotFoundError):
-                return State.of(os.lstat(f"{folder}/{claim.name}"))
+        for folder in (self._done_at, self._working_at):
+            try:
+                return State.of(os.lstat(folder + claim.name))
+            except FileNotFoundError:
+                continue
         return None
 
     def finish(self, claim: Claim) -> None:
@@ -265,24 +266,24 @@ def write_whole(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def peek(path: str, limit: int) -> bytes | None:
-    """The first `limit` bytes of a regular file; None when it cannot be read."""
+def peek(path: str, limit: int, found: os.stat_result) -> bytes | None:
+    """The first `limit` bytes of a regular file of which lstat(2) told `found`; None when it cannot be read."""
     try:
-        return _read(path, limit)[0]
+        return _read(path, limit, found)[0]
     except (OSError, IntentRefused):
         return None
 
 
-def _read(path: str, most: int) -> tuple[bytes, os.stat_result, os.stat_result]:
-    _require_regular(os.lstat(path).st_mode)  # before the open, which could wake a device
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+def _read(path: str, most: int, before: os.stat_result) -> tuple[bytes, os.stat_result, os.stat_result]:
+    _require_regular(before.st_mode)  # before the open, which could wake a device
+    fd = os.open(path, _READING)
     try:
-        before = os.fstat(fd)
-        _require_regular(before.st_mode)
         raw = b"" if before.st_size >= most else os.read(fd, most)
-        return raw, before, os.fstat(fd)
+        after = os.fstat(fd)
     finally:
         os.close(fd)
+    _require_regular(after.st_mode)
+    return raw, before, after
 
 
 def _require_regular(mode: int) -> None:

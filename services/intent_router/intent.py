@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 PRIORITIES = ("critical", "high", "normal", "low")
 NUMBERED = {7: "critical", 6: "high", 5: "normal", 4: "low"}
@@ -18,8 +18,7 @@ class Limits:
     question_bytes: int = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """What a dropped file asks for. `intent_id` names this drop of it, `question_id` the question itself."""
 
     intent_id: str

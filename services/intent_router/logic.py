@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from os.path import splitext
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.intent_router.intent import Intent, Limits
 from services.intent_router.reading import Reader
@@ -40,11 +42,15 @@ class Route:
 
     def takes(self, intent_type: str) -> bool:
         """Whether an intent of this type goes this way."""
-        return any(fnmatchcase(intent_type, glob) for glob in self.types)
+        return _fits(intent_type, self.types)
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+@lru_cache(maxsize=1024)
+def _fits(intent_type: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(intent_type, glob) for glob in globs)
+
+
+class Outgoing(NamedTuple):
     """A signal to emit; the first of a plan is the root of the story, `key` makes its id repeatable."""
 
     signal: str
@@ -152,10 +158,11 @@ def too_large(size: int, limit: int) -> IntentRefused:
 
 
 def _decode(raw: bytes) -> str:
+    raw = raw.removeprefix(BOM_UTF8)
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode()
     except UnicodeDecodeError as error:
-        good = raw[: error.start].decode("utf-8-sig", "replace")
+        good = raw[: error.start].decode("utf-8", "replace")
         where = Where(good.count("\n") + 1, len(good) - good.rfind("\n"))
         raise IntentRefused(
             "not_text", f"Byte 0x{raw[error.start]:02x} is not UTF-8.", "Save the file as UTF-8.", where

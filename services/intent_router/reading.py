@@ -145,7 +145,9 @@ class Reader:
 
     def _catch_typos(self, found: Mapping[str, Any], path: Path) -> None:
         """Unknown keys are left alone, unless one looks like a known key that is missing."""
-        known = _KNOWN[strict.dotted(path)]
+        known = _KNOWN[str(path[0]) if path else ""]
+        if not found.keys() - known:
+            return
         missing = [key for key in known if key not in found]
         odd = [key for key in found if key not in known and len(key) <= _LONGEST_TYPO][:_MOST_TYPOS]
         for key in odd:

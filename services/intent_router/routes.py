@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +18,7 @@ PACKAGED = Path(__file__).with_name("routes.yaml")
 USERS = "intent_routes.yaml"
 
 _REF = re.compile(r"\$([a-z_]+(?:\.[A-Za-z0-9_-]+)*)(\?)?")
-_FIELDS = tuple(field.name for field in fields(Intent))
+_FIELDS = Intent._fields
 _KEYS = ("name", "type", "signal", "facts")
 
 

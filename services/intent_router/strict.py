@@ -32,7 +32,8 @@ def loads(text: str) -> Any:
     beyond 64 bits, lone surrogates and nesting too deep to read."""
     try:
         value = _decoder.decode(text)
-        json.dumps(value, ensure_ascii=False).encode()
+        if "\\u" in text:  # the only way in: the text itself was UTF-8
+            json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise _syntax(error) from error
     except _Fault as fault:

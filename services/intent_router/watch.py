@@ -6,6 +6,7 @@ import asyncio
 import errno
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from itertools import islice
 from typing import Final
 
 from inotify_simple import Event, INotify, flags
@@ -86,7 +87,7 @@ class Watcher:
                 self._swept_at = asyncio.get_running_loop().time()
                 await self._scan()
             while self.arrivals.settled(PAGE):
-                await asyncio.sleep(0)
+                await self._examine_page()
         except (OSError, LigandError) as error:
             self._swept_at = asyncio.get_running_loop().time()
             self._rescan = True
@@ -151,9 +152,13 @@ class Watcher:
 
     async def _examine_hints(self) -> None:
         while self._hints:
-            for name in list(self._hints)[:PAGE]:
-                self.arrivals.examine(name, self._hints.pop(name))
-            await asyncio.sleep(0)
+            await self._examine_page()
+
+    async def _examine_page(self) -> None:
+        """Look at some of what the kernel told of; between the pages of a long look too, for it may be urgent."""
+        for name in list(islice(self._hints, PAGE)):
+            self.arrivals.examine(name, self._hints.pop(name))
+        await asyncio.sleep(0)
 
     async def _scan(self) -> None:
         with closing(self.folder.names()) as names:
@@ -161,7 +166,7 @@ class Watcher:
                 if not self.arrivals.knows(name):
                     self.arrivals.examine(name)
                 if count % PAGE == 0:
-                    await asyncio.sleep(0)
+                    await self._examine_page()
 
     def _say(self, fault: str | None) -> None:
         if fault != self._fault:

@@ -4,10 +4,10 @@ crash: ids derive from the claim's name, so doing it all again changes nothing."
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from services.intent_router.answers import CHANGED, Answers
 from services.intent_router.arrivals import Arrivals, Item
@@ -25,10 +25,15 @@ from signals.errors import (
     QuotaError,
 )
 
+Given = TypeVar("Given")
+Found = TypeVar("Found")
+
 REJECTED = "Q_INTENT_REJECTED"
 RETRY_S = 1.0
 RETRY_DISK_S = 5.0
 GROUPS = 2
+MAX_REQUEST_SIGNALS = 1000  # what the bus takes at once
+MAX_REQUEST_BYTES = 1 << 20
 
 
 class Send(Protocol):
@@ -49,8 +54,7 @@ class Log(Protocol):
     def warning(self, event: str, **fields: Any) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A claimed file with what shall be emitted for it and its state when it was read, or why not: it is
     refused, or the disk failed, or (none of these) somebody still writes it."""
 
@@ -71,7 +75,8 @@ class Counts:
 
 class Work:
     """Takes files from `arrivals` in order, `in_flight` at once, in two groups: while one waits for the bus
-    the other claims and reads. `report` hears what holds the work up, else None."""
+    the other claims and reads. Only one of them is at the disk: two threads that call the system by turns wait for
+    each other's interpreter lock at every call. `report` hears what holds the work up, else None."""
 
     def __init__(
         self,
@@ -84,7 +89,7 @@ class Work:
         send: Send,
         log: Log,
         report: Callable[[str | None], None],
-        in_flight: int = 128,
+        in_flight: int = 512,
     ) -> None:
         self.folder = folder
         self.arrivals = arrivals
@@ -97,6 +102,7 @@ class Work:
         self._report = report
         self._group = max(1, in_flight // GROUPS)
         self._stopping = False
+        self._disk = asyncio.Lock()
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -135,8 +141,9 @@ class Work:
 
     async def handle(self, items: Sequence[Item]) -> None:
         """Bring these files to their end."""
-        prepared = await asyncio.to_thread(self.prepare, items)
-        await self._route([each for each in prepared if each.plan])
+        prepared = await self._at_disk(self.prepare, items)
+        for group in _requests([each for each in prepared if each.plan]):
+            await self._route(group)
         for each in prepared:
             if not each.plan:
                 await self._leave(each)
@@ -187,9 +194,17 @@ class Work:
 
     async def _route(self, group: Sequence[Prepared]) -> None:
         emitted = await self._emit(group)
-        moved = await asyncio.to_thread(lambda: [self._move(each) for each in emitted])
+        moved = await self._at_disk(self._move_all, emitted)
+        note = self._log.debug
         for each, outcome in zip(emitted, moved, strict=True):
-            self._tell(each, outcome)
+            self._tell(each, outcome, note)
+
+    async def _at_disk(self, function: Callable[[Given], Found], given: Given) -> Found:
+        async with self._disk:
+            return await asyncio.to_thread(function, given)
+
+    def _move_all(self, emitted: Sequence[Prepared]) -> list[bool | OSError]:
+        return [self._move(each) for each in emitted]
 
     def _move(self, each: Prepared) -> bool | OSError:
         """Move a routed file to `done/`; whether it was changed after it was read, or why it was not moved."""
@@ -199,7 +214,7 @@ class Work:
         except OSError as error:
             return error
 
-    def _tell(self, each: Prepared, outcome: bool | OSError) -> None:
+    def _tell(self, each: Prepared, outcome: bool | OSError, note: Callable[..., Any]) -> None:
         claim = each.claim
         if isinstance(outcome, OSError):
             self._failed(claim, outcome)
@@ -207,7 +222,7 @@ class Work:
         if outcome:
             self._log.warning("changed_after_read", file=claim.file, intent_id=claim.claim_id, hint=CHANGED)
         self.counts.routed += 1
-        self._log.debug("routed", file=claim.file, intent_id=claim.claim_id, to=[out.signal for out in each.plan[1:]])
+        note("routed", file=claim.file, intent_id=claim.claim_id, to=[out.signal for out in each.plan[1:]])
 
     def _failed(self, claim: Claim, error: OSError) -> None:
         if isinstance(error, FileNotFoundError):
@@ -277,6 +292,21 @@ class Work:
     async def _hold(self, error: LigandError) -> None:
         self._report(f"waiting for the bus: {error.message}")
         await asyncio.sleep(error.retry_after_s if isinstance(error, QuotaError) else RETRY_S)
+
+
+def _requests(group: Sequence[Prepared]) -> Iterator[list[Prepared]]:
+    """A group in parts that one request each can carry, in its order."""
+    part: list[Prepared] = []
+    signals = size = 0
+    for each in group:
+        more = each.read.size if each.read else 0
+        if part and (signals + len(each.plan) > MAX_REQUEST_SIGNALS or size + more > MAX_REQUEST_BYTES):
+            yield part
+            part, signals, size = [], 0, 0
+        part.append(each)
+        signals, size = signals + len(each.plan), size + more
+    if part:
+        yield part
 
 
 def _meant(group: Sequence[Prepared], error: LigandError) -> Prepared | None:

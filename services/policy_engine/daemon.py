@@ -169,6 +169,9 @@ def _sweep(now: float, memory: Memory) -> None:
 @daemon.every(TICK_S)
 async def tick() -> None:
     """Say which timers are due; they are decided when that comes back, after all that was received before."""
+    if next(_waiting(daemon.state), None) is None:
+        daemon.state_changed.clear()
+        await daemon.state_changed.wait()
     for place, timer, rule, key, due, first in _waiting(daemon.state):
         if due > time.time() or timer in desk.told:
             continue

@@ -6,14 +6,13 @@ import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import jsonschema
-from jsonschema.exceptions import ValidationError as Found
-from jsonschema.exceptions import best_match
+from typing import TYPE_CHECKING, Any
 
 from services.runtime.yamlmarks import Marked, PathTo
 from signals.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError as Found
 
 SHOWN = 10
 _TYPES = {
@@ -38,7 +37,9 @@ class Problem:
 
 def explain(filled: Any, schema: Mapping[str, Any], marked: Marked, path: Path | None, daemon: str) -> ConfigError:
     """The error that names every problem, in the order of the file, at most ten."""
-    validator = jsonschema.Draft202012Validator(dict(schema))
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - 70 ms that only a fault is worth
+
+    validator = Draft202012Validator(dict(schema))
     problems = sorted(
         (problem for error in validator.iter_errors(filled) for problem in _problems(error, marked)),
         key=lambda problem: (problem.line, problem.key),
@@ -59,6 +60,8 @@ def explain(filled: Any, schema: Mapping[str, Any], marked: Marked, path: Path |
 
 
 def _problems(error: Found, marked: Marked) -> Iterator[Problem]:
+    from jsonschema.exceptions import best_match  # noqa: PLC0415 - as above
+
     error = best_match([error])
     path: PathTo = tuple(error.absolute_path)
     schema: Any = error.schema

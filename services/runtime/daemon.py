@@ -36,6 +36,8 @@ from signals.secrecy import ANY
 EXIT_STUCK = 75
 HEARTBEAT_S = 5.0
 DRAIN_S = 10.0
+GC_THRESHOLDS = (10_000, 20, 20)
+"""Rarer than usual: what waits to be handled is not garbage, and walking it again and again takes time."""
 
 
 class Daemon(Reloading):
@@ -50,6 +52,8 @@ class Daemon(Reloading):
         self.name = f"{name}@{instance}" if instance else name
         self.instance = instance
         self.state: dict[str, Any] = {}
+        self.state_changed = asyncio.Event()
+        """Set whenever `state` has changed; who waits for it clears it."""
         self._manifest_path = manifest
         self._client: Client
         self._work: Work
@@ -181,8 +185,8 @@ class Daemon(Reloading):
         try:
             if await self._start():
                 tasks += [asyncio.create_task(self._repeat(*entry)) for entry in self._periodic]
-                gc.collect()
                 gc.freeze()  # contracts and modules stay for good: not to be walked again
+                gc.set_threshold(*GC_THRESHOLDS)
                 await self._announce()
                 self._work.open()
                 await self._until_stopped(tasks)
@@ -298,19 +302,19 @@ class Daemon(Reloading):
     async def _beat(self) -> None:
         """Feed the watchdog from this loop, which is the one that works; every 5 s say how it fares."""
         interval = self._notifier.watchdog_interval_s
-        pause = min(HEARTBEAT_S, interval or HEARTBEAT_S, 1.0)
         due = 0.0
         while True:
-            self._notifier.watchdog()
-            self._work.end_overtime()
+            if interval is not None:
+                self._notifier.watchdog()
             if time.monotonic() >= due:
                 due = time.monotonic() + HEARTBEAT_S
                 self._heartbeat()
-            await asyncio.sleep(pause)
+            left = max(0.0, due - time.monotonic())
+            await asyncio.sleep(left if interval is None else min(interval, left))
 
     def _heartbeat(self) -> None:
-        self._client.beat()
         self.emit_live("Q_HEARTBEAT", self._health())
+        self._client.beat()  # right behind it: the bus wakes once for both
 
     def _health(self) -> dict[str, Any]:
         return {
@@ -349,6 +353,7 @@ class Daemon(Reloading):
     def attached(self) -> None:
         """The bus is there (again)."""
         self.state.update(self._client.state)
+        self.state_changed.set()
         if self._condition == "waiting":
             self._condition = self._working()
             self.log.info("attached_again", epoch=self._client.epoch)
@@ -374,3 +379,5 @@ class Daemon(Reloading):
                 self.state.pop(key, None)
             else:
                 self.state[key] = value
+        if puts:
+            self.state_changed.set()

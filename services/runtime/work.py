@@ -75,6 +75,7 @@ class Work:
         self._keep = state
         self._stuck = stuck
         self._running: dict[tuple[str, int], Running] = {}
+        self._watch: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._threads: ThreadPoolExecutor | None = None
         self._settling = 0
@@ -132,6 +133,8 @@ class Work:
         assert task is not None
         key = (delivery.lane, delivery.seq)
         running = self._running[key] = Running(delivery, task, time.monotonic(), False)
+        if self._watch is None:
+            self._watch_from(running.since)
         try:
             signal = self._admit(delivery)
             current_signal.set(signal)
@@ -187,7 +190,9 @@ class Work:
             await handler.function(*arguments)
             return
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="handler")
+            # no more than can be at work: the pool itself would start one more now and then
+            at_once = sum(lane.in_flight for lane in self._lanes.values())
+            self._threads = ThreadPoolExecutor(min(at_once, MAX_THREADS), thread_name_prefix="handler")
         await asyncio.get_running_loop().run_in_executor(
             self._threads, _with_signal, turn.signal, handler.function, arguments
         )
@@ -277,10 +282,24 @@ class Work:
         for delivery in [d for d in waiting if d.seq == seq]:
             waiting.remove(delivery)
 
-    def end_overtime(self) -> None:
+    # -- time ----------------------------------------------------------------------------------------
+
+    def _watch_from(self, since: float) -> None:
+        """Look when the handler that began then is past its time: one timer for all, and none while nothing runs."""
+        left = since + self._max_handling_s - time.monotonic()
+        self._watch = asyncio.get_running_loop().call_later(max(0.0, left), self._look_at_time)
+
+    def _look_at_time(self) -> None:
+        self._watch = None
+        self._end_overtime()
+        begun = [running.since for running in self._running.values() if running.why is None]
+        if begun:
+            self._watch_from(min(begun))
+
+    def _end_overtime(self) -> None:
         """Cancel the handlers past `max_handling`; a thread that is past it takes the process with it."""
         limit = time.monotonic() - self._max_handling_s
-        for running in [r for r in self._running.values() if r.since < limit and r.why is None]:
+        for running in [r for r in self._running.values() if r.since <= limit and r.why is None]:
             running.why = f"The handler took longer than {self._max_handling_s:g} s."
             if not running.in_thread:
                 running.task.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,7 @@ def main(  # noqa: PLR0917 - click names them
     names: tuple[str, ...],
 ) -> None:
     """Measure the bus, the frame and the drop folder with real processes, and print one table."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its modules compiled
     wanted = names or tuple(BENCHES)
     try:
         figures, skipped = _rounds(wanted, within, quick, rounds or (1 if quick else 5))

@@ -1,21 +1,37 @@
-"""What watching costs: the mirror to one tap and to four, beside pyzmq's own PUB and SUB with the same frames."""
+"""What watching costs: the mirror to one tap, four and sixteen, beside pyzmq's own PUB and SUB with the same frames.
+
+The rate of the mirror is that of a bus that writes to a disk before it shows anything; what the mirror itself costs is
+what the taps add to the bus's CPU time, and stands beside that of a bare publisher with as many subscribers.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import zmq
 
-from tools.bench.home import PAD, Home, opened
-from tools.bench.load import emit_many
+from tools.bench.home import PAD, Home, cpu_s, opened
+from tools.bench.load import emit_batches
 from tools.bench.report import Measured
 
 NAME = "Q_BENCH_ITEM"
 TAPS = (1, 4, 16)
 HALF = 0.5
+BATCH = 200
+"""Signals a request, each sent once the one before is acknowledged: the bus does the same turns with taps or none."""
+
+
+class _Shown(NamedTuple):
+    """Messages a second that each tap saw, how many all of them missed, the publisher's CPU time for each in µs."""
+
+    rate: float
+    missed: int
+    cost: float
 
 
 def measure(within: Path, quick: bool) -> list[Measured]:
@@ -25,30 +41,48 @@ def measure(within: Path, quick: bool) -> list[Measured]:
     for taps in TAPS:
         with opened(within) as home:
             home.contract(NAME)
-            home.bus()
-            watched, missed = _watched(home, taps, count)
-            bare, _ = _bare(home, taps, count)
-        figure, bare_how = f"mirror, {_taps(taps)}", "each subscriber; no bus, no disk"
-        found.append(Measured(figure, watched, "signals/s", note="each tap; emitted, on disk, mirrored"))
-        found.append(Measured(f"pyzmq PUB/SUB, {_taps(taps)}", bare, "messages/s", note=bare_how, of=figure, aim=HALF))
-        found.append(Measured(f"{figure}, missed", missed, "signals", note="by all taps together"))
+            bus = home.bus().pid
+            before = _alone(home, bus, count)
+            watched = _watched(home, bus, taps, count)
+            alone = (before + _alone(home, bus, count)) / 2
+            bare = _bare(home, taps, count)
+        found += _figures(taps, watched, bare, max(watched.cost - alone, 0.01))
     return found
+
+
+def _figures(taps: int, watched: _Shown, bare: _Shown, added: float) -> list[Measured]:
+    figure, publisher = f"mirror, {_taps(taps)}", f"pyzmq PUB/SUB, {_taps(taps)}"
+    how = f"each tap; emitted {BATCH} a request, on disk, mirrored"
+    cost, more = f"{publisher}, CPU of the publisher", "without taps, with them, without"
+    return [
+        Measured(figure, watched.rate, "signals/s", note=how),
+        Measured(publisher, bare.rate, "messages/s", note="each subscriber; no bus, no disk", of=figure, aim=HALF),
+        Measured(f"{figure}, missed", watched.missed, "signals", note="by all taps together"),
+        Measured(cost, bare.cost, "µs/message", note="no bus, no disk"),
+        Measured(f"{figure}, added to the bus", added, "µs CPU/signal", note=more, of=cost, aim=HALF),
+    ]
+
+
+def _alone(home: Home, bus: int, count: int) -> float:
+    """The bus's CPU time for each signal while nobody watches, in µs."""
+    before = cpu_s(bus)
+    emit_batches(home.paths.bus_socket, NAME, count, BATCH, window=1)
+    return 1e6 * (cpu_s(bus) - before) / count
 
 
 def _taps(count: int) -> str:
     return "1 tap" if count == 1 else f"{count} taps"
 
 
-def _watched(home: Home, taps: int, count: int) -> tuple[float, int]:
-    bus = home.paths.bus_socket
-    return _run(home, "mirror", home.paths.mirror_socket, taps=taps, count=count, publish=lambda: _emit(bus, count))
+def _watched(home: Home, bus: int, taps: int, count: int) -> _Shown:
+    def publish() -> None:
+        emit_batches(home.paths.bus_socket, NAME, count, BATCH, window=1)
+
+    mirror = home.paths.mirror_socket
+    return _run(home, "mirror", mirror, taps=taps, count=count, publish=publish, cpu=lambda: cpu_s(bus))
 
 
-def _emit(bus: Path, count: int) -> None:
-    emit_many(bus, NAME, count)
-
-
-def _bare(home: Home, taps: int, count: int) -> tuple[float, int]:
+def _bare(home: Home, taps: int, count: int) -> _Shown:
     path = home.paths.run / "raw.sock"
     context = zmq.Context()
     publisher = context.socket(zmq.XPUB)
@@ -64,20 +98,31 @@ def _bare(home: Home, taps: int, count: int) -> tuple[float, int]:
             publisher.send_multipart(frames)
 
     try:
-        return _run(home, "raw", path, taps=taps, count=count, publish=publish)
+        return _run(home, "raw", path, taps=taps, count=count, publish=publish, cpu=time.process_time)
     finally:
         publisher.close()
         context.term()
 
 
-def _run(home: Home, kind: str, path: Path, *, taps: int, count: int, publish: Callable[[], None]) -> tuple[float, int]:
-    """(messages a second that each tap saw, how many all of them missed)."""
+def _run(
+    home: Home,
+    kind: str,
+    path: Path,
+    *,
+    taps: int,
+    count: int,
+    publish: Callable[[], None],
+    cpu: Callable[[], float],
+) -> _Shown:
+    """Publish to so many watchers, and see the last of it arrive; `cpu` tells the publisher's CPU seconds."""
     names = [f"{kind}_{taps}_{n}" for n in range(taps)]
     watchers = [home.start(name, "-m", "tools.bench.tap", kind, str(path), str(count)) for name in names]
+    before = cpu()
     publish()
     told = [_told(home, name, watcher) for name, watcher in zip(names, watchers, strict=True)]
+    cost = 1e6 * (cpu() - before) / count
     first, last = min(one[2] for one in told), max(one[3] for one in told)
-    return sum(one[0] for one in told) / taps / (last - first), int(sum(one[1] for one in told))
+    return _Shown(sum(one[0] for one in told) / taps / (last - first), int(sum(one[1] for one in told)), cost)
 
 
 def _told(home: Home, name: str, watcher: subprocess.Popen[bytes]) -> list[float]:

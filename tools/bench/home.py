@@ -119,7 +119,8 @@ class Home:
 
     def close(self) -> None:
         """End what runs, the bus last."""
-        for process in reversed(self._running):
+        while self._running:
+            process = self._running.pop()
             process.terminate()
             try:
                 process.wait(20)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,7 +211,7 @@ def test_a_file_emitted_by_an_earlier_run_holds_up_none_that_goes_with_it(tmp_pa
     async def scenario() -> None:
         items = sorted(await rig.arrivals.take(2), key=lambda item: item.name)
         prepared = rig.work.prepare(items)
-        await rig.bus([[replace(out, facts=out.facts | {"file": "b4"}) for out in prepared[0].plan[:1]]])
+        await rig.bus([[out._replace(facts=out.facts | {"file": "b4"}) for out in prepared[0].plan[:1]]])
         await rig.work.handle(
             [item._replace(name=each.claim.name, claimed=True) for item, each in zip(items, prepared, strict=True)]
         )

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
+from services.intent_router import watch, work
 from services.intent_router.arrivals import Arrivals, Hint
 from services.intent_router.folder import Folder
+from services.intent_router.logic import Outgoing
 from signals.ids import uuid7
 from tests.unit.intent_router.rig import Rig, intent
 
@@ -83,3 +88,55 @@ def test_higher_priority_goes_first_and_the_oldest_within_one(tmp_path: Path) ->
         "b-low",
     ]
     assert [item.name for item in asyncio.run(arrivals.take(100))] == order
+
+
+def test_a_file_is_heard_of_while_many_others_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An urgent question would wait until a whole backlog has been looked through."""
+    monkeypatch.setattr(watch, "PAGE", 2)
+    rig = Rig(tmp_path / "intents", settle_s=0.0)
+    for number in range(12):
+        (rig.root / f"{number}.txt").write_text("Why?")
+        rig.arrivals.settle(f"{number}.txt")
+    settled = rig.arrivals.settled
+    known: list[bool] = []
+
+    def page(most: int) -> bool:
+        if not known:
+            (rig.root / "urgent.json").write_text(intent("Is it burning?", priority="critical"))
+        known.append(rig.arrivals.knows("urgent.json"))
+        return settled(most)
+
+    monkeypatch.setattr(rig.arrivals, "settled", page)
+
+    async def scenario() -> None:
+        watching = asyncio.create_task(rig.watcher.run())
+        await rig.watcher.scanned.wait()
+        watching.cancel()
+
+    asyncio.run(scenario())
+    assert len(known) > 4
+    assert known[4]
+
+
+def test_what_goes_together_fits_into_a_request_of_the_bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A route with many signals, or large files, would have a whole group refused."""
+    monkeypatch.setattr(work, "MAX_REQUEST_SIGNALS", 5)
+    rig = Rig(tmp_path / "intents")
+    sizes: list[int] = []
+    send = rig.bus.__call__
+
+    async def sending(plans: Sequence[Sequence[Outgoing]]) -> None:
+        sizes.append(sum(map(len, plans)))
+        await send(plans)
+
+    monkeypatch.setattr(rig.work, "_send", sending)
+    for number in range(5):
+        (rig.root / f"{number}.txt").write_text(f"Why {number}?")
+        rig.arrivals.examine(f"{number}.txt", Hint.CLOSED)
+
+    async def scenario() -> None:
+        await rig.work.handle(await rig.arrivals.take(5))
+
+    asyncio.run(scenario())
+    assert sizes == [4, 4, 2]
+    assert rig.standing("done") == [f"{number}.txt" for number in range(5)]

@@ -154,15 +154,15 @@ def test_a_change_between_the_two_looks_of_a_read_is_noticed(tmp_path: Path, mon
     (rig.root / "a.txt").write_text("Why")
     claim = rig.folder.claim("a.txt")
     assert claim is not None
-    looks = os.fstat
+    looks = os.lstat
 
-    def writing(fd: int) -> os.stat_result:
-        found = looks(fd)
+    def writing(path: str) -> os.stat_result:
+        found = looks(path)
         with (rig.folder.working / claim.name).open("a") as file:
             file.write("?")
         return found
 
-    monkeypatch.setattr("services.intent_router.folder.os.fstat", writing)
+    monkeypatch.setattr("services.intent_router.folder.os.lstat", writing)
     with pytest.raises(StillWrittenError):
         rig.folder.read(claim, 1000)
 
