@@ -7,7 +7,6 @@ VENV := .venv
 unexport PYTHONDONTWRITEBYTECODE
 
 READY := $(VENV)/ready
-AUDIO_READY := $(VENV)/ready-audio
 BENCH_VENV := .venv-bench
 BENCH_READY := $(BENCH_VENV)/ready
 BENCH_ARGS ?= --json bench.json --plot bench.svg
@@ -19,11 +18,10 @@ INPUTS ?= 1000000
 MINUTES ?= 60
 RATE ?= 500
 RUNS ?= 5
+SENSES ?= audio gaze
 
 .DEFAULT_GOAL := help
-SENSES := $(VENV)/extras/gaze/.made-of
-
-.PHONY: help setup setup-audio senses demo demo-dream test test-llama crash-sweep deploy-sweep model bench chaos fuzz \
+.PHONY: help setup senses demo demo-dream test test-llama crash-sweep deploy-sweep model bench chaos fuzz \
 	voice soak soak-dream docs pictures lint format lock clean
 
 help: ## list what make can do
@@ -42,18 +40,10 @@ $(READY): pyproject.toml requirements-build.lock requirements-dev.lock tools/cre
 	@$(PIP) check
 	@touch $@
 
-setup-audio: $(AUDIO_READY) ## add to .venv what hearing and speaking need, from its own lock
-
-$(AUDIO_READY): $(READY) requirements-audio.lock
-	@echo "Installing the pinned packages of ligand[audio] into $(VENV)"
-	@$(PIP) install --require-hashes --requirement requirements-audio.lock
-	@$(PIP) check
-	@touch $@
-
-senses: $(READY) $(SENSES) ## install the engines of the sensors too (300 MB)
+senses: $(SENSES:%=$(VENV)/extras/%/.made-of) ## install what hears, speaks and sees too: SENSES="audio gaze" (400 MB)
 
 $(VENV)/extras/%/.made-of: requirements-%.lock | $(READY)
-	@echo "Installing the engine of $*_sensor"
+	@echo "Installing what $*_sensor needs into $(@D)"
 	@$(VENV)/bin/python -m tools.ligand.extras $*
 
 demo: $(READY) ## run the constellation on example intents in a temporary home
@@ -62,7 +52,7 @@ demo: $(READY) ## run the constellation on example intents in a temporary home
 demo-dream: $(READY) ## have D-REAM mend a setting, deploy it, measure it; and take a bad one back
 	@$(VENV)/bin/python -m tools.demo.dream
 
-test: $(READY) $(if $(CI),$(SENSES)) ## run every test, the linters and the type checker among them
+test: $(READY) ## run every test, the linters and the type checker among them
 	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
 
 test-llama: $(READY) ## try the model worker on a real llama.cpp server, built once in the cache folder
@@ -97,8 +87,9 @@ fuzz: $(READY) ## put INPUTS=1000000 wrong and right inputs into every door; SEE
 voice: $(READY) ## measure how well it hears, and what it imagines in MINUTES=60 of each noise
 	@$(VENV)/bin/python -m tests.voice --minutes $(MINUTES)
 
-soak: $(READY) ## everything at RATE=500 signals a second for MINUTES=60: does anything grow?
+soak: $(READY) ## everything at RATE=500 signals a second for MINUTES=60: does anything grow? And as long of noise
 	@$(VENV)/bin/python -m tests.soak --minutes $(MINUTES) --rate $(RATE)
+	@[ ! -d $(VENV)/extras/audio ] || $(VENV)/bin/python -m tests.voice --minutes $(MINUTES) --only sounds
 
 soak-dream: $(READY) ## how good D-REAM's candidates are against random search, over RUNS=5 seeds
 	@$(VENV)/bin/python -m tests.dream --runs $(RUNS)
@@ -120,9 +111,9 @@ lock: ## pin newer versions of the dependencies (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: pip install uv, or make lock UV=/path/to/uv" >&2; exit 1; }
 	@$(LOCK) --upgrade pyproject.toml --output-file requirements.lock
 	@$(LOCK) --upgrade pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
-	@$(LOCK) --upgrade pyproject.toml --extra audio --constraint requirements.lock --constraint requirements-dev.lock --output-file requirements-audio.lock
 	@$(LOCK) --upgrade --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 	@$(LOCK) --upgrade --group bench --output-file requirements-bench.lock
+	@$(LOCK) --upgrade --group audio --no-deps --constraint requirements-dev.lock --output-file requirements-audio.lock
 	@$(LOCK) --upgrade --group gaze --no-deps --output-file requirements-gaze.lock
 
 clean: ## remove .venv, caches and build results

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import functools
-import math
 import os
 import select
 import socket
@@ -37,18 +36,6 @@ class Failure(click.ClickException):
     def of(cls, error: LigandError) -> Failure:
         """The failure for one of Ligand's own errors."""
         return cls(error.message, error.exit_code)
-
-
-class Finite(click.FloatRange):
-    """A number within bounds; neither `nan`, which is within any, nor `inf`."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        found = super().convert(value, param, ctx)
-        if not math.isfinite(found):
-            self.fail(f"{value!r} is no number to count with.", param, ctx)
-        return found
 
 
 class ReaderGoneError(Exception):

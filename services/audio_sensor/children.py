@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-import orjson
-
 from services.audio_sensor import messages
 
 END_S = 2.0
@@ -30,18 +28,20 @@ class Child:
 
     @classmethod
     async def start(cls, module: str, settings: Mapping[str, Any]) -> Child:
-        """Run `services.audio_sensor.MODULE` with settings as its one argument."""
+        """Run `services.audio_sensor.MODULE`; its settings are the first thing that it is told."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            f"services.audio_sensor.{module}",
-            orjson.dumps(settings).decode(),
+            "services.audio_sensor.child",
+            module,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=LIMIT,
         )
-        return cls(process)
+        child = cls(process)
+        await child.tell(settings)  # not as an argument: that is shown to everybody, and may be too long
+        return child
 
     @property
     def runs(self) -> bool:

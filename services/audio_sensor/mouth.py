@@ -8,7 +8,6 @@ import sys
 import threading
 from typing import Any
 
-import orjson
 import sounddevice
 
 from services.audio_sensor import messages
@@ -74,17 +73,11 @@ def _end_with_the_daemon() -> None:
     os._exit(0)
 
 
-def main(device: str) -> int:
-    """Play what comes on standard input."""
+def main(settings: dict[str, Any]) -> int:
+    """Play what comes on standard input, on a `device`."""
     mouth = Mouth()
     signal.signal(signal.SIGTERM, mouth.stop)
     order = messages.read(sys.stdin.buffer)
     if order is None:
         return 0
-    return mouth.play(device, order[1], order[0]["rate"])
-
-
-if __name__ == "__main__":
-    code = main(orjson.loads(sys.argv[1])["device"])
-    sys.stdout.buffer.flush()
-    os._exit(code)  # PortAudio's threads may hang in a sound server that has gone
+    return mouth.play(settings["device"], order[1], order[0]["rate"])

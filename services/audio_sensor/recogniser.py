@@ -6,10 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
-
-import orjson
 
 from services.audio_sensor import messages
 from services.audio_sensor.logic import Heard
@@ -38,6 +35,7 @@ def engine_of(settings: Mapping[str, Any]) -> Engine:
 
 def main(settings: Mapping[str, Any]) -> int:
     """Answer each utterance on standard input by a message on standard output."""
+    os.nice(5)  # what listens and what plays come first
     out = sys.stdout.buffer
     try:
         engine = engine_of(settings)
@@ -51,14 +49,3 @@ def main(settings: Mapping[str, Any]) -> int:
         facts = {"text": heard.text, "confidence": heard.confidence, "command": heard.command}
         messages.write(out, {"is": "heard", "stt_s": time.monotonic() - began, **facts})
     return 0
-
-
-def read_commands(path: str) -> str:
-    """The person's commands; empty when there is no such file."""
-    file = Path(path)
-    return file.read_text(encoding="utf-8") if path and file.exists() else ""
-
-
-if __name__ == "__main__":
-    os.nice(5)  # what listens and what plays come first
-    sys.exit(main(orjson.loads(sys.argv[1])))

@@ -58,6 +58,11 @@ class Segmenter:
         """Whether an utterance is under way."""
         return bool(self._frames)
 
+    @property
+    def ring(self) -> bytes:
+        """What was heard last."""
+        return b"".join(self._ring)
+
     def pass_by(self, frame: bytes) -> None:
         """A frame that nobody may hear: it goes into the ring buffer, and out of it again."""
         self._ring.append(frame)

@@ -26,6 +26,8 @@ KEPT = "say|"
 TRIES = 2
 RETRY_S = 15.0
 LATELY_S = 1.5
+OPEN_S = 30.0
+"""Seconds to open a loudspeaker, and that it may play longer than the sound is: else it hangs."""
 NO_LOUDSPEAKER = "Connect one; nothing needs to be restarted. See docs/voice.md."
 NO_VOICE = "Install one: sudo apt install flite. See docs/voice.md."
 
@@ -124,7 +126,7 @@ class Speaking:
 
     def _look(self) -> bool:
         """Whether it is worth trying to speak here, as far as that can be told without speaking."""
-        found = machine.lacking() or None
+        found = machine.lacking()
         if found is None:
             try:
                 self._voice()
@@ -182,7 +184,7 @@ class Speaking:
         finally:
             self._current = None
             self._said = [*self._said[-7:], (time.monotonic(), one.text)]
-            await self._hearing.silent(cut=bool(self._why_cut))
+            await self._hearing.silent()
         if how is not None:
             self._broken = None
             await self._over(one, how)
@@ -190,19 +192,9 @@ class Speaking:
     async def _play(self, one: Saying, sound: voices.Sound, engine: str) -> dict[str, Any] | None:
         """How it was said; None when it made room, or could not be heard, and is to be said again."""
         mouth = await Child.start("mouth", {"device": self._daemon.config["loudspeaker"]})
-        self._mouth, last = mouth, None
+        self._mouth = mouth
         try:
-            await mouth.tell({"rate": sound.rate}, sound.pcm)
-            async for message, _ in mouth.all():
-                last = message
-                if message["is"] == "open":
-                    if self._why_cut or self._must_wait(one):
-                        self._why_cut = self._why_cut or "overtaken"
-                        break
-                    self._ledger.begin(one.id)
-                    await mouth.tell({"op": "go"})
-                elif message["is"] == "begun":
-                    await self._hearing.speaks(sound)
+            last = await self._through(mouth, one, sound)
         finally:
             self._mouth = None
             await mouth.end()
@@ -216,6 +208,25 @@ class Speaking:
             reason = last["reason"] if last is not None and last["is"] == "trouble" else mouth.last_words
             await self._cannot(Trouble(f"it cannot be heard: {reason}"[:400], NO_LOUDSPEAKER))
         return None
+
+    async def _through(self, mouth: Child, one: Saying, sound: voices.Sound) -> dict[str, Any] | None:
+        """Have it played, unless it must wait now; the last thing that the mouth said."""
+        last = None
+        try:
+            async with asyncio.timeout(OPEN_S + sound.seconds):
+                await mouth.tell({"rate": sound.rate}, sound.pcm)
+                async for last, _ in mouth.all():
+                    if last["is"] == "open":
+                        if self._why_cut or self._must_wait(one):
+                            self._why_cut = self._why_cut or "overtaken"
+                            break
+                        self._ledger.begin(one.id)
+                        await mouth.tell({"op": "go"})
+                    elif last["is"] == "begun":
+                        await self._hearing.speaks(sound)
+        except TimeoutError:
+            return {"is": "trouble", "reason": "the loudspeaker hangs"}
+        return last
 
     async def _cannot(self, trouble: Trouble) -> None:
         """Say so, and try again later, or when something was plugged in."""

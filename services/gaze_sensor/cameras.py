@@ -44,11 +44,8 @@ class Target:
 
 def find(camera: str) -> Target | Trouble:
     """What to open for this setting, or why there is nothing."""
-    if "gaze" not in extras.installed():
-        return Trouble(
-            "the engine that finds faces is not installed",
-            f"ligand install --with gaze, or in a clone: make senses; if it is not wanted, enabled: false in {FILE}",
-        )
+    if (missing := extras.lacking("gaze")) is not None:
+        return Trouble(missing.reason, f"{missing.hint}; if it is not wanted, enabled: false in {FILE}")
     extra = extras.folder_of("gaze")
     if camera == AUTO:
         return Target(extra, found) if (found := _devices()) else _nothing()

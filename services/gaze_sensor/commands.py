@@ -6,7 +6,6 @@ import subprocess
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,10 @@ import orjson
 from services.gaze_sensor import calibrating, cameras
 from services.gaze_sensor.cameras import Target, Trouble
 from services.gaze_sensor.logic import Face, nearest
-from services.gaze_sensor.session import command, environment
+from services.gaze_sensor.session import command, environment, order
 from services.gaze_sensor.settings import Settings
 from services.runtime import config as configuration
-from services.runtime.commands import Failure, form_option, home_option, say, say_json, told
+from services.runtime.commands import Failure, Finite, form_option, home_option, say, say_json, told
 from services.runtime.manifest import Manifest, packaged
 from signals.paths import Paths
 
@@ -51,8 +50,8 @@ def preview(*, camera: str | None, png: Path | None, form: str, home: Path | Non
     target = _target(camera or settings.seeing.camera)
     bounds = {"bounds": config["bounds"], "straight": config["straight"]}
     drawn = "" if png is None else str(png.absolute())
-    order = {"task": "preview", **asdict(settings.seeing), **bounds, "sources": target.sources, "png": drawn}
-    with closing(_lines(target, order)) as lines:
+    asked = order(target, "preview", settings.seeing, **bounds, png=drawn)
+    with closing(_lines(target, asked)) as lines:
         told = next(lines)
     if png is not None and not told["drawn"]:
         raise Failure(f"{png} could not be written. Name a file that ends in .png, in a folder of yours.")
@@ -70,7 +69,7 @@ def preview(*, camera: str | None, png: Path | None, form: str, home: Path | Non
 
 @gaze.command()
 @_camera
-@click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(1, 60), help="How long to look.")
+@click.option("--seconds", default=5.0, show_default=True, type=Finite(1, 60), help="How long to look.")
 @click.option("--write", is_flag=True, help="Put it into gaze_sensor.yaml; comments stay.")
 @home_option
 @told
@@ -79,9 +78,8 @@ def calibrate(*, camera: str | None, seconds: float, write: bool, home: Path | N
     paths = Paths.resolve(home)
     settings = _settings(paths)[1]
     target = _target(camera or settings.seeing.camera)
-    order = {"task": "look", **asdict(settings.seeing), "sources": target.sources}
     click.echo(f"Look at the screen for {seconds:g} seconds.", err=True)
-    frames = list(_frames(target, order, seconds))
+    frames = list(_frames(target, order(target, "look", settings.seeing), seconds))
     faces = [face for face in frames if face is not None]
     found = calibrating.suggestion(faces, len(frames))
     if not write:
@@ -142,10 +140,10 @@ def _failure(trouble: Trouble) -> Failure:
     return Failure(f"{trouble.reason}: {trouble.hint}")
 
 
-def _frames(target: Target, order: Mapping[str, Any], seconds: float) -> Iterator[Face | None]:
+def _frames(target: Target, asked: bytes, seconds: float) -> Iterator[Face | None]:
     """The nearest face of each frame for so long, by the frames' clock; None for a frame without one."""
     first: float | None = None
-    with closing(_lines(target, order, end_is_well=True)) as lines:
+    with closing(_lines(target, asked, end_is_well=True)) as lines:
         for told in lines:
             if "t" in told:
                 first = told["t"] if first is None else first
@@ -154,13 +152,16 @@ def _frames(target: Target, order: Mapping[str, Any], seconds: float) -> Iterato
                     return
 
 
-def _lines(target: Target, order: Mapping[str, Any], *, end_is_well: bool = False) -> Generator[dict[str, Any]]:
+def _lines(target: Target, asked: bytes, *, end_is_well: bool = False) -> Generator[dict[str, Any]]:
     """What a child tells; it is gone at the end. Raises `ClickException` for a camera that cannot be used."""
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        command(target, order), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment()
+        command(target), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment()
     ) as child:
+        assert child.stdin is not None
         assert child.stdout is not None
+        child.stdin.write(asked)
+        child.stdin.flush()
         late = threading.Timer(PATIENCE_S, child.kill)
         late.start()
         try:

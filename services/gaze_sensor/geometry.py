@@ -6,13 +6,17 @@ width; z grows away from the camera. "Left" and "right" are the person's; x grow
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from math import atan2, degrees, dist, hypot
 from typing import NamedTuple
 
 WIDTH_PX = 640
 """Sizes are told as in a picture so wide, whatever the camera gives."""
 Points = Sequence[Sequence[float]]
+"""All landmarks of a face."""
+Some = Mapping[int, Sequence[float]]
+"""Some of them, by number."""
 FOREHEAD, CHIN, RIGHT_CHEEK, LEFT_CHEEK = 10, 152, 234, 454
 
 
@@ -27,11 +31,16 @@ class Eye(NamedTuple):
 
 RIGHT_EYE = Eye(33, 133, ((160, 144), (158, 153)), 468)
 LEFT_EYE = Eye(362, 263, ((385, 380), (387, 373)), 473)
+USED = (
+    *(FOREHEAD, CHIN, RIGHT_CHEEK, LEFT_CHEEK),
+    *(at for eye in (RIGHT_EYE, LEFT_EYE) for at in (eye.corner, eye.far_corner, *chain(*eye.lids), eye.iris)),
+)
+"""The landmarks that are measured by."""
 
 
-def measure(points: Points, width: int, height: int) -> dict[str, float]:
+def measure(points: Points | Some, width: int, height: int) -> dict[str, float]:
     """The measures of one face in a picture of `width` by `height` pixels; `logic.Face` says what each is."""
-    pixels = [(x * width, y * height, z * width) for x, y, z in points]
+    pixels = {at: (points[at][0] * width, points[at][1] * height, points[at][2] * width) for at in USED}
     across = _vector(pixels[RIGHT_CHEEK], pixels[LEFT_CHEEK])
     down = _vector(pixels[FOREHEAD], pixels[CHIN])
     looks = [_iris(pixels, eye) for eye in (RIGHT_EYE, LEFT_EYE)]
@@ -51,7 +60,7 @@ def _vector(start: Sequence[float], end: Sequence[float]) -> tuple[float, float,
     return end[0] - start[0], end[1] - start[1], end[2] - start[2]
 
 
-def _opening(pixels: Points, eye: Eye) -> float:
+def _opening(pixels: Some, eye: Eye) -> float:
     """The eye aspect ratio, in pixels: the mean distance of the lids by that of the corners.
 
     Source: Soukupová and Čech, Real-Time Eye Blink Detection using Facial Landmarks, 2016.
@@ -60,7 +69,7 @@ def _opening(pixels: Points, eye: Eye) -> float:
     return lids / max(dist(pixels[eye.corner][:2], pixels[eye.far_corner][:2]), 1e-6)
 
 
-def _iris(pixels: Points, eye: Eye) -> tuple[float, float]:
+def _iris(pixels: Some, eye: Eye) -> tuple[float, float]:
     """Where the iris is between this eye's own corners: (0, 0) in their middle, (1, 0) at the right one in the picture.
 
     The second is across the line of the corners, in the same unit, half of their distance; it grows downwards.

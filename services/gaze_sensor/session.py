@@ -7,7 +7,7 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -34,9 +34,14 @@ QUIET = {
 }
 
 
-def command(target: Target, order: Mapping[str, Any]) -> list[str]:
-    """What starts a child with this order (`engine.child`)."""
-    return [sys.executable, "-I", "-S", "-B", str(CHILD), str(target.extra), orjson.dumps(order).decode()]
+def command(target: Target) -> list[str]:
+    """What starts a child, which then waits for its `order`."""
+    return [sys.executable, "-I", "-S", "-B", str(CHILD), str(target.extra)]
+
+
+def order(target: Target, task: str, seeing: Seeing, **more: Any) -> bytes:
+    """What a child is told first (`engine.child`); no argument, since everybody sees those, and a camera's password."""
+    return orjson.dumps({"task": task, **asdict(seeing), "sources": target.sources, **more}) + b"\n"
 
 
 def environment() -> dict[str, str]:
@@ -87,10 +92,11 @@ class Session:
 @asynccontextmanager
 async def session(target: Target, seeing: Seeing) -> AsyncIterator[Session]:
     """Start a child for this camera; it is gone at the end."""
-    order = {"task": "look", **asdict(seeing), "sources": target.sources}
     process = await asyncio.create_subprocess_exec(
-        *command(target, order), stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment()
+        *command(target), stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment()
     )
+    assert process.stdin is not None
+    process.stdin.write(order(target, "look", seeing))
     found = Session(process, seeing.stall_s)
     try:
         yield found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -46,6 +47,18 @@ class Failure(click.ClickException):
     def __init__(self, message: str, code: int = NOTHING) -> None:
         super().__init__(clean_lines(message))
         setattr(self, "exit_code", code)  # noqa: B010 - click declares it for the class, and reads it here
+
+
+class Finite(click.FloatRange):
+    """A number within bounds; neither `nan`, which is within any, nor `inf`."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is no number to count with.", param, ctx)
+        return found
 
 
 def told(function: Callable[P, R]) -> Callable[P, R]:

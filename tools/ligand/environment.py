@@ -21,8 +21,6 @@ from tools.ligand.steps import run, run_tied
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("requirements-build.lock", "requirements.lock")
-EXTRAS = ("audio",)
-"""What a person may have beside it, each with a lock of its own."""
 IN_WHEEL = "tools/locks"
 ROOM_BYTES = 300_000_000
 LEAST_BYTES = 20_000_000
@@ -48,14 +46,9 @@ _PIN = re.compile(r"^([a-z0-9._-]+)==", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is installed: a source tree or a wheel, each with the locks it was tested with, and which extras."""
+    """What is installed: a source tree or a wheel, each with the locks it was tested with."""
 
     path: Path
-    extras: tuple[str, ...] = ()
-
-    @property
-    def locks(self) -> tuple[str, ...]:
-        return (*LOCKS, *(f"requirements-{extra}.lock" for extra in self.extras))
 
     @classmethod
     @contextmanager
@@ -101,13 +94,13 @@ class Source:
 
     def digest(self, python: Path) -> str:
         """SHA-256 of everything that decides what gets installed."""
-        found = hashlib.sha256("\0".join((str(python.resolve()), *self.extras)).encode())
+        found = hashlib.sha256(str(python.resolve()).encode())
         for file in [self.path] if self.is_wheel else self._files():
             found.update(b"\0" + str(file.relative_to(self.path.parent)).encode() + b"\0" + file.read_bytes())
         return found.hexdigest()
 
     def _files(self) -> Iterable[Path]:
-        yield from (self.path / name for name in ("pyproject.toml", *self.locks))
+        yield from (self.path / name for name in ("pyproject.toml", *LOCKS))
         for folder in ("signals", "services", "tools", "systemd"):
             for file in sorted((self.path / folder).rglob("*")):
                 if file.is_file() and "__pycache__" not in file.parts:
@@ -164,7 +157,7 @@ def build(folder: Path, source: Source, python: Path) -> None:
 
 
 def _fill(folder: Path, source: Source) -> None:
-    locks = {name: source.lock(name) for name in source.locks}
+    locks = {name: source.lock(name) for name in LOCKS}
     for name, text in locks.items():
         (folder / name).write_text(text, encoding="utf-8")
         how = ("--no-compile", "--no-build-isolation", "--require-hashes")

@@ -1,7 +1,7 @@
-"""The engines of sensors beside an environment, each in a folder of its own; see `services.runtime.extras`.
+"""What sensors need beside an environment, each extra in a folder of its own; see `services.runtime.extras`.
 
-`ligand install --with gaze` puts one into the version in use; an upgrade takes it along. In a clone `make senses` runs
-`python -m tools.ligand.extras gaze`. The daemon that waits for it goes on by itself.
+`ligand install --with NAME` puts one into every version from then on; `python -m tools.ligand.extras NAME` into the
+environment that it runs in, a clone's or one of pip's. The sensor that waits for it goes on by itself.
 """
 
 from __future__ import annotations
@@ -10,47 +10,63 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from services.runtime.extras import folder_of, installed, lock_of
+import click
+
+from services.runtime.extras import EXTRAS, NAMES, folder_of, lock_of
+from tools.ligand.changing import told
 from tools.ligand.environment import Source
-from tools.ligand.layout import InstallError, Layout
+from tools.ligand.layout import InstallError
 from tools.ligand.steps import Steps, run, run_tied
 
+NOTHING = "nothing"
 MADE_OF = ".made-of"
 """In the folder: a digest of the lock and the Python that it was made from."""
 
 
-def in_use(layout: Layout) -> dict[str, Path]:
-    """The engines of the versions that are kept, the present one last: an upgrade that was killed forgets none."""
-    kept = sorted(layout.versions.glob("*")) if layout.versions.is_dir() else []
-    return {name: folder_of(name, version) for version in [*kept, layout.link.resolve()] for name in installed(version)}
+def wanted(before: Iterable[str], asked: Collection[str]) -> tuple[str, ...]:
+    """What a person wants from now on: what they wanted before and ask for now; with `NOTHING` only the latter."""
+    return tuple(sorted({*asked, *(() if NOTHING in asked else before)} - {NOTHING}))
 
 
-def bring(layout: Layout, steps: Steps, source: Source, before: dict[str, Path], asked: Iterable[str]) -> None:
-    """Have the version in use what was asked for and what the one before had. Raises `InstallError`."""
-    for name in dict.fromkeys([*before, *asked]):
-        folder = folder_of(name, layout.link)
-        if not folder.is_dir() or (not steps.dry and not _is_current(folder, layout.link, source.lock(lock_of(name)))):
-            old = before.get(name)
-            steps.do(f"install the engine of {name}_sensor into {folder}", lambda: make(folder, source, old))  # noqa: B023 - done at once
+def bring(environment: Path, steps: Steps, source: Source, names: Collection[str]) -> list[str]:
+    """Have these extras in an environment, and no others; those that were there and changed. Raises `InstallError`."""
+    changed = []
+    for name in NAMES:
+        folder = folder_of(name, environment)
+        was_there = folder.is_dir()
+        if name not in names:
+            steps.remove_tree(folder)
+        elif not was_there or not _is_made_of(folder, _made_of(environment, source.lock(lock_of(name)))):
+            steps.do(f"install the extra {name} into {folder}", lambda: make(folder, source))  # noqa: B023 - done at once
+        else:
+            continue
+        if was_there:
+            changed.append(name)
+    return changed
 
 
-def make(folder: Path, source: Source, old: Path | None = None) -> None:
-    """Put an engine into `folder`; at its place stands a whole one or none. Raises `InstallError`.
+def make(folder: Path, source: Source) -> None:
+    """Put an extra into `folder`; at its place stands a whole one or none. Raises `InstallError`.
 
-    `old`, where it was made from the same, is linked file by file instead of fetched once more.
+    Where a version beside it has the same, that is linked file by file instead of fetched once more.
     """
-    environment, name, lock = folder.parent.parent, folder.name, source.lock(lock_of(folder.name))
+    environment, name = folder.parent.parent, folder.name
+    lock = source.lock(lock_of(name))
+    made_of = _made_of(environment, lock)
+    beside = (one for one in environment.parent.glob(f"*/extras/{name}") if one != folder)
+    same = next((one for one in beside if _is_made_of(one, made_of)), None)
     fresh = folder.with_name(f".{name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     folder.parent.mkdir(mode=0o755, exist_ok=True)
     try:
-        if old is not None and _is_current(old, environment, lock):
-            shutil.copytree(old, fresh, symlinks=True, copy_function=os.link)
+        if same is not None:
+            shutil.copytree(same, fresh, symlinks=True, copy_function=os.link)
         else:
             _fetch(fresh, environment, lock)
+            (fresh / MADE_OF).write_text(made_of, encoding="utf-8")
     except (InstallError, OSError, KeyboardInterrupt):
         shutil.rmtree(fresh, ignore_errors=True)
         raise
@@ -60,29 +76,23 @@ def make(folder: Path, source: Source, old: Path | None = None) -> None:
 
 def _fetch(fresh: Path, environment: Path, lock: str) -> None:
     fresh.mkdir(mode=0o755)
-    (fresh / "requirements.lock").write_text(lock, encoding="utf-8")
+    file = fresh / "requirements.lock"
+    file.write_text(lock, encoding="utf-8")
     pip = ("-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet", "install", "--require-hashes")
-    what = (
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--target",
-        str(fresh),
-        "--requirement",
-        f"{fresh}/requirements.lock",
-    )
+    what = ("--no-deps", "--only-binary", ":all:", "--target", str(fresh), "--requirement", str(file))
     try:
         run_tied(environment / "bin" / "python", *pip, *what)
     except InstallError as error:
+        name = fresh.name.split(".")[1]
         raise InstallError(
-            f"{error.message}\nThe rest of Ligand is not touched. Which machines have this engine: docs/gaze.md."
+            f"{error.message}\nThe extra {name} could not be fetched, and nothing else was changed. "
+            f"Which machines it is for: {EXTRAS[name].docs}. To do without: --with nothing, and --with what you want."
         ) from error
-    (fresh / MADE_OF).write_text(_made_of(environment, lock), encoding="utf-8")
 
 
-def _is_current(folder: Path, environment: Path, lock: str) -> bool:
+def _is_made_of(folder: Path, digest: str) -> bool:
     try:
-        return (folder / MADE_OF).read_text(encoding="utf-8") == _made_of(environment, lock)
+        return (folder / MADE_OF).read_text(encoding="utf-8") == digest
     except FileNotFoundError:
         return False
 
@@ -93,9 +103,14 @@ def _made_of(environment: Path, lock: str) -> str:
     return hashlib.sha256(f"{python}{lock}".encode()).hexdigest()
 
 
+@click.command()
+@click.argument("names", nargs=-1, required=True, type=click.Choice(NAMES))
+def main(names: tuple[str, ...]) -> None:
+    """Put extras into the environment that this runs in, anew where they are there already."""
+    with told(), Source.of(None) as source:
+        for name in names:
+            make(folder_of(name, Path(sys.prefix)), source)
+
+
 if __name__ == "__main__":
-    with Source.of(None) as tree:
-        try:
-            make(folder_of(sys.argv[1]), tree)
-        except InstallError as problem:
-            sys.exit(problem.message)
+    main()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import Any
 import click
 
 from services.runtime.extras import NAMES
-from tools.ligand import extras, reloading
+from tools.ligand import reloading
 from tools.ligand.changing import changing, told
-from tools.ligand.environment import EXTRAS, Source, interpreter
+from tools.ligand.environment import Source, interpreter
+from tools.ligand.extras import NOTHING
 from tools.ligand.installer import READY_S, Installer
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.manager import Manager
@@ -100,9 +101,9 @@ def _installer(layout: Layout, dry: bool) -> Installer:
 @click.option(
     "--with",
     "asked",
-    type=click.Choice([*EXTRAS, *NAMES, "nothing"]),
+    type=click.Choice([*NAMES, NOTHING]),
     multiple=True,
-    help="What to have beside it: audio hears and speaks, gaze sees who attends; may be repeated. [as before]",
+    help="What to have beside it from now on: audio hears and speaks, gaze sees who attends; may be repeated.",
 )
 @click.option(
     "--allow-reload",
@@ -124,14 +125,13 @@ def install(
     """Install Ligand as systemd units, or upgrade it.
 
     Run again it changes only what differs. A newer version is checked first and stands beside the old one;
-    when not every daemon of it becomes ready, the old one is put back. Engines of sensors stay with it.
+    when not every daemon of it becomes ready, the old one is put back. What was installed --with it stays,
+    until you say --with nothing.
     """
     allowed = reloading.units_of(reloads)
     chosen = interpreter(installer.layout, python)
-    before = extras.in_use(installer.layout)
     with Source.of(source) as found:
-        installer.install(found, chosen, ready_within, packages_of(asked), allowed)
-        extras.bring(installer.layout, installer.steps, found, before, [one for one in asked if one in NAMES])
+        installer.install(found, chosen, ready_within, asked, allowed)
 
 
 @click.command()
@@ -147,10 +147,3 @@ def uninstall(installer: Installer, purge: bool) -> None:
 def rollback(installer: Installer) -> None:
     """Put the version before the present one back in use."""
     installer.rollback()
-
-
-def packages_of(asked: Sequence[str]) -> list[str] | None:
-    """The extras whose packages go into the environment itself; None for those of before."""
-    if not {*asked} & {*EXTRAS, "nothing"}:
-        return None
-    return [one for one in asked if one in EXTRAS]

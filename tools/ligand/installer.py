@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ import click
 
 from services.runtime.manifest import Manifest, load_all
 from signals.errors import LigandError
-from tools.ligand import environment, reloading
+from tools.ligand import environment, extras, reloading
 from tools.ligand.accounts import with_those_before
 from tools.ligand.completion import script
 from tools.ligand.grants import Grants
@@ -52,21 +52,22 @@ class Installer:
         source: environment.Source,
         python: Path,
         ready_s: float = READY_S,
-        extras: Sequence[str] | None = None,
+        asked: Collection[str] = (),
         reloads: Sequence[str] | None = None,
     ) -> None:
-        """Install or upgrade, with `extras` and `reloads`, else those of before.
+        """Install or upgrade, with the extras of before and those `asked` for, and `reloads`, else those of before.
 
         Raises `InstallError`; a version that was in use before is in use again then.
         """
         self._reloads = reloads
         self._look_for_strangers()
-        wanted = self.record.extras if extras is None else tuple(sorted(extras))
-        self.record, source = replace(self.record, extras=wanted), replace(source, extras=wanted)
+        self.record = replace(self.record, extras=extras.wanted(self.record.extras, asked))
         digest = source.digest(python)
         current = next((one for one in self.record.kept if one.name == self.record.current), None)
         if current is not None and current.digest == digest and self._folder(current.name).is_dir():
             self.steps.note(f"Ligand {current.version} is installed already; its files are looked over")
+            changed = self._bring_extras(source, current.name)
+            self._tell("try-restart", *(unit_of(f"{name}_sensor") for name in changed))
             self._change_to(current, ready_s, restart=self.record.unfinished)
             return
         name = self.record.next_name(self._there())
@@ -74,8 +75,9 @@ class Installer:
         with self._claimed():
             self.steps.do(f"make {folder} from {source.path}", lambda: environment.build(folder, source, python))
             if not self.steps.dry:
-                self._check_made(folder)
+                self._check_made(source, name)
         if self.steps.dry:
+            self._bring_extras(source, name)
             with source.opened() as self._shown:
                 self._check(folder)
                 self._take_over(Version(name, "", digest), ready_s)
@@ -99,12 +101,18 @@ class Installer:
                 self.steps.remove_folder(self.layout.prefix)
             raise
 
-    def _check_made(self, folder: Path) -> None:
+    def _check_made(self, source: environment.Source, name: str) -> None:
+        folder = self._folder(name)
         try:
+            self._bring_extras(source, name)
             self._check(folder)
         except InstallError:
             shutil.rmtree(folder)
             raise
+
+    def _bring_extras(self, source: environment.Source, name: str) -> list[str]:
+        """Have the wanted extras in a version; those that were there and are others now, or gone."""
+        return extras.bring(self._folder(name), self.steps, source, self.record.extras)
 
     def _check(self, folder: Path) -> None:
         """Configuration, manifests and contracts, by the new version itself, before anything is touched."""

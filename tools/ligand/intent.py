@@ -12,13 +12,14 @@ import click
 import inotify_simple
 import orjson
 
+from services.runtime.commands import Finite
 from signals.catalogue import Catalogue
 from signals.errors import LigandError
 from signals.ids import uuid7
 from signals.journal import Journal, letters_in
 from signals.masking import Masker
 from signals.paths import Paths
-from tools.cli import OK, TIMED_OUT, Finite, bus_listens, home_option, need_bus, paths_of, told
+from tools.cli import OK, TIMED_OUT, bus_listens, home_option, need_bus, paths_of, told
 from tools.ligand.dropping import drop, encoded, file_name, intent_body
 from tools.ligand.following import READY, REJECTED, Story, gist, outcome
 from tools.ligand.listing import Form, notice, output_option, width

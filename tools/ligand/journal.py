@@ -16,12 +16,13 @@ import orjson
 from rich.table import Table
 
 from services.runtime import restoring
+from services.runtime.commands import Finite
 from signals.catalogue import Catalogue
 from signals.errors import ConfigError, LigandError, UsageError
 from signals.journal import Journal, letters_in
 from signals.masking import Masker
 from signals.paths import Paths
-from tools.cli import NOTHING, OK, TIMED_OUT, Finite, ask_bus, home_option, paths_of, told
+from tools.cli import NOTHING, OK, TIMED_OUT, ask_bus, home_option, paths_of, told
 from tools.ligand import backup as backups
 from tools.ligand import configuring
 from tools.ligand import salvage as salvaging

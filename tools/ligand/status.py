@@ -16,9 +16,10 @@ from rich.live import Live
 from rich.text import Text
 
 from services.runtime import restoring
+from services.runtime.commands import Finite
 from signals.errors import BusUnreachableError
 from signals.paths import Paths
-from tools.cli import NOTHING, OK, UNREACHABLE, Finite, ask_bus, coloured, home_option, paths_of, told
+from tools.cli import NOTHING, OK, UNREACHABLE, ask_bus, coloured, home_option, paths_of, told
 from tools.drawing import Column, Listing
 from tools.ligand.listing import output_option, say
 from tools.ligand.unit_names import unit_of

@@ -11,10 +11,11 @@ from pathlib import Path
 import click
 import orjson
 
+from services.runtime.commands import Finite
 from signals.emitter import Emitter
 from signals.envelope import Signal, encode
 from signals.errors import SchemaError, UsageError
-from tools.cli import Failure, Finite, home_option, need_bus, told
+from tools.cli import Failure, home_option, need_bus, told
 from tools.signal_tap import options
 from tools.signal_tap.assignments import Facts, facts_in, facts_of
 from tools.signal_tap.options import Look

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import click
 
+from services.runtime.commands import Finite
 from signals.catalogue import Catalogue
 from signals.emitter import Emitter, person
 from signals.envelope import Signal, encode, rfc3339
 from signals.errors import BusUnreachableError, ConflictError, LigandError, UsageError
 from signals.ids import is_id, uuid7
 from signals.journal import Journal
-from tools.cli import NOTHING, OK, Finite, home_option, need_bus, told
+from tools.cli import NOTHING, OK, home_option, need_bus, told
 from tools.leaving import in_order
 from tools.signal_tap import options, scratch
 from tools.signal_tap.choosing import Chosen, chosen

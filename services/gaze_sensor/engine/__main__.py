@@ -1,4 +1,4 @@
-"""Begin the child: `python -I -S __main__.py EXTRA ORDER`, with the folder of the engine and a JSON object.
+"""Begin the child: `python -I -S __main__.py EXTRA`, with the folder of the engine; a JSON object comes in a line.
 
 Nothing of the daemon's own environment is on the path here: it has another protobuf than the engine needs.
 """
@@ -24,4 +24,4 @@ if __name__ == "__main__":
     _be_services()
     from services.gaze_sensor.engine.child import main
 
-    main(json.loads(sys.argv[2]))
+    main(json.loads(sys.stdin.buffer.readline()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -10,14 +11,18 @@ from typing import Any, NamedTuple
 
 import cv2
 
-from services.gaze_sensor.geometry import Points, measure
+from services.gaze_sensor.geometry import USED, Points, Some, measure
 
 WIDEST = 640
 MOST = 4
 """Faces that are looked for in a still picture."""
+DESERTED_S, REST_S = 1.0, 0.16
+"""When nobody has been there for so long, it rests for so long between two looks."""
 NOSE = 1
-Faces = list[list[list[float]]]
+Faces = Sequence[Points | Some]
 """[face][landmark][x, y, z]; see `geometry`."""
+FOLLOWED = (NOSE, *USED)
+"""The landmarks that are read of each frame: all 478 of them cost as much as a tenth of finding them."""
 
 
 def _make_findable() -> None:
@@ -42,9 +47,10 @@ class Mesh:
 
         self._mesh = FaceMesh(static_image_mode=True, max_num_faces=MOST, refine_landmarks=True)
 
-    def points(self, image: Any) -> Faces:
+    def points(self, image: Any) -> list[Points]:
         """The landmarks of each face in a BGR picture."""
-        return _landmarks(self._mesh, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        found = _faces(self._mesh, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        return [[[one.x, one.y, one.z] for one in face.landmark] for face in found]
 
 
 class Box(NamedTuple):
@@ -63,7 +69,8 @@ class Box(NamedTuple):
 class Tracker:
     """Follows the largest face from frame to frame, which costs half of looking for all faces in each.
 
-    `around_s` is how often it looks who else is there; `seen` counts the faces that it found then.
+    `around_s` is how often it looks who else is there; `seen` counts the faces that it found then. When nobody has been
+    there for a while, it looks at fewer frames; of the others nobody is told.
     """
 
     def __init__(self, around_s: float = 0.5) -> None:
@@ -74,21 +81,29 @@ class Tracker:
         self.seen = 0
         self._around_s = around_s
         self._due = 0.0
+        self._seen_at: float | None = None
+        self._rests_until = 0.0
         self._finder = FaceDetection(model_selection=0)
         self._mesh = FaceMesh(max_num_faces=1, refine_landmarks=True)
-        self._nose: list[float] | None = None
+        self._nose: Sequence[float] | None = None
 
     def points(self, image: Any, t: float) -> Faces:
         """The landmarks of the largest face in the frame at `t`, if there is one."""
+        if t < self._rests_until:
+            return []
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        if t >= self._due and (largest := self._look_around(rgb, t)) is not None:
+        if self._nose is not None and t >= self._due and (largest := self._look_around(rgb, t)) is not None:
             alone = _nothing_but(largest, rgb)
-            _landmarks(self._mesh, alone)  # where it was there is no face now, so it looks for one in the next
-            faces = _landmarks(self._mesh, alone)
+            _faces(self._mesh, alone)  # where it was there is no face now, so it looks for one in the next
+            faces = _followed(self._mesh, alone)
         else:
-            faces = _landmarks(self._mesh, rgb)
+            faces = _followed(self._mesh, rgb)
         self._nose = faces[0][NOSE] if faces else None
         self.seen = max(len(faces), self.seen if faces else 0)
+        if faces or self._seen_at is None:
+            self._seen_at = t
+        elif t - self._seen_at >= DESERTED_S:
+            self._rests_until = t + REST_S
         return faces
 
     def _look_around(self, rgb: Any, t: float) -> Box | None:
@@ -119,9 +134,13 @@ def _nothing_but(box: Box, rgb: Any) -> Any:
     return alone
 
 
-def _landmarks(mesh: Any, rgb: Any) -> Faces:
-    found = mesh.process(rgb).multi_face_landmarks or ()
-    return [[[one.x, one.y, one.z] for one in face.landmark] for face in found]
+def _faces(mesh: Any, rgb: Any) -> Sequence[Any]:
+    return mesh.process(rgb).multi_face_landmarks or ()
+
+
+def _followed(mesh: Any, rgb: Any) -> Faces:
+    found = [[(at, face.landmark[at]) for at in FOLLOWED] for face in _faces(mesh, rgb)]
+    return [{at: (one.x, one.y, one.z) for at, one in face} for face in found]
 
 
 def outlines(face: Points) -> list[list[float]]:

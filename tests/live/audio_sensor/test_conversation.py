@@ -46,10 +46,7 @@ def test_a_question_is_heard_and_its_answer_is_heard_back(room: Room) -> None:
     assert heard_in(played) == "i will tell you what happened last night"
 
 
-LONG = (
-    "The first thing that I found out today is that the package which encodes data has grown, "
-    "and nobody seems to use it any more."
-)
+LONG = "The first thing that I found out today is that the package which encodes data has grown."
 
 
 def test_its_own_voice_is_no_person_and_a_person_stops_it(room: Room) -> None:
@@ -135,6 +132,7 @@ def test_nothing_of_the_microphone_reaches_the_disk(room: Room, tmp_path: Path) 
     written = {line.split('"')[1] for line in trace.read_text().splitlines() if WRITES.search(line)}
     allowed = (str(room.home.paths.state_of("audio_sensor") / "spoken."), "/dev/", "/proc/", str(room.server.folder))
     assert [path for path in sorted(written) if not path.startswith(allowed)] == []
+    assert any("spoken." in path for path in written), "the trace is empty, so it proves nothing"
     assert not (room.home.paths.state_of("audio_sensor") / "recordings").exists()
 
 
@@ -172,7 +170,7 @@ def test_what_was_said_is_not_said_again_after_a_crash(room: Room) -> None:
     room.audio = room.home.daemon("audio_sensor", **room.server.environ).ready()
     again = room.end_of(asked)
     assert (again.signal, again.facts["interrupted"]) == ("Q_SPOKEN", False)
-    assert again.facts["duration_s"] > 4
+    assert again.facts["duration_s"] > 3
     loudspeaker.close()
 
 
@@ -202,12 +200,18 @@ def test_commands_hold_after_a_reload(room: Room) -> None:
     assert f"{file}:2: ')' is missing" in checked.stdout + checked.stderr
     room.audio.signal(signal.SIGHUP)
     room.until(lambda: "reload_refused" in room.log, "the slip is taken")
-    file.write_text("turn (on|off) the light\n")
-    degraded, opened = room.count("Q_SENSOR_DEGRADED"), room.log.count("microphone_open")
+    degraded, recovered = room.count("Q_SENSOR_DEGRADED"), room.count("Q_SENSOR_RECOVERED")
+    file.write_text("turn (on|off) the fnordlicht\n")  # a word that only the recogniser's dictionary can tell
+    room.look_away()
     room.audio.signal(signal.SIGHUP)
-    room.until(lambda: room.log.count("microphone_open") > opened, "it does not listen anew")
-    assert room.count("Q_SENSOR_DEGRADED") == degraded
     room.look()
+    assert "fnordlicht" in room.after(degraded, "Q_SENSOR_DEGRADED").facts["reason"]
+    file.write_text("turn (on|off) the light\n")
+    opened = room.log.count("microphone_open")
+    room.audio.signal(signal.SIGHUP)
+    room.after(recovered, "Q_SENSOR_RECOVERED")
+    room.until(lambda: room.log.count("microphone_open") > opened, "it does not listen anew")
+    assert room.count("Q_SENSOR_DEGRADED") == degraded + 1
     before = room.count("Q_USER_VOICE")
     room.server.speak(say("turn off the light", "rms"))
     heard = room.after(before, "Q_USER_VOICE")

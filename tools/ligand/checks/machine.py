@@ -15,6 +15,7 @@ from pathlib import Path
 import apsw
 import inotify_simple
 
+from services.runtime import extras
 from tools.ligand.checks.finding import Finding, mend, note, ok
 
 OLDEST_PYTHON = (3, 11)
@@ -35,6 +36,7 @@ def findings() -> Iterator[Finding]:
     yield clock()
     yield from inotify()
     yield open_files()
+    yield from senses()
     for name, folder, pattern, group in DEVICES:
         yield device(name, folder, pattern, group)
 
@@ -130,6 +132,16 @@ def open_files() -> Finding:
     if soft != resource.RLIM_INFINITY and soft < LEAST_FILES:
         return note("open files", f"at most {soft}", "Raise it with `ulimit -n 4096` before `ligand up`.")
     return ok("open files", "no limit" if soft == resource.RLIM_INFINITY else f"at most {soft}")
+
+
+def senses() -> Iterator[Finding]:
+    """Whether what the sensors need beyond the base is installed; they can do without."""
+    for name in extras.NAMES:
+        missing = extras.lacking(name)
+        if missing is None:
+            yield ok(name, "installed")
+        else:
+            yield note(name, missing.reason, f"If you want it: {missing.hint}.")
 
 
 def device(name: str, folder: Path, pattern: str, group: str) -> Finding:

@@ -1,0 +1,62 @@
+"""What hears in its unit's sandbox: libraries that map memory, children, a sound server of the machine."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+
+import pytest
+
+from services.runtime.extras import folder_of
+from tests.support.installed import Installed, needs_same_python, unit
+from tests.support.required import program
+from tests.support.sound import engines, say
+
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
+UNIT = unit("audio_sensor")
+CONFIG = "/etc/ligand/audio_sensor.yaml"
+PLACE = "/opt/ligand/venv/extras/audio"
+SOCKET = "/run/pulse/native"
+SERVER = (
+    "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--system=false",
+    "-L", f"module-native-protocol-unix auth-anonymous=1 socket={SOCKET}",
+    "-L", "module-null-sink sink_name=loud rate=16000 channels=1 format=s16le",
+)  # fmt: skip
+PLAY = f"base64 -d | pacat --server=unix:{SOCKET} --device=loud --rate=16000 --channels=1 --format=s16le --raw"
+
+
+@pytest.fixture
+def sound(ligand: Installed) -> Iterator[Installed]:
+    """The installed Ligand with the extra, and a sound server of the machine; its loudspeaker is its microphone."""
+    engines()
+    for name in ("pulseaudio", "pacat", "flite"):
+        program(name)
+    needs_same_python("audio")
+    machine, before = ligand.machine, ligand.machine.read(CONFIG)
+    machine.run("mkdir", "-p", PLACE, "/run/pulse")
+    machine.run("mount", "--bind", str(folder_of("audio")), PLACE)
+    machine.run("systemd-run", "--unit=sound", "--setenv=HOME=/run/pulse", "--", *SERVER)
+    machine.drop_in(UNIT, f"[Service]\nEnvironment=PULSE_SERVER=unix:{SOCKET}\n", "80-sound.conf")
+    machine.write(CONFIG, "attention: always\nmicrophone: loud.monitor\nspeaking: {barge_in: false}\n")
+    machine.systemctl("daemon-reload")
+    try:
+        machine.systemctl("restart", UNIT)
+        yield ligand
+    finally:
+        machine.write(CONFIG, before)
+        machine.run("rm", "-r", f"/etc/systemd/system/{UNIT}.d/80-sound.conf", check=False)
+        machine.systemctl("stop", "sound", check=False)
+        machine.run("umount", PLACE, check=False)
+        machine.run("rmdir", PLACE, "/opt/ligand/venv/extras", check=False)
+        machine.systemctl("daemon-reload")
+        machine.systemctl("restart", UNIT)
+
+
+def test_it_hears_within_its_units_sandbox(sound: Installed) -> None:
+    """What works in a clone and not in the unit would leave every installed machine deaf."""
+    machine = sound.machine
+    machine.until("it listens", lambda: machine.show(UNIT, "StatusText") == "listening", 60.0)
+    speech = base64.b64encode(bytes(16_000) + say("tell me what happened last night") + bytes(32_000)).decode()
+    machine.run("sh", "-c", PLAY, text=speech)
+    machine.until("it understands", lambda: bool(sound.signals("Q_USER_VOICE")), 60.0)
+    assert "happened last night" in sound.signals("Q_USER_VOICE")[0]["facts"]["text"]
