@@ -15,54 +15,47 @@ import orjson
 from services.runtime.appending import append
 
 TAIL_BYTES = 16 * 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
 _ID = "investigation_id"
 
 
 class Records:
-    """The file of finished investigations; the ids of its last `tail_bytes` are kept in memory.
+    """The file of finished investigations. Its last `tail_bytes` are searched for each question, newest first.
 
-    Safe for the threads of one process; a lock on the file keeps a second process from writing in between.
+    Nothing of it is kept in memory: an index of small objects, made while syntax trees come and go, held on to the heap
+    that these had used. A search costs a fraction of an investigation. Safe for the threads of one process; a lock on
+    the file keeps a second process from writing in between.
     """
 
     def __init__(self, path: Path, tail_bytes: int = TAIL_BYTES) -> None:
         self.path = path
-        self.dropped = 0
-        """Bytes of a torn last line that were taken off when the file was opened."""
         self._tail_bytes = tail_bytes
-        self._places: dict[str, tuple[int, int]] = {}
-        self._latest: dict[str, str] = {}
-        self._end = 0
-        self._inode = 0
         self._thread = threading.Lock()
         with self._locked() as handle:
             self.dropped = _repair(handle)
-            self._catch_up(handle)
+            """Bytes of a torn last line that were taken off when the file was opened."""
 
     def find(self, identity: str, thorough: bool = False) -> dict[str, Any] | None:
         """The facts recorded under an id; `thorough` looks through the whole file if need be."""
         with self._locked() as handle:
-            self._catch_up(handle)
-            known = self._known(handle, identity)
-            return self._searched(handle, identity) if known is None and thorough else known
+            return self._known(handle, identity, thorough=thorough)
 
     def latest(self, module: str) -> dict[str, Any] | None:
-        """The facts of the last answer about a module, if it is among those kept in memory."""
+        """The facts of the last answer about a module, if it is in the part that is searched."""
+        mark = b'"module_name":' + orjson.dumps(module)
         with self._locked() as handle:
-            self._catch_up(handle)
-            identity = self._latest.get(module)
-            return None if identity is None else self._known(handle, identity)
+            lines = _newest(handle, mark, self._tail_bytes)
+            return next((facts for one in lines if (facts := dict(one["facts"])).get("module_name") == module), None)
 
     def add(self, identity: str, signal_id: str, asked_at: str, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Write one record to disk; returns the facts that stand there: older ones if there were any."""
         line = orjson.dumps({_ID: identity, "signal_id": signal_id, "asked_at": asked_at, "facts": facts}) + b"\n"
         with self._locked() as handle:
             _repair(handle)
-            self._catch_up(handle)
             known = self._known(handle, identity)
             if known is not None:
                 return known
             append(handle, line)
-            self._catch_up(handle)
         return dict(facts)
 
     @contextmanager
@@ -75,64 +68,38 @@ class Records:
             finally:
                 os.close(handle)
 
-    def _known(self, handle: int, identity: str) -> dict[str, Any] | None:
-        if identity not in self._places:
-            return None
-        offset, length = self._places[identity]
-        record = _parsed(os.pread(handle, length, offset))
-        if record is not None and record[_ID] == identity:
-            return dict(record["facts"])
-        # Somebody edited the file, and the line moved.
-        return self._searched(handle, identity)
+    def _known(self, handle: int, identity: str, *, thorough: bool = False) -> dict[str, Any] | None:
+        lines = _newest(handle, identity.encode(), None if thorough else self._tail_bytes)
+        return next((dict(one["facts"]) for one in lines if one[_ID] == identity), None)
 
-    def _searched(self, handle: int, identity: str) -> dict[str, Any] | None:
-        mark = identity.encode()
-        with os.fdopen(os.dup(handle), "rb") as stream:
-            stream.seek(0)
-            for line in stream:
-                record = _parsed(line) if mark in line else None
-                if record is not None and record[_ID] == identity:
-                    return dict(record["facts"])
-        return None
 
-    def _skip_partial(self, handle: int) -> None:
-        if self._end:
-            with os.fdopen(os.dup(handle), "rb") as stream:
-                stream.seek(self._end)
-                self._end += len(stream.readline())
+def _newest(handle: int, mark: bytes, span: int | None) -> Iterator[dict[str, Any]]:
+    """The records in the last `span` bytes (None: all) in whose lines `mark` stands, from the end on."""
+    for block in _backwards(handle, span):
+        at = block.rfind(mark)
+        while at >= 0:
+            begin = block.rfind(b"\n", 0, at) + 1
+            end = block.find(b"\n", at)
+            record = _parsed(block[begin : end if end >= 0 else None])
+            if record is not None:
+                yield record
+            at = block.rfind(mark, 0, begin)
 
-    def _catch_up(self, handle: int) -> None:
-        """Index what was appended since the last look; start again when the file was made shorter."""
-        found = os.fstat(handle)
-        size = found.st_size
-        if size < self._end or found.st_ino != self._inode:
-            self._places.clear()
-            self._latest.clear()
-            self._inode = found.st_ino
-            self._end = max(0, size - self._tail_bytes)
-            self._skip_partial(handle)
-        if size == self._end:
-            return
-        with os.fdopen(os.dup(handle), "rb") as stream:
-            stream.seek(self._end)
-            for line in stream:
-                self._note(line)
-        self._forget()
 
-    def _note(self, line: bytes) -> None:
-        record = _parsed(line)
-        if record is not None:
-            self._places.setdefault(record[_ID], (self._end, len(line)))
-            if name := record["facts"].get("module_name"):
-                self._latest[str(name)] = record[_ID]
-        self._end += len(line)
-
-    def _forget(self) -> None:
-        oldest = self._end - 2 * self._tail_bytes
-        if oldest > 0:
-            kept = {key: place for key, place in self._places.items() if place[0] >= oldest}
-            self._places = kept
-            self._latest = {name: key for name, key in self._latest.items() if key in kept}
+def _backwards(handle: int, span: int | None) -> Iterator[bytes]:
+    """The file in blocks of whole lines, the last first."""
+    end = os.fstat(handle).st_size
+    first = 0 if span is None else max(0, end - span)
+    rest = b""
+    while end > first:
+        begin = max(first, end - BLOCK_BYTES)
+        block = os.pread(handle, end - begin, begin) + rest
+        rest = b""
+        if begin:
+            head, newline, block = block.partition(b"\n")
+            rest = head + newline
+        yield block
+        end = begin
 
 
 def _open(path: Path) -> int:
