@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,6 +38,8 @@ from signals.secrecy import ANY
 EXIT_STUCK = 75
 HEARTBEAT_S = 5.0
 DRAIN_S = 10.0
+BESIDE = 3
+"""Threads for what a daemon's own code does beside its loop (`asyncio.to_thread`)."""
 GC_THRESHOLDS = (10_000, 20, 20)
 """Rarer than usual: what waits to be handled is not garbage, and walking it again and again takes time."""
 
@@ -169,6 +172,8 @@ class Daemon(Reloading):
         return configuration.load(self.paths.config_of(self.name), self.manifest.config, daemon=self.name)
 
     async def _main(self) -> None:
+        # asyncio's own would start one thread more now and then, up to the processors and four
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(BESIDE, thread_name_prefix="beside"))
         self._stop = asyncio.Event()
         self._one_reload = asyncio.Lock()
         self._started = time.monotonic()

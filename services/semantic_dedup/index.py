@@ -19,7 +19,10 @@ PER_SUBJECT = 32
 
 
 class Index:
-    """Findings by id, subject, term and dependency; the oldest go when there are more than `most`."""
+    """Findings by id, subject, term and dependency.
+
+    The oldest go when there are more than `most`, or more than 32 about one subject.
+    """
 
     def __init__(self, path: Path, most: int = MOST) -> None:
         """Read the file; what a crash left torn at its end is taken off. Raises OSError."""
@@ -58,7 +61,10 @@ class Index:
         self._found[finding.id], self._place[finding.id] = finding, self._next
         self._next += 1
         if finding.subject:
-            self._by_subject[finding.subject][finding.id] = None
+            of_subject = self._by_subject[finding.subject]
+            of_subject[finding.id] = None
+            if len(of_subject) > PER_SUBJECT:
+                self._drop(next(iter(of_subject)))  # nothing is compared with it any more
         for term in () if finding.subject else terms(finding.text):
             self._by_term[term][finding.id] = None
         for name in finding.dependencies:

@@ -133,6 +133,17 @@ def test_the_oldest_findings_make_room(tmp_path):
     assert len(path.read_text().splitlines()) == 8
 
 
+def test_what_is_said_of_one_subject_again_and_again_makes_room_too(tmp_path):
+    """A module that is asked about every minute would push out what is known of all others."""
+    index = Index(tmp_path / "findings.jsonl")
+    index.add(replace(DOOR, id="other", subject="camera"))
+    for nth in range(100):
+        index.add(replace(DOOR, id=f"f{nth}"))
+    assert len(index) == 33
+    assert [one.id for one in index.candidates(replace(DOOR, id="new"))] == [f"f{nth}" for nth in range(68, 100)]
+    assert index.get("other") is not None
+
+
 def test_what_imports_what_is_known_both_ways(tmp_path):
     """A person sees what a module goes with, whichever of the two was found first."""
     index = Index(tmp_path / "findings.jsonl")
