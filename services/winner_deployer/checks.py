@@ -13,7 +13,7 @@ from services.experiments.comparing import compare
 from services.experiments.definition import Experiment, Health
 from services.experiments.evaluation import Asked, EvaluationError
 from services.experiments.space import Params
-from services.experiments.units import whole
+from services.runtime.units import whole
 from services.winner_deployer.logic import Refused
 
 COMMAND_S = 30.0

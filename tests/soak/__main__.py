@@ -121,7 +121,7 @@ def drawing(samples: Sequence[Sample], plan: Plan) -> str:
     ]
     title = f"{plan.seconds / 60:g} minutes at {plan.signals_per_s:g} signals a second"
     begin, end = plan.stopped
-    note = f"Shaded: {STOPPED} is stopped. Signals are kept for {plan.kept_s / 60:g} min."
+    note = f"Shaded: {STOPPED} is stopped. The journal may grow to {plan.kept_bytes / MIB:,.0f} MiB."
     return draw(title, plan.seconds / 60, charts, (begin / 60, end / 60), note)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+BYTES_A_SIGNAL = 800
+"""In the journal, its indexes included; as measured."""
 SIGNALS_A_STORY = 4
 """Of the chain, root and end included; an intent that goes all the way makes as many."""
 
@@ -23,8 +25,14 @@ class Plan:
         return self.signals_per_s / SIGNALS_A_STORY - self.intents_per_s
 
     @property
+    def kept_bytes(self) -> int:
+        """The journal's budget: enough for what the stopped consumer needs, less than the run writes, so that its
+        level is seen. Nothing is pruned for its age within an hour after a start: the clock is not sure yet."""
+        return int(0.7 * self.seconds * self.signals_per_s * BYTES_A_SIGNAL)
+
+    @property
     def kept_s(self) -> float:
-        """The retention: six times within the run what is old is pruned, so that the disk's level is seen."""
+        """How long files of intents are kept: six times within the run the old ones are removed."""
         return self.seconds / 6
 
     @property

@@ -25,6 +25,8 @@ STOPPED = "auditor"
 """The consumer that is stopped for half of the time."""
 DRAIN_S = 300.0
 DAY_S = 86_400.0
+LEAST_BYTES = 16 << 20
+"""Of a short run: the smallest budget there is."""
 
 
 @dataclass
@@ -61,14 +63,14 @@ class Soak:
             self._finish()
 
     def _furnish(self, model: str) -> Commands:
-        kept = {"days": self.plan.kept_s / DAY_S}
         self.home.paths.ensure()
         links = chain(self.home, in_flight=16, at_us={"type": "integer"})
         commands = {**everything(), **links, **sink(self.home, STOPPED, STEPS[0], in_flight=16)}
-        self.home.config("bus", {"retention": kept})
+        self.home.config("bus", {"retention": {"bytes": max(self.plan.kept_bytes, LEAST_BYTES)}})
         for worker in (name for name in commands if name.startswith("model_worker@")):
             self.home.config(worker, {"servers": [{"base_url": model}]})
-        self.home.config("intent_router", {"keep_days": kept["days"], "sweep_s": min(30.0, self.plan.kept_s)})
+        kept_s = self.plan.kept_s
+        self.home.config("intent_router", {"keep_days": kept_s / DAY_S, "sweep_s": min(30.0, kept_s)})
         return commands
 
     def _emitter(self) -> Emitter:

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from services.experiments.units import whole
 from services.runtime import config
 from services.runtime.manifest import Manifest
+from services.runtime.units import whole
 from tools.ligand.layout import InstallError, Layout
 from tools.ligand.steps import Steps
 from tools.ligand.unit_names import unit_of
