@@ -103,7 +103,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "up": {"--only": DOWN, "--units": DOWN, "--home": DOWN},
     "down": {"--timeout": DOWN, "--now": DOWN, "--home": DOWN},
     "install": dict.fromkeys(("--system", "--prefix", "--dry-run", "--from", "--python", "--ready-within"), SYSTEMD)
-    | {"--with": "tests/system/test_systemd_gaze.py"},
+    | {"--with": "tests/system/test_systemd_gaze.py", "--allow-reload": "tests/system/test_systemd_dream.py"},
     "uninstall": {"--system": PURGE, "--prefix": SYSTEMD, "--dry-run": SYSTEMD, "--purge": PURGE},
     "rollback": dict.fromkeys(("--system", "--prefix", "--dry-run"), SYSTEMD),
     "grant": dict.fromkeys(("--read", "--write", "--anyway", "--dry-run"), GRANTS),
