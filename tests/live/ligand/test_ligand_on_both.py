@@ -116,7 +116,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "gaze calibrate": dict.fromkeys(("--camera", "--seconds", "--write", "--home"), GAZE),
     "gaze preview": dict.fromkeys(("--camera", "--png", "-o", "--home"), GAZE),
     "listen": dict.fromkeys(("--for", "--home"), VOICE),
-    "revoke": dict.fromkeys(("--dry-run", "--forget"), GRANTS),
+    "revoke": {"--dry-run": GRANTS, "--forget": "tests/system/test_systemd_grants_broken_off.py"},
 }
 """Verbs that change the machine or run until they are ended: option -> the test that gives it."""
 
