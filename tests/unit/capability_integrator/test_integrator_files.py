@@ -115,7 +115,7 @@ def test_every_byte_of_a_person_stays_where_it_is(hand, found, registry, text, a
         "capabilities:\n  a:\n    notes: 'two\n lines'\n",
         "capabilities:\r\n  a:\r\n    enabled: true\r\n",
         "capabilities:\n  a:\n    enabled: true\n  ? b\n  : enabled: true\n",
-        "deep: " + "[" * 70 + "]" * 70 + "\ncapabilities:\n  a: {}\n",
+        "deep: " + "[" * 60 + "]" * 60 + "\ncapabilities:\n  a: {}\n",
     ],
     ids=["flow", "merge", "tag", "keep", "outdented", "crlf", "question", "deep"],
 )
