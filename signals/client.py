@@ -21,7 +21,6 @@ from signals.errors import BusUnreachableError, FencedError, LateError, LigandEr
 from signals.link import Link
 
 RETRIED = frozenset({"quota"})
-TOGETHER = frozenset({wire.EMIT, wire.SETTLE, wire.ASK, wire.QUERY})
 TOGETHER_AT_MOST = 64
 TOGETHER_SIGNALS = 500
 TOGETHER_BYTES = 256 * 1024
@@ -368,11 +367,11 @@ def _messages(requests: Sequence[list[bytes]]) -> Iterator[list[bytes]]:
     for frames in requests:
         signals, size = signals + len(frames) - 3, size + len(frames[2])
         fits = len(together) < TOGETHER_AT_MOST and signals <= TOGETHER_SIGNALS and size <= TOGETHER_BYTES
-        if not fits or frames[0] not in TOGETHER:
+        if not fits or frames[0] not in wire.TOGETHER:
             yield from _joined(together)
             together, signals, size = [], len(frames) - 3, len(frames[2])
         together.append(frames)
-        if frames[0] not in TOGETHER:
+        if frames[0] not in wire.TOGETHER:
             yield together.pop()
     yield from _joined(together)
 

@@ -33,6 +33,8 @@ LIVE = b"live"
 BEAT = b"beat"
 DETACH = b"detach"
 MANY = b"many"
+TOGETHER = frozenset({EMIT, SETTLE, ASK, QUERY})
+"""What can come among many."""
 
 OK = b"ok"
 OKS = b"oks"

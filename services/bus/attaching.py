@@ -48,8 +48,14 @@ class Attaching:
             lane.close_gaps(partial(state.belongs, lane), state.clock.now())
             lane.credit = min(credits.get(name, lane.spec.in_flight), lane.spec.in_flight)
         kept = {key: orjson.loads(value) for key, value in state.store.state(daemon).items()}
-        body = {"epoch": state.epoch, "state": kept, "settled": settled, "late": late, "head": state.head}
-        body["many"] = True
+        body = {
+            "epoch": state.epoch,
+            "state": kept,
+            "settled": settled,
+            "late": late,
+            "head": state.head,
+            "many": True,
+        }
         state.ok(identity, request, body)
 
     def _open(self, identity: bytes, peer: Peer, daemon: str, version: str) -> Session:

@@ -25,7 +25,7 @@ from signals.errors import LigandError, MalformedError, UsageError
 MAX_BATCH = 1000
 MAX_REQUEST = 64
 
-Operation = Callable[[bytes, Peer, bytes, Any, list[bytes]], None]
+Operation = Callable[[bytes, Peer, bytes, dict[str, Any], list[bytes]], None]
 Query = Callable[[Peer, dict[str, Any]], Any]
 
 
@@ -53,7 +53,6 @@ class Core:
             wire.SETTLE: self.settling.settle,
             wire.ASK: self.asking.ask,
             wire.QUERY: self._query,
-            wire.MANY: self._many,
         }
         self.registration.register(state.registry)
 
@@ -75,24 +74,25 @@ class Core:
         if frames[0] == wire.LIVE:
             self.emitting.live(identity, peer, frames[2:])
             return
+        if frames[0] == wire.MANY:
+            self._many(identity, peer, frames)
+            return
         operation = self._operations.get(frames[0])
         if operation is None:
             raise UsageError(f"The bus knows no operation {frames[0][:32]!r}.")
-        header: Any = {}
-        if len(frames) > 2:
-            header = frames[2] if frames[0] == wire.MANY else headers.parse(frames[2])
+        header = headers.parse(frames[2]) if len(frames) > 2 else {}
         operation(identity, peer, frames[1], header, frames[3:])
 
     def _query(self, identity: bytes, peer: Peer, request: bytes, header: dict[str, Any], _: list[bytes]) -> None:
         if self.query is not None:
             self.state.ok(identity, request, self.query(peer, header))
 
-    def _many(self, identity: bytes, peer: Peer, request: bytes, header: Any, raws: list[bytes]) -> None:
+    def _many(self, identity: bytes, peer: Peer, frames: list[bytes]) -> None:
         """`many`: each request of the list by itself; one answer for all that were taken."""
-        told, at = len(self.state.outbox), 0
-        for op, number, head, count in headers.many(header, len(raws)):
+        told, at, raws = len(self.state.outbox), 0, frames[3:]
+        for op, number, header, count in headers.many(frames[2] if len(frames) > 2 else b"", len(raws)):
             try:
-                self._operations[op](identity, peer, number, head, raws[at : at + count])
+                self._operations[op](identity, peer, number, header, raws[at : at + count])
             except LigandError as error:
                 self.state.no(identity, number, error)
             at += count

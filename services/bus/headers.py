@@ -13,7 +13,7 @@ from signals.errors import MalformedError, UsageError
 MAX_HELD = 10_000
 SEQ_END = 1 << 62
 TEXT_MAX = 16_384
-TOGETHER = frozenset(op.decode() for op in (wire.EMIT, wire.SETTLE, wire.ASK, wire.QUERY))
+TOGETHER = frozenset(op.decode() for op in wire.TOGETHER)
 
 
 def parse(raw: bytes) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def many(raw: bytes, signals: int) -> list[tuple[bytes, bytes, dict[str, Any], i
     """(operation, number, header, how many signals) of each request that came with others."""
     try:
         found = orjson.loads(raw)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise MalformedError(f"The list of requests is not JSON: {error}") from error
     if type(found) is not list or not all(type(each) is list and len(each) == 4 for each in found):
         raise MalformedError("many carries a list of [operation, number, header, number of signals].")
