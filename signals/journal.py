@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 import orjson
 
+from signals.checksums import DamagedError, connect, is_damage, words
 from signals.errors import ConfigError, LigandError
 from signals.ids import is_id, pack, unpack
 
@@ -123,11 +124,17 @@ class Journal:
             raise ConfigError(f"There is no journal at {path}. Has the bus run here? Check --home or LIGAND_HOME.")
         self.path = path
         try:
-            self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+            self._db = connect(path)
+        except apsw.Error as error:
+            raise ConfigError(f"Cannot read the journal {path}: {error}.") from error
+        try:
             self._db.set_busy_timeout(5000)
             self._check_version()
             self._file = _identity(path)
-        except apsw.Error as error:
+        except (apsw.Error, LigandError) as error:
+            self._db.close()
+            if isinstance(error, LigandError):
+                raise
             raise ConfigError(f"Cannot read the journal {path}: {error}.") from error
         self._words: dict[int, str] = {}
 
@@ -151,7 +158,12 @@ class Journal:
         self.close()
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return list(self._db.execute(sql, tuple(values)))
+        try:
+            return list(self._db.execute(sql, tuple(values)))
+        except apsw.Error as error:
+            if is_damage(error):
+                raise DamagedError(self.path, words(error)) from error
+            raise
 
     def head(self) -> int:
         """The highest `seq` ever given, pruned ones included; 0 in an empty journal."""

@@ -33,7 +33,7 @@ def frames(path: Path) -> Iterator[Frame]:
         return
     magic, _, size, _, *salts = struct.unpack(">6I", raw[:24])
     order = ">" if magic == MAGIC | 1 else "<"
-    chain = _checksum(order, raw[:24], (0, 0))
+    chain = checksum(order, raw[:24], (0, 0))
     sound = magic in (MAGIC, MAGIC | 1) and chain == struct.unpack(">2I", raw[24:HEADER])
     if not sound:  # what the frames say instead; the first cannot be checked then
         size, order = 4096, "<"
@@ -43,7 +43,7 @@ def frames(path: Path) -> Iterator[Frame]:
     for start in starts[: (present[-1] - HEADER) // (FRAME + size) + 1] if present else ():
         page, pages, salt1, salt2, *said = struct.unpack(">6I", raw[start : start + FRAME])
         data = raw[start + FRAME : start + FRAME + size]
-        chain = _checksum(order, data, _checksum(order, raw[start : start + 8], chain))
+        chain = checksum(order, data, checksum(order, raw[start : start + 8], chain))
         yield Frame(page, pages, data, sound and [salt1, salt2] == salts and list(chain) == said)
         sound, chain = True, (said[0], said[1])
 
@@ -60,7 +60,8 @@ def lost_commits(path: Path) -> int:
     return commits
 
 
-def _checksum(order: str, data: bytes, chain: tuple[int, int]) -> tuple[int, int]:
+def checksum(order: str, data: bytes, chain: tuple[int, int]) -> tuple[int, int]:
+    """Both sums of a piece that goes on from `chain`; `order` is that of the bytes, `<` or `>`."""
     first, second = chain
     words = struct.unpack(f"{order}{len(data) // 4}I", data)
     for one, two in zip(words[::2], words[1::2], strict=True):

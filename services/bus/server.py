@@ -31,7 +31,6 @@ from services.bus.mirror import Mirror
 from services.bus.queries import Queries
 from services.bus.quota import Quota
 from services.bus.registry import Registry
-from services.bus.soundness import DamagedError
 from services.bus.state import State
 from services.bus.store import Store
 from services.runtime import config as configuration
@@ -42,6 +41,7 @@ from services.runtime.notify import Notifier
 from services.runtime.usage import usage
 from signals import __version__, locking
 from signals.catalogue import Catalogue
+from signals.checksums import DamagedError, is_damage, words
 from signals.envelope import rfc3339
 from signals.errors import ConfigError, LigandError
 from signals.frames import receive_from, send
@@ -366,8 +366,8 @@ def _end(paths: Paths, error: Exception) -> NoReturn:
     """Say what is wrong with the journal or the disk, and end at once: nothing more is written, nobody is answered."""
     if isinstance(error, OSError) and error.errno not in DISK_ERRORS:
         raise error
-    if isinstance(error, (apsw.CorruptError, apsw.NotADBError, orjson.JSONDecodeError)):
-        error = DamagedError(paths.journal, str(error))
+    if is_damage(error) or isinstance(error, orjson.JSONDecodeError):
+        error = DamagedError(paths.journal, words(error))
     damaged = isinstance(error, DamagedError)
     what = str(error) if damaged else _write_failed(paths.journal, error)
     print(f"bus: {what}", file=sys.stderr, flush=True)

@@ -8,22 +8,11 @@ from pathlib import Path
 import apsw
 import orjson
 
-from signals.errors import ConfigError
+from signals.checksums import DamagedError, connect, has_checksums
 from signals.wal import lost_commits
 
 CHECKED_WHOLE_BYTES = 64 << 20
 SMALL_TABLES = ("meta", "word", "consumer", "aside", "state", "deadline")
-
-
-class DamagedError(ConfigError):
-    """The journal is damaged."""
-
-    def __init__(self, path: Path, what: str) -> None:
-        super().__init__(
-            f"The journal {path} is damaged ({what}). The bus does not write to it. `ligand journal salvage` makes a "
-            "new journal of all that can be read and keeps this one beside it; `ligand journal restore FOLDER` puts "
-            "a backup in its place."
-        )
 
 
 def check_log(path: Path) -> None:
@@ -37,20 +26,27 @@ def check_log(path: Path) -> None:
         raise DamagedError(path, f"{commits} commits in {log.name} stand behind bytes that have changed")
 
 
-def check_pages(path: Path, vfs: str | None) -> None:
+def check_pages(path: Path) -> None:
     """All of a small journal; of one over 64 MiB, which would take long, all but signals and dead letters."""
-    if not path.exists() or path.with_name(f"{path.name}-journal").exists():
+    if not path.is_file() or not path.stat().st_size or path.with_name(f"{path.name}-journal").exists():
         return  # a new one, or one that was being made: SQLite takes that back
+    if not has_checksums(_header(path)):
+        raise DamagedError(path, "its pages have no checksums")
     if path.stat().st_size <= CHECKED_WHOLE_BYTES:
         asked = ["quick_check(3)"]
     else:
         asked = [f"quick_check({table})" for table in SMALL_TABLES]
-    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)) as db:
+    with closing(connect(path)) as db:
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         for pragma in asked:
             said = [str(row[0]) for row in db.execute(f"PRAGMA {pragma}")]
             if said != ["ok"]:
                 raise DamagedError(path, "; ".join(said[:3]).replace("\n", ": "))
+
+
+def _header(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(100)
 
 
 def check_envelope(path: Path, seq: int, raw: bytes) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import apsw
 
 from services.bus.records import Admitted, Aside, DeadLetter, Deadline
-from services.bus.soundness import DamagedError, check_log, check_pages
+from services.bus.soundness import check_log, check_pages
+from signals.checksums import DamagedError, connect, is_damage, words
 from signals.errors import ConfigError
 from signals.ids import pack
 from signals.journal import SCHEMA, SCHEMA_VERSION
@@ -23,20 +24,20 @@ STATE_MAX_BYTES = 1 << 20
 class Store:
     """A write connection to the journal. A failed write or sync raises `apsw.Error`, and the bus ends."""
 
-    def __init__(self, path: Path, *, synchronous: str = "FULL", vfs: str | None = None) -> None:
-        """Open or make the journal, through an SQLite VFS if one is named.
+    def __init__(self, path: Path, *, synchronous: str = "FULL") -> None:
+        """Open or make the journal.
 
         Raises `ConfigError` when the file is no journal of this version, `DamagedError` when it is not whole.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         check_log(path)
         try:
-            check_pages(path, vfs)
-            self.db = apsw.Connection(str(path), vfs=vfs)
+            check_pages(path)
+            self.db = connect(path, writable=True)
             self._prepare(synchronous)
-        except (apsw.NotADBError, apsw.CorruptError) as error:
-            raise DamagedError(path, str(error)) from error
         except apsw.Error as error:
+            if is_damage(error):
+                raise DamagedError(path, words(error)) from error
             raise ConfigError(
                 f"The journal {path} cannot be opened for writing ({error}). Check that it is a file, that its folder "
                 "can be written, and that the disk has room."

@@ -6,9 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
-import apsw
 import yaml
 
+from signals.checksums import connect
 from signals.envelope import decode
 from tests.chaos.run import Chaos
 from tests.support.load import INTENT_ENDS, LINKS, STEPS
@@ -88,7 +88,7 @@ def _states(chaos: Chaos) -> Iterator[str]:
 
 def _integrity(chaos: Chaos) -> Iterator[str]:
     path = chaos.home.paths.journal
-    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    db = connect(path)
     try:
         for (said,) in db.execute("PRAGMA integrity_check"):
             if said != "ok":

@@ -78,7 +78,6 @@ class InProcess:
         home: Constellation,
         *,
         synchronous: str = "OFF",
-        vfs: str | None = None,
         law: tuple[Catalogue, Registry] | None = None,
         **config: Any,
     ) -> None:
@@ -87,7 +86,7 @@ class InProcess:
         paths.ensure()
         self.home = home
         self.inbox: dict[bytes, list[list[bytes]]] = {}
-        self.store = Store(paths.journal, synchronous=synchronous, vfs=vfs)
+        self.store = Store(paths.journal, synchronous=synchronous)
         catalogue, registry = law or law_of(home)
         access = Access("user", registry.daemons)
         self.dead = DeadLetters(self.store, paths.dead_letters)

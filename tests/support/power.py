@@ -1,7 +1,8 @@
 """A disk that remembers what was asked of it, so that a power cut can be tried before each of these acts.
 
 `Disk` records every write, sync, truncate, delete and rename of the journal (an SQLite VFS) and of the dead-letter
-file (the `os` functions that its module uses). `Cut` says what of that a power cut would leave.
+file (the `os` functions that its module uses). `Cut` says what of that a power cut would leave. The VFS must be there
+before the first journal is opened: the one that writes checksums sits upon it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from unittest.mock import patch
 import apsw
 
 from services.bus import deadfile
+from signals import checksums
 
 SECTOR = 512
-VFS = "power"
+BASE = "unix"
 VARIANTS = ("undone", "kept", "torn")
 
 
@@ -39,6 +41,7 @@ class Act:
 class Disk:
     """What was asked of the disk, in order. The acts themselves are done, so that who asks can read them back."""
 
+    folder: Path
     acts: list[Act] = field(default_factory=list)
 
     def note(self, kind: str, path: str | Path, offset: int = 0, data: bytes = b"", other: str = "") -> None:
@@ -46,22 +49,18 @@ class Disk:
 
     @contextmanager
     def recording(self) -> Iterator[Disk]:
-        """While this lasts, connections through the VFS `power` and the dead-letter file are recorded."""
-        vfs = _Vfs(self)
-        try:
-            with patch.object(deadfile, "os", _Os(self)):
-                yield self
-        finally:
-            vfs.unregister()
+        """While this lasts, the databases that are opened in the folder and the dead-letter file are recorded."""
+        with patch.object(_VFS, "disk", self), patch.object(deadfile, "os", _Os(self)):
+            yield self
 
 
 class _File(apsw.VFSFile):
     def __init__(self, disk: Disk, name: Any, flags: list[int]) -> None:
         self._disk = disk
-        self._path = str(name.filename() if isinstance(name, apsw.URIFilename) else name)
+        self._path = _path_of(name)
         if not Path(self._path).exists():
             disk.note("create", self._path)
-        super().__init__("", name, flags)
+        super().__init__(BASE, name, flags)
 
     def xWrite(self, data: bytes, offset: int) -> None:
         self._disk.note("write", self._path, offset, data)
@@ -76,18 +75,32 @@ class _File(apsw.VFSFile):
 
 
 class _Vfs(apsw.VFS):
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-        super().__init__(VFS, "")
+    disk: Disk | None = None
+
+    def __init__(self) -> None:
+        super().__init__("power", BASE, makedefault=True)
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
-        return _File(self._disk, name, flags) if name is not None else apsw.VFSFile("", name, flags)
+        if self.disk is None or name is None or Path(_path_of(name)).parent != self.disk.folder:
+            return apsw.VFSFile(BASE, name, flags)
+        return _File(self.disk, name, flags)
 
     def xDelete(self, name: str, syncdir: bool) -> None:
-        self._disk.note("delete", name)
+        disk = self.disk if self.disk is not None and Path(name).parent == self.disk.folder else None
+        if disk is not None:
+            disk.note("delete", name)
         super().xDelete(name, syncdir)
-        if syncdir:
-            self._disk.note("sync_folder", Path(name).parent)
+        if disk is not None and syncdir:
+            disk.note("sync_folder", Path(name).parent)
+
+
+def _path_of(name: Any) -> str:
+    return str(name.filename() if isinstance(name, apsw.URIFilename) else name)
+
+
+if checksums.is_loaded():
+    raise RuntimeError("The disk that remembers must be there before the first journal is opened.")
+_VFS = _Vfs()
 
 
 class _Os:

@@ -10,7 +10,7 @@ from signals import wire
 from signals.ids import uuid7
 from tests.support.constellation import Constellation
 from tests.support.inprocess import law_of
-from tests.support.power import VFS, Act, Disk
+from tests.support.power import Act, Disk
 from tests.sweep.facts import Fact, Witnessed
 from tools.ligand.backup import Backup, backup, verify
 
@@ -55,7 +55,7 @@ class Script:
     def __init__(self, folder: Path, synchronous: str) -> None:
         self.home = furnish(Constellation(folder))
         self.law = law_of(self.home)
-        self.disk = Disk()
+        self.disk = Disk(self.home.paths.journal.parent)
         self.facts: list[Fact] = []
         self.marks: dict[str, int] = {}
         self.synchronous = synchronous
@@ -63,7 +63,7 @@ class Script:
         self.n = 0
 
     def start(self) -> Witnessed:
-        bus = Witnessed(self.disk, self.facts, self.home, synchronous=self.synchronous, vfs=VFS, law=self.law)
+        bus = Witnessed(self.disk, self.facts, self.home, synchronous=self.synchronous, law=self.law)
         bus.store.db.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
         for daemon in self.counts:
             bus.attach(daemon)

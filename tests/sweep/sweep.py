@@ -15,12 +15,13 @@ import orjson
 
 from services.bus.registry import Registry
 from signals.catalogue import Catalogue
+from signals.checksums import connect
 from signals.envelope import Signal
 from signals.errors import LigandError
 from signals.ids import derive
 from signals.journal import Journal
 from tests.support.inprocess import InProcess, law_of
-from tests.support.power import VARIANTS, VFS, Act, Cut, Disk
+from tests.support.power import VARIANTS, Act, Cut, Disk
 from tests.support.raw import Given
 from tests.sweep.facts import Found
 from tests.sweep.run import WITHIN_S, Recorded
@@ -95,7 +96,7 @@ class Sweep:
         state.mkdir()
         for path, content in files.items():
             Path(path).write_bytes(content)
-        disk = Disk()
+        disk = Disk(state)
         with disk.recording():
             recovery = Recovery(self._recorded, self._law, disk, point, self.report.checked)
             for words in recovery.wrong():
@@ -118,7 +119,7 @@ class Recovery:
     def wrong(self) -> Iterator[str]:
         """Everything that is wrong, in words."""
         try:
-            with closing(InProcess(self._home, law=self._law, vfs=VFS)) as bus:
+            with closing(InProcess(self._home, law=self._law)) as bus:
                 self.started = len(self._disk.acts)
                 yield from self._integrity(bus)
                 yield from self._promises(Found(bus, self._point))
@@ -144,7 +145,7 @@ class Recovery:
     def _letters(self) -> Iterator[str]:
         """The dead-letter table and its file say the same."""
         self._checked["dead-letter table and file agree"] += 1
-        with closing(apsw.Connection(str(self._home.paths.journal))) as db:
+        with closing(connect(self._home.paths.journal)) as db:
             rows = [number for (number,) in db.execute("SELECT number FROM dead ORDER BY number")]
         try:
             lines = [orjson.loads(line) for line in self._home.paths.dead_letters.read_bytes().splitlines()]

@@ -23,6 +23,7 @@ import orjson
 from services.runtime import restoring
 from services.runtime.restoring import JOURNAL, LETTERS, sync
 from signals import locking
+from signals.checksums import connect
 from signals.envelope import rfc3339
 from signals.errors import ConfigError, LigandError, UsageError
 from signals.journal import SCHEMA_VERSION, Journal
@@ -99,8 +100,8 @@ def backup(paths: Paths, folder: Path) -> Backup:
 def _copy(source: Path, target: Path) -> None:
     """SQLite's online backup in one read transaction: what the bus commits meanwhile does not restart it."""
     with (
-        closing(apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)) as reading,
-        closing(apsw.Connection(str(target))) as writing,
+        closing(connect(source)) as reading,
+        closing(connect(target, writable=True)) as writing,
     ):
         reading.set_busy_timeout(10_000)
         reading.execute("BEGIN")
@@ -115,7 +116,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _last_letter(copy: Path) -> int:
-    with closing(apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+    with closing(connect(copy)) as db:
         found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'dead'").fetchone()
     return int(found[0]) if found else 0
 
@@ -235,7 +236,7 @@ def check_integrity(path: Path, *, quick: bool = False) -> None:
     """Raise `DamagedError`, with SQLite's words, when the file is damaged."""
     pragma = "quick_check" if quick else "integrity_check"
     try:
-        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+        with closing(connect(path)) as db:
             db.set_busy_timeout(10_000)
             said = [str(row[0]) for row in db.execute(f"PRAGMA {pragma}(5)")]
     except apsw.Error as error:

@@ -27,6 +27,7 @@ from tools.ligand import backup as backups
 from tools.ligand import configuring
 from tools.ligand import salvage as salvaging
 from tools.ligand.listing import Form, notice, output_option, say, say_json
+from tools.ligand.salvaged import words
 from tools.progress import progress
 from tools.signal_tap.rates import bytes_text
 from tools.signal_tap.reading import pages
@@ -331,7 +332,7 @@ def salvage(*, dry_run: bool, form: Form, home: Path | None) -> None:
     if form == "json":
         say_json([found.as_json()])
         return
-    for line in salvaging.words(found):
+    for line in words(found):
         click.echo(line)
 
 

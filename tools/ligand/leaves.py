@@ -10,16 +10,23 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+from signals.checksums import RESERVED, has_checksums, is_sound
+
 TABLE_LEAF = 0x0D
 _WIDTHS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 
 
 class Pages:
-    """A whole database file, mapped; page numbers begin at 1. `size` is that of a page in bytes."""
+    """A whole database file, mapped; page numbers begin at 1. `size` is that of a page in bytes.
+
+    Where pages have checksums, one whose checksum is wrong counts as lost: what it says may be what nobody sent.
+    """
 
     def __init__(self, raw: mmap.mmap, size: int) -> None:
         self._raw = raw
         self._size = size
+        self._checked = has_checksums(raw[:100])
+        self._usable = size - (RESERVED if self._checked else 0)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -31,8 +38,11 @@ class Pages:
         for number in range(1, len(self._raw) // self._size + 1):
             page = self._page(number)
             start = 100 if number == 1 else 0
-            if page[start] == TABLE_LEAF:
+            if page[start] == TABLE_LEAF and self._is_sound(page):
                 yield from self._cells(page, start, columns)
+
+    def _is_sound(self, page: bytes) -> bool:
+        return not self._checked or is_sound(page)
 
     def _page(self, number: int) -> bytes:
         return self._raw[(number - 1) * self._size : number * self._size]
@@ -53,7 +63,7 @@ class Pages:
 
     def _payload(self, page: bytes, at: int, length: int) -> bytes:
         """The bytes of a cell, those on overflow pages too. Raises `ValueError` when they are not all there."""
-        usable = self._size
+        usable = self._usable
         if length <= usable - 35:
             return page[at : at + length]
         least = (usable - 12) * 32 // 255 - 23
@@ -62,9 +72,11 @@ class Pages:
         found = bytearray(page[at : at + local])
         (following,) = struct.unpack(">I", page[at + local : at + local + 4])
         while len(found) < length:
-            if not 0 < following <= len(self._raw) // usable:
+            if not 0 < following <= len(self._raw) // self._size:
                 raise ValueError("an overflow page is missing")
             overflow = self._page(following)
+            if not self._is_sound(overflow):
+                raise ValueError("an overflow page is damaged")
             (following,) = struct.unpack(">I", overflow[:4])
             found += overflow[4 : 4 + min(length - len(found), usable - 4)]
         return bytes(found)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import mmap
 import os
 import shutil
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,64 +20,30 @@ import apsw
 import orjson
 
 from services.runtime import restoring
+from signals.checksums import connect, has_checksums
 from signals.envelope import unix_seconds
 from signals.errors import UsageError
 from signals.ids import pack
 from signals.journal import SCHEMA, SCHEMA_VERSION
 from signals.paths import Paths
-from signals.wal import frames, lost_commits
+from signals.wal import lost_commits
+from tools.ligand.assembling import PAGE_BYTES, assemble
 from tools.ligand.backup import DamagedError, bus_held_off, check_integrity
 from tools.ligand.leaves import Pages
+from tools.ligand.salvaged import Salvaged
 
-PAGE_BYTES = 4096
 PAGE = 200
-MAX_GROWN = 1 << 20
 SMALL = {"consumer": ("consumer",), "state": ("daemon", "key"), "aside": ("consumer", "seq"), "meta": ("key",)}
 SIGNAL_COLUMNS, DEAD_COLUMNS = 10, 12
-SHOWN = 10
-LABELS = {"consumer": "consumers", "aside": "set aside", "state": "values of state", "dead": "dead letters"}
-LOST_WORDS = {
-    "consumer": "the cursors of consumers. One that is missing begins at the end: what it had not handled is not given",
-    "aside": "what was set aside. Such a signal counts as handled",
-    "state": "the small state of daemons. One that is missing begins anew",
-    "dead": "the table of dead letters",
-    "meta": "what the bus keeps of itself: pauses, and its running time",
-}
+INDEXES = ("signal_id", "signal_correlation", "signal_name")
 KEPT_META = ("schema_version", "pruned_to")
-
-
-@dataclass
-class Salvaged:
-    """What was kept and what was lost. `lost` are runs of `seq`, first and last; `incomplete` are tables."""
-
-    signals: int = 0
-    head: int = 0
-    lost: list[tuple[int, int]] = field(default_factory=list)
-    kept: dict[str, int] = field(default_factory=dict)
-    incomplete: list[str] = field(default_factory=list)
-    letters_from_file: int = 0
-    deadlines_lost: int = 0
-    log_frames_damaged: int = 0
-    set_aside: Path | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """As `-o json` shows it."""
-        return {
-            "signals": self.signals,
-            "head": self.head,
-            "lost_signals": sum(last - first + 1 for first, last in self.lost),
-            "lost": [list(run) for run in self.lost],
-            "kept": self.kept,
-            "incomplete": self.incomplete,
-            "dead_letters_from_file": self.letters_from_file,
-            "deadlines_lost": self.deadlines_lost,
-            "log_frames_damaged": self.log_frames_damaged,
-            "kept_aside": str(self.set_aside) if self.set_aside else None,
-        }
 
 
 def is_whole(path: Path) -> bool:
     """Whether there is nothing to salvage."""
+    with path.open("rb") as file:
+        if not has_checksums(file.read(100)):
+            return False
     if lost_commits(path.with_name(f"{path.name}-wal")) > 1:
         return False
     try:
@@ -121,39 +87,20 @@ def _replace(paths: Paths, fresh: Path) -> Path | None:
     return restoring.finish(state)
 
 
-def words(found: Salvaged) -> Iterator[str]:
-    """The result as a person reads it."""
-    yield f"kept {found.signals:,} signals to #{found.head}" + "".join(
-        f", {count:,} {LABELS[table]}" for table, count in found.kept.items() if table in LABELS
-    )
-    lost = sum(last - first + 1 for first, last in found.lost)
-    runs = ", ".join(f"#{first}" if first == last else f"#{first} to #{last}" for first, last in found.lost[:SHOWN])
-    more = f" and {len(found.lost) - SHOWN} more runs" if len(found.lost) > SHOWN else ""
-    yield f"lost {lost:,} signals: {runs}{more}" if lost else "lost no signal"
-    for table in found.incomplete:
-        if table in LOST_WORDS:
-            yield f"lost in part: {LOST_WORDS[table]}"
-    if found.letters_from_file:
-        yield f"{found.letters_from_file:,} dead letters were taken from their file; all of them wait again"
-    if found.deadlines_lost:
-        yield f"{found.deadlines_lost:,} requests are lost that still waited for their answer: no time-out will come"
-    if found.log_frames_damaged:
-        yield f"{found.log_frames_damaged:,} pages of the write-ahead log were damaged"
-    yield f"the damaged files: {found.set_aside}" if found.set_aside else "nothing was changed"
-
-
 class _Salvage:
     def __init__(self, paths: Paths, work: Path) -> None:
         self._paths = paths
         self._found = Salvaged()
         fresh = work / "journal.db"
-        self._new = apsw.Connection(str(fresh))
+        self._new = connect(fresh, writable=True)
         self._new.pragma("auto_vacuum", 2)
         self._new.execute(
             f"BEGIN IMMEDIATE;{SCHEMA}INSERT INTO meta VALUES ('schema_version', {SCHEMA_VERSION});COMMIT"
         )
         self._damaged = work / "damaged.db"
-        self._assemble(fresh.read_bytes())
+        self._found.log_frames_damaged = assemble(paths.journal, self._damaged, fresh.read_bytes())
+        with self._damaged.open("rb") as whole:
+            self._pages = Pages(mmap.mmap(whole.fileno(), 0, prot=mmap.PROT_READ), PAGE_BYTES)
         self._words: dict[str, int] = {}
         self._seqs: set[int] = set()
         self._highest = 0
@@ -163,7 +110,7 @@ class _Salvage:
         """Copy all that can be read, check it, and say what that is."""
         with (
             closing(self._new),
-            closing(apsw.Connection(str(self._damaged), flags=apsw.SQLITE_OPEN_READONLY)) as self._old,
+            closing(connect(self._damaged)) as self._old,
         ):
             self._new.execute("BEGIN IMMEDIATE")
             self._small_tables()
@@ -175,30 +122,6 @@ class _Salvage:
         self._pages.close()
         check_integrity(self._damaged.with_name("journal.db"))
         return self._found
-
-    # -- pages ---------------------------------------------------------------------------------------
-
-    def _assemble(self, fresh: bytes) -> None:
-        """One file of the database and the sound frames of its log, with a first page that can be read."""
-        shutil.copyfile(self._paths.journal, self._damaged)
-        count = self._damaged.stat().st_size // PAGE_BYTES
-        with self._damaged.open("r+b") as pages:
-            for frame in frames(self._paths.journal.with_name("journal.db-wal")):
-                self._found.log_frames_damaged += not frame.intact
-                if frame.intact and 0 < frame.page < count + MAX_GROWN:
-                    pages.seek((frame.page - 1) * PAGE_BYTES)
-                    pages.write(frame.data)
-                    count = frame.pages or count
-            pages.truncate(count * PAGE_BYTES)
-            pages.seek(0)
-            first = pages.read(PAGE_BYTES)
-            first = (
-                first if _can_open(first) else fresh[:PAGE_BYTES]
-            )  # a new journal's schema is the same page for page
-            pages.seek(0)
-            pages.write(_alone(first, count))
-        with self._damaged.open("rb") as whole:
-            self._pages = Pages(mmap.mmap(whole.fileno(), 0, prot=mmap.PROT_READ), PAGE_BYTES)
 
     # -- tables --------------------------------------------------------------------------------------
 
@@ -347,35 +270,36 @@ class _Salvage:
     def _say_head(self) -> None:
         """The next number to be given is above every one that anything remembers."""
         last = max(self._seqs, default=0)
-        head = self._found.head = max(last, self._highest, self._pruned_to)
-        begin = after = self._pruned_to or min(self._seqs, default=1) - 1
+        head = self._found.head = max(last, self._highest, self._pruned_to, self._indexed("max"))
+        begin = after = self._before_first()
         for seq in [*sorted(seq for seq in self._seqs if seq > begin), head + 1]:
             if seq > after + 1:
                 self._found.lost.append((after + 1, seq - 1))
             after = seq
         self._new.execute("INSERT INTO meta VALUES ('pruned_to', ?)", [self._pruned_to if last == head else head])
 
+    def _before_first(self) -> int:
+        """Up to which number signals were pruned, or never given: none of them is lost."""
+        if self._pruned_to or "meta" not in self._found.incomplete:
+            return self._pruned_to
+        oldest = [seq for seq in (min(self._seqs, default=0), self._indexed("min")) if seq]
+        return min(oldest, default=1) - 1
 
-def _alone(first: bytes, count: int) -> bytes:
-    """A first page that says: so many pages, no write-ahead log beside them."""
-    return b"".join(
-        (first[:18], b"\1\1", first[20:28], count.to_bytes(4, "big"), first[32:92], first[24:28], first[96:])
-    )
+    def _indexed(self, which: str) -> int:
+        """The lowest or highest number that the indexes of signals know; 0 where no two of them can be read.
 
-
-def _can_open(first: bytes) -> bool:
-    """Whether a first page has a header and a schema that SQLite takes."""
-    if first[:16] != b"SQLite format 3\0" or first[16:18] != PAGE_BYTES.to_bytes(2, "big"):
-        return False
-    db = apsw.Connection(":memory:")
-    try:
-        db.deserialize("main", _alone(first, 1))
-        names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except apsw.Error:
-        return False
-    finally:
-        db.close()
-    return {"meta", "signal", "consumer", "dead"} <= names
+        An index says which signals there were when the leaf that held them is gone. A damaged one may say anything,
+        so that what lies in the middle counts.
+        """
+        said = []
+        for index in INDEXES:
+            try:
+                said += [
+                    int(row[0] or 0) for row in self._old.execute(f"SELECT {which}(seq) FROM signal INDEXED BY {index}")
+                ]
+            except apsw.Error:
+                continue  # the others may be whole
+        return int(statistics.median_low(said)) if len(said) > 1 else 0
 
 
 def _envelope(raw: Any, seq: int) -> dict[str, Any] | None:

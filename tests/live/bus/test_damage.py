@@ -2,11 +2,13 @@
 
 import random
 import shutil
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from signals.checksums import connect
 from signals.journal import Journal
 from tests.support.commands import run
 from tests.support.constellation import Constellation, constellation
@@ -15,7 +17,7 @@ from tests.support.raw import Raw, attached
 ITEM = {"n": {"type": "integer"}, "pad": {"type": "string"}}
 PAGE = 4096
 COUNT, HANDLED, REJECTED = 600, 200, 3
-LEAF, INTERIOR, INDEX = 0x0D, 0x05, 0x0A
+INTERIOR, INDEX = 0x05, 0x0A
 
 
 @dataclass
@@ -26,6 +28,7 @@ class Past:
     stopped: Path
     roots: set[int]
     settled: set[int]
+    head: int
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,9 @@ def past(tmp_path_factory):
         killed = _copy(home.home, home.home.parent / "killed")
         home.running.remove(bus)
         home.bus().stop()
-        yield Past(killed, _copy(home.home, home.home.parent / "stopped"), roots, settled)
+        with closing(connect(home.paths.journal)) as db:
+            head = db.execute("SELECT max(seq) FROM signal").get
+        yield Past(killed, _copy(home.home, home.home.parent / "stopped"), roots, settled, head)
     finally:
         home.close()
 
@@ -65,6 +70,13 @@ def pages_of(journal: Path, kind: int, holding: bytes = b"") -> list[int]:
     """The offsets of the pages of a kind, which hold some bytes."""
     raw = journal.read_bytes()
     return [at for at in range(PAGE, len(raw), PAGE) if raw[at] == kind and holding in raw[at : at + PAGE]]
+
+
+def signal_leaves(journal: Path) -> list[int]:
+    """The offsets of the pages that hold the rows of signals, in their order."""
+    with closing(connect(journal)) as db:
+        found = db.execute("SELECT pageno FROM dbstat WHERE name = 'signal' AND pagetype = 'leaf' ORDER BY path")
+        return [(page - 1) * PAGE for (page,) in found]
 
 
 def spoil(path: Path, *places: int, size: int = 200) -> None:
@@ -119,7 +131,20 @@ def goes_on(home: Constellation, past: Past, found: dict) -> None:
     assert {letter["reason"] for letter in home.dead()} == {"rejected"}
 
 
-@pytest.mark.parametrize("what", ["first page", "a leaf", "some leaves", "an inner page", "an index", "consumers"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "first page",
+        "a leaf",
+        "first leaf",
+        "last leaf",
+        "some leaves",
+        "in a text on a leaf",
+        "an inner page",
+        "an index",
+        "consumers",
+    ],
+)
 def test_a_page_with_flipped_bytes_is_refused_and_salvaged_around(tmp_path, past, what):
     """One bad page must cost what was on it, and neither the month around it nor a second handling of the rest."""
     seed = random.randrange(1 << 32)
@@ -127,11 +152,14 @@ def test_a_page_with_flipped_bytes_is_refused_and_salvaged_around(tmp_path, past
     chance = random.Random(seed)
     with constellation(_copy(past.stopped, tmp_path / "home")) as home:
         journal = home.paths.journal
-        leaves = pages_of(journal, LEAF, b'"seq":')
+        leaves = signal_leaves(journal)
         places = {
             "first page": [100],
             "a leaf": chance.sample(leaves, 1),
+            "first leaf": leaves[:1],
+            "last leaf": leaves[-1:],
             "some leaves": chance.sample(leaves, 5),
+            "in a text on a leaf": [chance.choice(leaves) + 2500],
             "an inner page": pages_of(journal, INTERIOR),
             "an index": pages_of(journal, INDEX)[-1:],
             "consumers": pages_of(journal, INDEX, b"eatereater"),
@@ -145,8 +173,11 @@ def test_a_page_with_flipped_bytes_is_refused_and_salvaged_around(tmp_path, past
         assert journal.read_bytes() == damaged
         found = salvaged(home)
         assert (Path(found["kept_aside"]) / "journal.db").read_bytes() == damaged
-        assert len(lost_of(found)) <= {"a leaf": 10, "some leaves": 50}.get(what, 0)
-        assert bool(found["lost"]) == ("lea" in what)
+        lost = lost_of(found)
+        assert len(lost) <= {"some leaves": 50}.get(what, 10 if "leaf" in what else 0)
+        assert bool(lost) == ("lea" in what)
+        assert what != "first leaf" or 1 in lost
+        assert what != "last leaf" or past.head in lost
         if what == "consumers":
             assert "consumer" in found["incomplete"]
             home.bus()
@@ -178,14 +209,15 @@ def test_a_torn_end_of_the_log_is_no_damage(tmp_path, past):
         home.bus()
 
 
-def test_damage_that_shows_while_the_bus_runs_ends_it_in_words(tmp_path, past):
-    """Bytes inside an envelope are not looked at at the start; they must not become a restart loop with a traceback."""
+@pytest.mark.parametrize("where", [b'"facts":{', b"xxxx"])
+def test_damage_that_shows_while_the_bus_runs_ends_it_in_words(tmp_path, past, where):
+    """A worker must not be given what nobody sent, and the bus must not restart in a loop over it."""
     with constellation(_copy(past.stopped, tmp_path / "home")) as home:
         with Journal(home.paths.journal) as journal:
             raw = next(raw for seq, raw in journal.walk() if seq in past.roots - past.settled)
         at = home.paths.journal.read_bytes().index(raw[:200])
-        spoil(home.paths.journal, at + raw.index(b'"facts":{'), size=4)
         bus = home.start("bus", "-m", "services.bus").ready()
+        spoil(home.paths.journal, at + raw.index(where), size=4)
         with Raw(home.paths) as eater:
             eater.send(b"attach", b"1", b'{"protocol":1,"daemon":"eater"}')
             assert bus.process.wait(30) == 78

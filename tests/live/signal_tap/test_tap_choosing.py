@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from signals.checksums import connect
 from signals.errors import UsageError
 from signals.journal import Journal
 from tests.live.signal_tap.conftest import Told, emit
@@ -213,18 +214,14 @@ def test_a_cursor_that_a_full_disk_refuses_leaves_nothing_beside_it(told: Told, 
 
 def lose(home: Constellation, seq: int) -> None:
     """What a damaged journal has lost in its middle."""
-    import apsw  # noqa: PLC0415 - what no other test does
-
-    db = apsw.Connection(str(home.paths.journal))
+    db = connect(home.paths.journal, writable=True)
     db.execute("DELETE FROM signal WHERE seq = ?", (seq,))
     db.close()
 
 
 def prune(home: Constellation, upto: int) -> None:
     """Retention, as the bus does it, of a bus that does not run."""
-    import apsw  # noqa: PLC0415 - what no other test does
-
-    db = apsw.Connection(str(home.paths.journal))
+    db = connect(home.paths.journal, writable=True)
     db.execute("DELETE FROM signal WHERE seq <= ?", (upto,))
     db.execute("INSERT OR REPLACE INTO meta VALUES ('pruned_to', ?)", (upto,))
     db.close()

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import apsw
 import orjson
 import pytest
 
+from signals.checksums import connect
 from tests.live.signal_tap.conftest import Told, emit, link, telling
 from tests.support.commands import command, environment, ligand, run, run_on_terminal, tap
 from tests.support.constellation import ROOT, Constellation
@@ -129,7 +129,7 @@ def test_gaps_in_the_journal_and_in_recordings(home: Constellation, tmp_path: Pa
     torn.write_bytes(lines[3] + lines[2])
     assert tap(home.home, "gaps", str(torn)).code == 2
     home.running[0].stop()
-    db = apsw.Connection(str(home.paths.journal))
+    db = connect(home.paths.journal, writable=True)
     db.execute("DELETE FROM signal WHERE seq IN (1, 4, 5, 7)")
     db.close()
     table = tap(home.home, "gaps")

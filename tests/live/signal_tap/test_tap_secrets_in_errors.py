@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import apsw
 import orjson
 import pytest
 
+from signals.checksums import connect
 from signals.errors import ConflictError
 from tests.support.commands import ligand, tap
 from tests.support.constellation import Constellation
@@ -61,7 +61,7 @@ def test_what_an_older_version_told_of_a_dead_letter_is_hidden_too(home: Constel
             emitter.emit(bad._replace(facts={**bad.facts, "who": "you"}))
     (told,) = home.wait_for("Q_DEAD_LETTER_ADDED")
     home.running[0].stop()
-    journal = apsw.Connection(str(home.paths.journal))
+    journal = connect(home.paths.journal, writable=True)
     (raw,) = next(journal.execute("SELECT envelope FROM signal WHERE seq = ?", (told.seq,)))
     envelope = orjson.loads(raw)
     envelope["facts"]["error"] = f"bad token {SECRET} of me"
