@@ -45,15 +45,24 @@ async def prepare() -> None:
     config = daemon.config
     folder = daemon.paths.state_of(daemon.name)  # not `state_dir`: without a history the rules act all the same
     desk.history = History(folder, config["history_bytes"], config["history_files"])
-    desk.book, desk.told = _rules(), set()
-    _say()
+    desk.told = set()
+    await reload()
 
 
 @daemon.on_reload
 async def reload() -> None:
     """Take new rules whole, or keep the old ones."""
     desk.book = _rules()
+    if any(rule.choose for rule in desk.book.rules) and not desk.history.recent:
+        _remember()
     _say()
+
+
+def _remember() -> None:
+    try:
+        desk.history.remember()
+    except OSError as error:  # a model is told less of the past; the rules act all the same
+        daemon.log.warning("history_not_read", error=str(error))
 
 
 @daemon.on_check
@@ -90,7 +99,7 @@ async def decide(signal: Signal, emit: Emit, put: Callable[[str, Any], None]) ->
     now, memory = _seconds(signal.received_at or signal.timestamp), Memory(daemon.state)
     if signal.signal == "Q_POLICY_DUE":
         _timer(signal, now, memory, emit)
-    elif desk.book.engine.hears(signal.signal) or signal.causation_id:
+    elif desk.book.engine.hears(signal.signal) or signal.signal in ANSWERS:
         _event(signal, now, memory, emit)
     _sweep(now, memory)
     _keep()

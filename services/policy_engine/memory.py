@@ -32,8 +32,8 @@ class Memory:
     def each(self, kind: str) -> Iterator[tuple[str, Any]]:
         """Everything of one kind: the name below it, and the value."""
         lead = f"{kind}|"
-        for name in sorted({*self._kept, *self.changes}):
-            if name.startswith(lead) and (value := self.get(name)) is not None:
+        for name in sorted({name for name in (*self._kept, *self.changes) if name.startswith(lead)}):
+            if (value := self.get(name)) is not None:
                 yield name.removeprefix(lead), value
 
 

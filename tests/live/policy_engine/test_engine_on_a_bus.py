@@ -83,7 +83,8 @@ def _waits_for_the_burst(policies: Policies, burst: list[Signal]) -> None:
 
 def test_a_kill_neither_loses_nor_doubles_a_firing(policies: Policies) -> None:
     """A power cut would lose a decision, or make one twice: of the engine, of the bus, of both at once."""
-    policies.rules(ON_PROMOTIONS | {"hold": "1s"}, {**ON_PROMOTIONS, "id": "at-once"})
+    fourth = {"id": "fourth", "key": "'all'", "count": {"at_least": 4, "within": "1h"}}
+    policies.rules(ON_PROMOTIONS | {"hold": "1s"}, ON_PROMOTIONS | {"id": "at-once"}, ON_PROMOTIONS | fourth)
     engine, bus = policies.start(), policies.home.running[0]
     paths = ["/engine", "/nothing", "/bus", "/engine+bus"]
     for path in paths:
@@ -95,13 +96,14 @@ def test_a_kill_neither_loses_nor_doubles_a_firing(policies: Policies) -> None:
             bus = policies.home.bus()
         if "engine" in path:
             engine = policies.start()
-    policies.home.wait_for("Q_DREAM_TRIGGER", 2 * len(paths))
+    policies.home.wait_for("Q_DREAM_TRIGGER", 2 * len(paths) + 1)
     settled(policies)
     told = policies.home.signals("Q_POLICY_DECIDED")
     fired = sorted((s.facts["rule"], s.facts["trigger_id"]) for s in told if s.facts["outcome"] == "emitted")
     causes = {s.id: s.facts["promotions_path"] for s in policies.home.signals("Q_PROMOTIONS_DETECTED")}
+    wanted = [(rule, path) for rule in ("dream", "at-once") for path in paths]
     assert sorted((rule, causes[trigger]) for rule, trigger in fired if causes[trigger] in paths) == sorted(
-        (rule, path) for rule in ("dream", "at-once") for path in paths
+        [*wanted, ("fourth", paths[-1])]
     )
     assert len(set(fired)) == len(fired)
     assert policies.home.dead() == []
