@@ -127,6 +127,21 @@ def test_a_subject_that_failed_five_times_is_left_alone_until_a_person_says_othe
     assert ligand(home, "suppress", "clear", "nonesuch").code == 1
 
 
+def test_a_root_that_comes_later_is_used_without_a_restart(desk, tmp_path):
+    """A root on a disk that is not there yet, or with a slip in its name, would be left out in silence for ever."""
+    later = tmp_path / "later"
+    desk.start()
+    running = desk.start(roots=[str(later)])
+    running.heard(f"STATUS=cannot see {later}: not there, or not granted")
+    assert f"not granted: {later}" in desk.end(desk.ask("cellar")).facts["detail"]
+    (later / "cellar").mkdir(parents=True)
+    (later / "cellar/__init__.py").touch()
+    running.heard("STATUS=ready")
+    assert desk.end(desk.ask("cellar")).signal == "Q_INVESTIGATION_COMPLETE"
+    shutil.rmtree(later)
+    running.heard(f"STATUS=cannot see {later}: not there, or not granted")
+
+
 def test_a_folder_that_is_taken_away_costs_no_question(desk):
     """A person clears a folder away: questions would end as dead letters while `ligand status` says ready."""
     desk.module("lock")

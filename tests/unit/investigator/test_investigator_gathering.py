@@ -54,6 +54,12 @@ def test_a_folder_in_the_place_of_a_file_is_no_evidence_and_is_let_go(gathering,
     assert gathering.more([{"kind": "file", "what": name} for name in (".", "notes", "nothing")], []) == []
 
 
+def test_a_name_that_no_file_can_have_is_no_evidence(gathering):
+    """A model that asks for a file by a whole sentence would bury the person's question."""
+    for kind in ("file", "git", "module"):
+        assert gathering.more([{"kind": kind, "what": "x" * 300}], []) == []
+
+
 def test_a_large_file_is_read_in_part_and_the_words_are_shown(gathering, write):
     """A long log neither fills memory nor hides what was asked about behind its beginning."""
     path = write("long.log", "filler line\n" * 3000 + "the boiler failed\n" + "filler line\n" * 40_000)
