@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from services.runtime import config
@@ -128,9 +129,27 @@ def test_the_oldest_findings_make_room(tmp_path):
         index.add(replace(DOOR, id=f"f{nth}", subject="" if nth % 2 else "door", dependencies=("camera",)))
     assert len(index) == 8
     assert [one.id for one in index.candidates(DOOR)] == ["f12", "f14", "f16", "f18"]
+    assert len(path.read_text().splitlines()) <= 8 + 2
     again = Index(path, most=8)
-    assert len(again) == 8
-    assert len(path.read_text().splitlines()) == 8
+    assert [one.id for one in again.candidates(DOOR)] == ["f12", "f14", "f16", "f18"]
+
+
+EDITED = {**asdict(DOOR), "id": "b"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *([], 7, {"id": "b"}, EDITED | {"text": 7}, EDITED | {"more": "x"}),
+        *(EDITED | {"dependencies": wrong} for wrong in ("camera", 7, [7])),
+    ],
+)
+def test_a_line_that_somebody_edited_is_passed_over(tmp_path, line):
+    """One wrong line would keep the daemon from starting, and all other findings from being known."""
+    path = tmp_path / "findings.jsonl"
+    Index(path).add(DOOR)
+    path.write_bytes(orjson.dumps(line) + b"\n{\n" + path.read_bytes())
+    assert [one.id for one in Index(path).candidates(replace(DOOR, id="c"))] == ["a"]
 
 
 def test_what_is_said_of_one_subject_again_and_again_makes_room_too(tmp_path):
