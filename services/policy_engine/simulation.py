@@ -75,7 +75,7 @@ class Simulation:
         """The timers that are due by `now`, after the last signal."""
         yield from self._step(partial(self._engine.due, now), None)
 
-    def _step(self, decide: Callable[[Memory], list[Decision]], envelope: Envelope | None) -> Iterator[Act]:
+    def _step(self, decide: Callable[[Memory], Iterable[Decision]], envelope: Envelope | None) -> Iterator[Act]:
         memory = Memory(self._state)
         counts: dict[tuple[str, str], int] = {}
         for decision in decide(memory):

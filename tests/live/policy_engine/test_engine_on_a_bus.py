@@ -39,6 +39,7 @@ def about(rule: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 WAITS = ON_PROMOTIONS | {"hold": "1s"}
+WAITING = 250
 IDS = "event.facts.promotion_ids"
 BOMB = f"{IDS}.all(a, {IDS}.all(b, {IDS}.all(c, a != '' && b != '' && c != '')))"
 SILENCE = {
@@ -106,6 +107,24 @@ def test_a_kill_neither_loses_nor_doubles_a_firing(policies: Policies) -> None:
         [*wanted, ("fourth", paths[-1])]
     )
     assert len(set(fired)) == len(fired)
+    assert policies.home.dead() == []
+
+
+def test_timers_that_owe_more_than_a_settle_can_carry_are_all_decided_on(policies: Policies) -> None:
+    """After a night off hundreds of waits end at once; what no settle could carry would bury every signal."""
+    path = "event.facts.promotions_path"
+    ask = {"question": f"={path} + {path} + {path}", "question_id": f"={path}.substring(0, 9)"}
+    asks = {"emit": "Q_CURIOSITY_INVESTIGATE", "facts": ask | {"priority": "low", "evidence": []}}
+    policies.rules(ON_PROMOTIONS | {"hold": "0.2s", "do": [asks]})
+    assert policies.start().stop() == 0
+    with policies.home.emitter() as sensor:
+        for nth in range(WAITING):
+            facts = PROMOTIONS | {"promotions_path": f"/{nth:08}" + "x" * 4000}
+            sensor.emit(sensor.signal("Q_PROMOTIONS_DETECTED", facts))
+    engine = policies.start()
+    asked = policies.home.wait_for("Q_CURIOSITY_INVESTIGATE", WAITING)
+    assert len({one.facts["question_id"] for one in asked}) == len(asked) == WAITING
+    assert engine.stop() == 0
     assert policies.home.dead() == []
 
 

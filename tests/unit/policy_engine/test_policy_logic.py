@@ -70,7 +70,7 @@ class Past:
 
     def due(self, until: float) -> list[Decision]:
         memory = Memory(self.state)
-        found = self.engine.due(START + until, memory)
+        found = list(self.engine.due(START + until, memory))
         self._keep(memory)
         return found
 
@@ -184,6 +184,16 @@ def test_what_bears_on_nothing_is_forgotten_and_nothing_else() -> None:
     assert stale(past.state, START + 59, {"one": 60.0, "two": 100.0}) == {}
     gone = stale(past.state, START + 99, {"one": 60.0, "two": 100.0})
     assert {name.split("|")[1] for name in gone} == {"one"}
+    many = {f"asked|{nth}": {"until": START} for nth in range(1500)}
+    assert len(stale(many, START + 1, {})) == 1000  # after a long night one settle could not carry them all
+
+
+def test_what_a_condition_saw_is_kept_in_short() -> None:
+    """Ten conditions on one long text would keep it ten times over, and no settle could carry that."""
+    path = ("path", compiled("event.facts.promotions_path != ''"))
+    (decision,) = Past(replace(RULE, when=(path,) * 10, key=None)).hear(0, path="x" * 50_000)
+    assert len(orjson.dumps(decision.as_json())) < 20_000
+    assert decision.traces[0].words().count("x") < 80
 
 
 @pytest.fixture(scope="module")
