@@ -39,7 +39,7 @@ def about(rule: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 WAITS = ON_PROMOTIONS | {"hold": "1s"}
-WAITING = 250
+WAITING = 120
 IDS = "event.facts.promotion_ids"
 BOMB = f"{IDS}.all(a, {IDS}.all(b, {IDS}.all(c, a != '' && b != '' && c != '')))"
 SILENCE = {
