@@ -18,6 +18,7 @@ from services.policy_engine.logic import Engine
 from services.policy_engine.memory import Memory, stale
 from services.policy_engine.model import Absent, Action, Choice, Count, Decision, Limit, Outcome, Rule
 from services.policy_engine.rulebook import rulebook
+from services.policy_engine.telling import decided
 from signals.catalogue import Catalogue
 from signals.envelope import rfc3339
 from signals.ids import uuid7
@@ -186,6 +187,16 @@ def test_what_bears_on_nothing_is_forgotten_and_nothing_else() -> None:
     assert {name.split("|")[1] for name in gone} == {"one"}
     many = {f"asked|{nth}": {"until": START} for nth in range(1500)}
     assert len(stale(many, START + 1, {})) == 1000  # after a long night one settle could not carry them all
+
+
+def test_many_long_reasons_fit_a_signal() -> None:
+    """A rule with many conditions in Chinese would be decided on five times, and its signal buried."""
+    sentences = ("\U0001f9e0" * 600,) * 40
+    (decision,) = Past(RULE).hear(0)
+    facts = decided(replace(decision, because=(*sentences, "the last"), needed=sentences), [])
+    CATALOGUE["Q_POLICY_DECIDED"].check(facts)
+    assert len(orjson.dumps(facts)) < 60_000
+    assert (facts["because"][-1], len(facts["because"])) == ("the last", 11)
 
 
 def test_what_a_condition_saw_is_kept_in_short() -> None:
