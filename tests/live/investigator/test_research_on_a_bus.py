@@ -108,6 +108,7 @@ def test_a_subject_that_failed_five_times_is_left_alone_until_a_person_says_othe
     """A rule that keeps asking about what cannot be found does no work; the person sees it, and can clear it."""
     home = desk.home.home
     running = desk.start()
+    assert desk.end(desk.ask("nonesuch" + "/deep" * 60)).facts["reason"] == "phantom"  # a long name is kept too
     for _ in range(5):
         assert desk.end(desk.ask("nonesuch")).facts["reason"] == "phantom"
     running.kill()

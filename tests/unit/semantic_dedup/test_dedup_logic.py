@@ -12,6 +12,7 @@ import pytest
 from services.runtime import config
 from services.runtime.manifest import Manifest, find
 from services.semantic_dedup import logic, measure, ngrams
+from services.semantic_dedup.daemon import KEPT as AGAIN_KEPT
 from services.semantic_dedup.embeddings import AGAIN_S, Server
 from services.semantic_dedup.index import Index
 from services.semantic_dedup.logic import Bounds, Finding
@@ -93,6 +94,13 @@ def test_a_contradiction_is_looked_into_seldom_and_never_because_of_its_own_answ
     assert logic.may_ask(DOOR, {"door": 0.0}, 7 * day, 7 * day, 10)
     assert not logic.may_ask(DOOR, {f"m{nth}": 1.0 for nth in range(10)}, 2.0, 7 * day, 10)
     assert not logic.may_ask(replace(DOOR, question_id=f"{logic.AGAIN}a.b"), {}, 0.0, 7 * day, 10)
+
+
+@pytest.mark.parametrize("subject", ["", "package." * 30])
+def test_what_a_contradiction_is_counted_by_is_short_enough_to_be_kept(subject):
+    """A contradiction about a long question would be handled five times, and buried instead of looked into."""
+    question = " ".join(f"word{letter}{other}" for letter in "abcdefgh" for other in "abcdefgh")
+    assert len(AGAIN_KEPT + logic.key_of(replace(DOOR, subject=subject, question=question))) <= 200
 
 
 def test_what_is_told_fits_its_contract_however_large_the_findings():
