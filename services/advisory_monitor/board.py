@@ -23,7 +23,6 @@ OWN = "monitor"
 OWN_PACE = Pace(hold_s=0, clear_s=0, again_s=300)
 PUT_OFF_S = 5.0
 STILL_S = 60.0
-LOG = "Its log says more: journalctl -u ligand-advisory-monitor."
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
 
 _HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user")))
@@ -19,8 +18,3 @@ def grant_hint(path: Path) -> str:
         f"See that it is there and may be read. Under systemd the monitor sees nothing beneath "
         f"{', '.join(map(str, _HIDDEN))} unless granted: `ligand grant advisory_monitor {path} --read`."
     )
-
-
-def is_absent(error: OSError) -> bool:
-    """Whether the error says that there is no such file or folder."""
-    return error.errno in (errno.ENOENT, errno.ENOTDIR)

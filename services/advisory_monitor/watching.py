@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from inotify_simple import Event, INotify, flags
@@ -20,6 +22,8 @@ _MASK: Final[int] = (
     | flags.MOVE_SELF
 )
 MAX_FILES = 100_000
+_PASSED_OVER = frozenset({errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENAMETOOLONG})
+"""Why a folder beneath may not be listed, while the rest is watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +70,30 @@ class Tree:
         """Everything there now, or at `top` and beneath. Raises OSError for the top itself, or when it is too much."""
         top = top or self.path
         found = {top: Stamp.told(os.lstat(top))}
-        if found[top].is_folder:
-            self._below(top, found)
+        folders = [top] if found[top].is_folder else []
+        while folders:
+            folder = folders.pop()
+            try:
+                inner = self._listed(folder)
+            except OSError as error:
+                if folder == top or error.errno not in _PASSED_OVER:
+                    raise
+                continue
+            found |= inner
+            if len(found) > MAX_FILES:
+                raise OSError(errno.E2BIG, f"it holds more than {MAX_FILES:,} files")
+            folders += [path for path, stamp in inner.items() if self.recursive and stamp.is_folder]
         return found
 
-    def _below(self, folder: str, found: dict[str, Stamp]) -> None:
+    def _listed(self, folder: str) -> dict[str, Stamp]:
+        """What is right in a folder, no more than is too much. Raises OSError."""
+        found: dict[str, Stamp] = {}
         with os.scandir(folder) as entries:
-            for entry in entries:
-                if self.ignores(entry.path):
-                    continue
-                try:
-                    stamp = found[entry.path] = Stamp.told(entry.stat(follow_symlinks=False))
-                    if self.recursive and stamp.is_folder:
-                        self._below(entry.path, found)
-                except (FileNotFoundError, PermissionError, NotADirectoryError):
-                    continue
-                if len(found) > MAX_FILES:
-                    raise OSError(errno.E2BIG, f"it holds more than {MAX_FILES:,} files")
+            for entry in islice(entries, MAX_FILES + 1):
+                if not self.ignores(entry.path):
+                    with suppress(FileNotFoundError):  # it has gone meanwhile
+                        found[entry.path] = Stamp.told(entry.stat(follow_symlinks=False))
+        return found
 
     def folders(self, there: dict[str, Stamp]) -> Iterator[str]:
         """The folders to watch: the one that holds it where it is a file."""
@@ -107,11 +118,6 @@ class Watch:
         self._inotify: INotify | None = None
         self._folders: dict[int, str] = {}
         self._watched: set[str] = set()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the kernel reports."""
-        return self._inotify is not None
 
     def add(self, folder: str) -> None:
         """Watch a folder too; one that is gone or closed to us is left out. Raises OSError when no watch is left."""

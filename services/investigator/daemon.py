@@ -22,6 +22,7 @@ from signals.envelope import Signal
 
 READERS = 2
 STUCK_S = 560.0
+LOOK_S = 2.0
 daemon = Daemon("investigator")
 
 
@@ -34,6 +35,7 @@ class _Desk:
     presence: Presence
     notebooks: Notebooks
     study: Study
+    missing: tuple[str, ...] = ()
 
 
 desk = _Desk()
@@ -63,6 +65,10 @@ async def reload() -> None:
     gathering = Gathering(folders, investigator.look, daemon.config["max_seconds"])
     desk.study = Study(investigator, desk.readers, desk.reading, research, gathering)
     daemon.log.info("places", places=investigator.places.told())
+    if folders.missing or desk.missing:
+        words = f"cannot see {', '.join(folders.missing)}: not there, or not granted" if folders.missing else ""
+        daemon.status(words, degraded=bool(folders.missing))
+    desk.missing = folders.missing
 
 
 @daemon.on("Q_CURIOSITY_INVESTIGATE")
@@ -115,3 +121,10 @@ def beat(signal: Signal) -> None:
 async def look_after_readers() -> None:
     """A reader that hangs takes the process with it: only a new one reads again."""
     desk.readers.check(STUCK_S)
+
+
+@daemon.every(LOOK_S)
+async def look_for_folders() -> None:
+    """Take in a root that was not there, such as one on a disk that has come; say so of one that went."""
+    if await desk.readers.run(desk.study.gathering.places.have_changed):
+        await reload()

@@ -19,7 +19,7 @@ from services.investigator import machine
 from services.investigator.beside import printable
 from services.investigator.logic import Outcome
 from services.investigator.report import MAX_EXCERPT, Evidence
-from services.investigator.roots import Place, Places, open_beneath, read_beneath
+from services.investigator.roots import Place, Places, open_beneath, read_beneath, real_path
 from services.investigator.survey import digest
 
 MAX_FILE = 256 * 1024
@@ -106,9 +106,9 @@ class Gathering:
         if "\0" in what or len(what) > 4096:
             return None
         for base in self.places.every:
-            real = Path(os.path.realpath(base.path / what))
+            real = real_path(base.path / what)
             place = self.places.holding(real)
-            if place is not None and real.exists():
+            if place is not None and os.path.exists(real):
                 return _File(place, real.relative_to(place.path).parts)
         return None
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from services.investigator.roots import Place, Places, real_path
+from services.investigator.roots import Place, Places, closed_on_the_way, real_path
 
 Kind = Literal["package", "module", "stub", "extension", "namespace"]
 EXTENSION_SUFFIXES = tuple(importlib.machinery.EXTENSION_SUFFIXES)
@@ -68,7 +68,7 @@ def _locate_name(name: str, places: Places) -> Found | Missing:
         for place in places.every:
             base = place.path.joinpath(*parts)
             if places.holding(real_path(base)) is None:
-                escaped = escaped or _exists(base)
+                escaped = escaped or os.path.exists(base)
                 continue
             hit = finder(base)
             found = _accept(hit, places) if hit else None
@@ -94,12 +94,14 @@ def _locate_path(asked: str, places: Places) -> Found | Missing:
             return found
     if escaped:
         return _outside(asked, places)
+    if closed := _closed(Path(asked), places):
+        return closed
     return Missing("phantom", f"There is nothing at {_quoted(asked)}. Looked in: {places.told()}.")
 
 
 def _at(real: Path, places: Places) -> Found | Missing | None:
     """What stands at a real path beneath a place; None when nothing does."""
-    if not _exists(real):
+    if not os.path.exists(real):
         return None
     if real.is_file() and not real.name.endswith((*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)):
         return Missing("not_a_module", f"{real} is a file, but not one of Python's.")
@@ -115,30 +117,30 @@ def _file_kind(path: Path) -> tuple[Kind, Path]:
         return "package", path.parent
     if path.name.endswith(EXTENSION_SUFFIXES):
         stub = path.with_name(path.name.split(".")[0] + ".pyi")
-        return ("stub", stub) if _exists(stub) else ("extension", path)
+        return ("stub", stub) if os.path.exists(stub) else ("extension", path)
     return ("stub" if path.suffix == ".pyi" else "module"), path
 
 
 def _folder_kind(path: Path) -> tuple[Kind, Path] | None:
-    if _exists(path / "__init__.py") or _exists(path / "__init__.pyi"):
+    if os.path.exists(path / "__init__.py") or os.path.exists(path / "__init__.pyi"):
         return "package", path
     return _namespace(path)
 
 
 def _regular(base: Path) -> tuple[Kind, Path] | None:
     """The first of package, source, stub and extension that an import statement would take."""
-    if _exists(base / "__init__.py") or _exists(base / "__init__.pyi"):
+    if os.path.exists(base / "__init__.py") or os.path.exists(base / "__init__.pyi"):
         return "package", base
     for suffix in (*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES):
         path = base.with_name(base.name + suffix)
-        if _exists(path):
+        if os.path.exists(path):
             return _file_kind(path)
     return None
 
 
 def _namespace(base: Path) -> tuple[Kind, Path] | None:
     """A folder without `__init__.py` that holds modules, at whatever depth an import can name them."""
-    queue, seen = deque([base] if base.is_dir() else []), 0
+    queue, seen = deque([base] if os.path.isdir(base) else []), 0
     while queue:
         try:
             with os.scandir(queue.popleft()) as entries:
@@ -155,7 +157,7 @@ def _namespace(base: Path) -> tuple[Kind, Path] | None:
 
 def _is_code(entry: os.DirEntry[str]) -> bool:
     if entry.is_symlink() and entry.name.isidentifier():
-        return _exists(Path(entry) / "__init__.py")
+        return os.path.exists(Path(entry) / "__init__.py")
     return entry.name.endswith((*SOURCE_SUFFIXES, *EXTENSION_SUFFIXES)) and not entry.is_dir(follow_symlinks=False)
 
 
@@ -173,7 +175,7 @@ def _accept(hit: tuple[Kind, Path], places: Places) -> Found | Missing:
     kind, path = hit
     real = real_path(path)
     place = places.holding(real)
-    if place is None or not _exists(real):
+    if place is None or not os.path.exists(real):
         return _outside(str(path), places)
     parts = list(real.relative_to(place.path).parts)
     if not parts:
@@ -181,10 +183,11 @@ def _accept(hit: tuple[Kind, Path], places: Places) -> Found | Missing:
     parts[-1] = parts[-1].split(".")[0] if kind in ("module", "stub", "extension") else parts[-1]
     odd = next((part for part in parts if not _IDENTIFIER.fullmatch(part)), None)
     if odd is not None:
+        mend = "rename it" if odd == parts[-1] else f"add {real.parent} to the roots"
         return Missing(
             "not_importable",
             f"{real} has no dotted name from the root {place.path}, because "
-            f"{_quoted(odd)} is no ASCII identifier; add {real.parent} to the roots.",
+            f"{_quoted(odd)} is no ASCII identifier; {mend}.",
         )
     return Found(".".join(parts), kind, place, real)
 
@@ -213,9 +216,22 @@ def _not_found(name: str, parts: Sequence[str], places: Places, escaped: bool) -
             "no_source",
             f"{name} is compiled into the interpreter (Python {version}): there is no Python source to read.",
         )
+    if closed := _closed(Path(*parts), places):
+        return closed
     parent = ".".join(parts[:-1])
     near = f" {parent} exists, but has no module {parts[-1]}." if parent and _is_there(parent, places) else ""
     return Missing("phantom", f"No module is named {name}.{near} Looked in: {places.told()}.")
+
+
+def _closed(way: Path, places: Places) -> Missing | None:
+    """Where something may well be there that we may not see."""
+    on_the_ways = (closed_on_the_way(real_path(place.path / way)) for place in places.every)
+    closed = next((one for one in on_the_ways if one and places.holding(one)), None)
+    if closed is None:
+        return None
+    return Missing(
+        "unreadable", f"{closed} may not be looked into. Grant it: ligand grant investigator {closed} --read."
+    )
 
 
 def _is_there(name: str, places: Places) -> bool:
@@ -228,13 +244,6 @@ def _outside(asked: str, places: Places) -> Missing:
         f"{_quoted(asked)} lies or leads outside what may be read ({places.told()}). Add "
         "its folder to roots in the investigator's configuration, and grant read access.",
     )
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 def _quoted(text: str) -> str:

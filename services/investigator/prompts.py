@@ -8,6 +8,8 @@ from typing import Any
 from services.investigator.logic import Facts, question_of
 
 MAX_UNKNOWNS = 12
+MAX_TOLD = 4000
+"""Characters of what the asker knows already: what is read needs room beside it."""
 _ORDERS = (
     "You find out what is on somebody's own machine, from evidence that was read there. Each piece of evidence has a "
     "name: E1, E2 and so on. Each thing that you claim cites the names of the evidence that shows it; leave out what "
@@ -92,11 +94,16 @@ def about_anything(
     task = [
         f"QUESTION {question_of(asked)['question'][:8000]}",
         *_supposed(asked),
-        *(f"TOLD {line}" for line in asked["evidence"]),
+        *_known(asked),
         f"Answer in one to eight sentences, each with the evidence that shows it. {more} Say how sure you are "
         "(confidence, 0 to 1) and what remains unknown (unknowns).",
     ]
     return conversation("\n".join(task), evidence, room)
+
+
+def _known(asked: Mapping[str, Any]) -> list[str]:
+    told = "\n".join(f"TOLD {line}" for line in asked["evidence"])
+    return [told[:MAX_TOLD]] if told else []
 
 
 def _supposed(asked: Mapping[str, Any]) -> list[str]:

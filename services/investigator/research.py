@@ -68,14 +68,26 @@ class Research:
                 "purpose": f"investigate {about['question_id']}"[:256],
                 "priority": about["priority"],
             }
-            if len(orjson.dumps(facts)) <= MAX_REQUEST_BYTES or room < LEAST_ROOM:
+            if len(orjson.dumps(facts)) <= MAX_REQUEST_BYTES:
                 return facts
+            if room < LEAST_ROOM:
+                return _cut(facts)
             room = room * 2 // 3
 
     async def asked(self, ask: Ask, request: Mapping[str, Any]) -> Heard:
         """The answer to one request. The caller bounds the time: an answer that comes later reaches nobody."""
         async with self.gate.place(RANKS[request["priority"]]):
             return heard(await ask("Q_MODEL_REQUEST", request, taint=["file"]))
+
+
+def _cut(facts: dict[str, Any]) -> dict[str, Any]:
+    """A request of which the question alone takes more than a signal carries: with its beginning."""
+    *before, last = facts["messages"]
+    content = last["content"]
+    while len(orjson.dumps(facts)) > MAX_REQUEST_BYTES:
+        content = content[: len(content) * 3 // 4]
+        facts = {**facts, "messages": [*before, {**last, "content": content}]}
+    return facts
 
 
 def heard(answer: Signal) -> Heard:

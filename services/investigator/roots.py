@@ -27,21 +27,28 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """All places, in the order in which a name is looked for."""
+    """All places, in the order in which a name is looked for; `missing` are roots that are not there, or closed."""
 
     every: tuple[Place, ...]
     library: bool
+    missing: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, roots: Iterable[str], interpreter_library: bool) -> Places:
-        """Roots that do not exist are left out; a link to a root is followed once, here."""
-        wanted = [Place(real_path(root), "root") for root in roots]
+        """A link to a root is followed once, here."""
+        there = {root: os.path.isdir(root) for root in roots}
+        wanted = [Place(real_path(root), "root") for root, is_there in there.items() if is_there]
         wanted += [Place(real_path(path), "library") for path in library_paths()] if interpreter_library else []
         kept: dict[Path, Place] = {}
         for place in wanted:
-            if place.path.is_dir():
+            if os.path.isdir(place.path):
                 kept.setdefault(place.path, place)
-        return cls(tuple(kept.values()), interpreter_library)
+        missing = tuple(root for root, is_there in there.items() if not is_there)
+        return cls(tuple(kept.values()), interpreter_library, missing)
+
+    def have_changed(self) -> bool:
+        """Whether one has come or gone since."""
+        return any(map(os.path.isdir, self.missing)) or not all(os.path.isdir(place.path) for place in self.every)
 
     def holding(self, real: Path) -> Place | None:
         """The deepest place that a real path is in; None when it is in none."""
@@ -50,7 +57,9 @@ class Places:
 
     def told(self) -> str:
         """The places as a person reads them."""
-        return ", ".join(str(place.path) for place in self.every) or "nowhere: no root is configured"
+        places = ", ".join(str(place.path) for place in self.every)
+        missing = f"not there, or not granted: {', '.join(self.missing)}" if self.missing else ""
+        return "; ".join(filter(None, (places, missing))) or "nowhere: no root is configured"
 
 
 def library_paths() -> list[str]:
@@ -63,6 +72,12 @@ def library_paths() -> list[str]:
 def real_path(path: str | Path) -> Path:
     """Where a path really leads; what does not exist is taken as it is written."""
     return Path(os.path.realpath(path))
+
+
+def closed_on_the_way(path: Path) -> Path | None:
+    """The first folder on the way to a path that we may not look into."""
+    folders = (folder for folder in reversed(path.parents) if os.path.isdir(folder))
+    return next((folder for folder in folders if not os.access(folder, os.X_OK, effective_ids=True)), None)
 
 
 def open_beneath(place: Path, parts: Sequence[str]) -> int:

@@ -11,6 +11,8 @@ from services.investigator.words import clip
 
 KEPT = "failed|"
 MAX_SUBJECTS = 1000
+MAX_SUBJECT = 190
+"""Characters: what is kept has names of at most 200."""
 PASSING = frozenset({"no_model", "suppressed"})
 """Reasons that say nothing about the subject."""
 
@@ -18,7 +20,7 @@ PASSING = frozenset({"no_model", "suppressed"})
 def subject_of(asked: Mapping[str, Any]) -> str:
     """What a question is about: the module it names, else its words."""
     named = logic.candidates(asked)
-    return clip(named[0] if named else f"question: {asked['question']}", 200)
+    return clip(named[0] if named else f"question: {asked['question']}", MAX_SUBJECT)
 
 
 def suppressed(state: Mapping[str, Any], asked: Mapping[str, Any], after: int) -> Outcome | None:

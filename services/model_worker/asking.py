@@ -60,13 +60,20 @@ async def _structured(server: Server, job: Job, model: str, wanted: Wanted) -> A
         return _answer(server, model, turn, wanted.read(turn.text))
     except UnfitError as error:
         messages = mended(shapes.asked(shape, job.messages, wanted.schema), turn.text, str(error))
-    turn = await _turn(server, job, model, messages, shapes.response_format(shape, wanted.schema))
+        unfit = _unfit(turn, error, "")
+    try:
+        turn = await _turn(server, job, model, messages, shapes.response_format(shape, wanted.schema))
+    except Failure as failure:
+        raise (unfit if failure.kind is TOO_LONG else failure) from failure
     try:
         return _answer(server, model, turn, wanted.read(turn.text))
     except UnfitError as error:
-        evidence = {"text": turn.text[:EVIDENCE_CHARS], "path": error.path, "problem": error.problem}
-        words = f"The answer does not fit response_schema, also when asked again: {error}"
-        raise Failure(UNFIT, words, evidence=evidence) from error
+        raise _unfit(turn, error, ", also when asked again") from error
+
+
+def _unfit(turn: Turn, error: UnfitError, again: str) -> Failure:
+    evidence = {"text": turn.text[:EVIDENCE_CHARS], "path": error.path, "problem": error.problem}
+    return Failure(UNFIT, f"The answer does not fit response_schema{again}: {error}", evidence=evidence)
 
 
 async def _in_shape(server: Server, job: Job, model: str, shape: str) -> tuple[str, Turn]:
@@ -121,7 +128,7 @@ async def _probe(server: Server, job: Job, model: str, shape: str) -> str | None
 async def _turn(server: Server, job: Job, model: str, messages: Messages, fields: Mapping[str, Any]) -> Turn:
     """A question and its whole answer. Raises `Failure`, also for an empty answer or half of one."""
     left = room(messages, job.max_tokens, server.settings.context_tokens)
-    if left < LEAST_ANSWER <= job.max_tokens:
+    if left < min(LEAST_ANSWER, job.max_tokens):
         words = f"The conversation is longer than the {server.settings.context_tokens} tokens it may have."
         raise Failure(TOO_LONG, words)
     body = {"model": model, "messages": messages, "temperature": job.temperature, **_length(server, left), **fields}

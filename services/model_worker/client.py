@@ -193,7 +193,7 @@ class _told:
             words = said(error.body if error.body is not None else error.response.text, self._key)
             raise of_status(error.status_code, words, error.response.headers.get("retry-after")) from error
         if isinstance(error, openai.APIConnectionError):
-            raise of_connection(error) from error
+            raise of_connection(error, self._key) from error
         if isinstance(error, openai.OpenAIError):
             raise in_stream(without(str(error), self._key)) from error
         # the package trusts what it gets: a web page or a list in the place of an answer makes it stumble anyhow

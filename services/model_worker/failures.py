@@ -12,6 +12,8 @@ from typing import Any
 from services.model_worker.output import writable
 
 DETAIL_CHARS = 400
+LONGEST_PAUSE_S = 3600.0
+"""A server that asked for more may be well long before, and nobody would notice."""
 BUSY = frozenset({408, 409, 425, 429, 503})
 _TOO_LONG = re.compile(
     r"context[ _-]?(length|window|size)|maximum context|too many tokens|(prompt|input) is too long", re.IGNORECASE
@@ -93,10 +95,10 @@ def in_stream(message: str) -> Failure:
     return Failure(TOO_LONG if _TOO_LONG.search(message) else BROKEN, message[:DETAIL_CHARS])
 
 
-def of_connection(error: BaseException) -> Failure:
+def of_connection(error: BaseException, key: str | None = None) -> Failure:
     """The failure that a broken or impossible connection means, told by its innermost cause."""
     cause = innermost(error)
-    words = str(cause) or type(cause).__name__
+    words = without(str(cause), key) or type(cause).__name__
     if isinstance(cause, OSError) and cause.errno in (errno.EPERM, errno.EACCES):
         words += ". The unit may reach only this machine: `systemctl edit` it and add IPAddressAllow="
     return Failure(UNREACHABLE, f"cannot be reached: {words}"[:DETAIL_CHARS])
@@ -112,10 +114,10 @@ def innermost(error: BaseException) -> BaseException:
 
 
 def seconds(text: str | None) -> float | None:
-    """A `Retry-After` in seconds (RFC 9110, 10.2.3); dates, which need a clock, and nonsense are None."""
-    if text is None or not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text.strip()):
+    """A `Retry-After` in seconds (RFC 9110, 10.2.3), at most an hour; dates and nonsense are None."""
+    if text is None or not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text.strip(), re.ASCII):
         return None
-    return float(text)
+    return min(float(text), LONGEST_PAUSE_S)
 
 
 def said(body: Any, key: str | None) -> str:

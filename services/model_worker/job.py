@@ -62,7 +62,6 @@ class Turn:
         self._job = job
         self._messages = messages
         self._parts: list[str] = []
-        self._shown = 0
         self._index = 0
         self._chunks = 0
         self._thought = True

@@ -10,6 +10,7 @@ from typing import Any
 
 from services.model_worker.server import Server
 from services.model_worker.settings import Settings
+from signals.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,13 @@ class Edge:
     server: Server
     reason: str | None
     lasted_s: float | None = None
+
+
+def _sendable(name: str, key: str) -> str:
+    """The key, if a header of HTTP can carry it: who tried to send another would fail with words that quote it."""
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(f"The credential {name} is no key: it must be one line of plain ASCII characters.")
+    return key
 
 
 @dataclass(slots=True)
@@ -31,8 +39,8 @@ class Pool:
 
     @classmethod
     def of(cls, settings: Settings, key_of: Callable[[str], str]) -> Pool:
-        """The servers of a configuration. Raises `ConfigError` for a credential that is not there."""
-        keys = {one.credential: key_of(one.credential) for one in settings.servers if one.credential}
+        """The servers of a configuration. Raises `ConfigError` for a credential that is not there, or is no key."""
+        keys = {name: _sendable(name, key_of(name)) for one in settings.servers if (name := one.credential)}
         made = (Server.of(one, settings, keys.get(one.credential or "")) for one in settings.servers)
         return cls(settings, tuple(made))
 
@@ -61,9 +69,15 @@ class Pool:
         await asyncio.gather(*(server.look() for server in self.servers))
 
     def edges(self, known: Mapping[str, Any], wall: float) -> Iterator[Edge]:
-        """What changed since it was last told. `known`: name -> {"up": bool, "since": unix seconds}."""
+        """What changed since it was last told. `known`: name -> {"up": bool, "since": unix seconds}.
+
+        Of several entries with one address the one that answers counts: they are one server to everybody else.
+        """
         now = time.monotonic()
-        for server in self.servers:
+        found: dict[str, Server] = {}
+        for server in sorted(self.servers, key=lambda one: one.why_not(now) is not None):
+            found.setdefault(server.name, server)
+        for server in found.values():
             before, why = known.get(server.name), server.why_not(now)
             if before is not None and before["up"] == (why is None):
                 continue

@@ -14,7 +14,7 @@ import orjson
 from services.policy_engine import promoting
 from services.policy_engine.history import kept
 from services.policy_engine.memory import Memory
-from services.policy_engine.model import Decision, Outcome, Rule
+from services.policy_engine.model import Outcome, Rule
 from services.policy_engine.rulebook import FILE, Rulebook, engine_of, rulebook
 from services.policy_engine.schema import seconds as duration
 from services.policy_engine.simulation import Act, Comparison, Simulation, compared, really, refused, seconds, tried
@@ -260,6 +260,3 @@ def _envelope(example: Mapping[str, Any]) -> dict[str, Any]:
         "host": "example", "version": 1, "correlation_id": uuid7(), "causation_id": uuid7(), "hops": 0,
         "taint": example.get("taint", []), "facts": example["facts"],
     }  # fmt: skip
-
-
-__all__ = ["Decision", "policy"]

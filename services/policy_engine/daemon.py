@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from services.policy_engine import reasoning
 from services.policy_engine.history import History
 from services.policy_engine.logic import timer_id
-from services.policy_engine.memory import ASKED, OWED, TIMER, Memory, stale
+from services.policy_engine.memory import ASKED, MOST_STALE, OWED, TIMER, Memory, stale
 from services.policy_engine.model import Decision, Outcome
 from services.policy_engine.rulebook import Rulebook, rulebook
 from services.policy_engine.telling import decided
@@ -21,6 +23,8 @@ from signals.errors import LigandError, PressureError
 Emit = Callable[..., Signal]
 ANSWERS = frozenset({"Q_MODEL_RESPONSE", "Q_MODEL_FAILED", "Q_MODEL_TIMEOUT"})
 SWEEP_S = 60.0
+STEP_BYTES = 256 * 1024
+"""Of what timers owe, in one step: a settle carries four times as much."""
 ASKED_FOR_S = 3600.0
 TICK_S = 0.2
 daemon = Daemon("policy_engine")
@@ -45,15 +49,24 @@ async def prepare() -> None:
     config = daemon.config
     folder = daemon.paths.state_of(daemon.name)  # not `state_dir`: without a history the rules act all the same
     desk.history = History(folder, config["history_bytes"], config["history_files"])
-    desk.book, desk.told = _rules(), set()
-    _say()
+    desk.told = set()
+    await reload()
 
 
 @daemon.on_reload
 async def reload() -> None:
     """Take new rules whole, or keep the old ones."""
     desk.book = _rules()
+    if any(rule.choose for rule in desk.book.rules) and not desk.history.recent:
+        _remember()
     _say()
+
+
+def _remember() -> None:
+    try:
+        desk.history.remember()
+    except OSError as error:  # a model is told less of the past; the rules act all the same
+        daemon.log.warning("history_not_read", error=str(error))
 
 
 @daemon.on_check
@@ -89,8 +102,10 @@ async def decide(signal: Signal, emit: Emit, put: Callable[[str, Any], None]) ->
     """Decide on one signal; what is emitted and what is remembered are one step with its acknowledgement."""
     now, memory = _seconds(signal.received_at or signal.timestamp), Memory(daemon.state)
     if signal.signal == "Q_POLICY_DUE":
-        _timer(signal, now, memory, emit)
-    elif desk.book.engine.hears(signal.signal) or signal.causation_id:
+        memory = await _timers(max(now, _seconds(signal.facts["due_at"])))
+        _timer(signal, memory, emit)
+    elif desk.book.engine.hears(signal.signal) or signal.signal in ANSWERS:
+        memory = await _timers(now)
         _event(signal, now, memory, emit)
     _sweep(now, memory)
     _keep()
@@ -98,13 +113,30 @@ async def decide(signal: Signal, emit: Emit, put: Callable[[str, Any], None]) ->
         put(name, value)
 
 
+async def _timers(now: float) -> Memory:
+    """Decide on the timers that are due, before what was received after them.
+
+    What they owe is kept until their own signals come. What one settle could not carry is kept in steps before it: each
+    timer is decided on by what is kept alone, so that a kill in between changes nothing.
+    """
+    while True:
+        memory, size = Memory(daemon.state), 0
+        for decision in desk.book.engine.due(now, memory):
+            owed = decision.as_json()
+            memory.put(owed, OWED, str(decision.due))
+            size += len(orjson.dumps(owed, default=str))
+            if size > STEP_BYTES:
+                break
+        else:
+            return memory
+        async with daemon.batch(memory.changes):
+            pass
+
+
 def _event(signal: Signal, now: float, memory: Memory, emit: Emit) -> None:
     engine, event = desk.book.engine, to_dict(signal)
     for decision in engine.on_event(event, now, memory):
-        if decision.due and decision.outcome is not Outcome.ARMED:
-            memory.put(decision.as_json(), OWED, decision.due)
-        else:
-            _carry_out(decision, signal, memory, emit)
+        _carry_out(decision, signal, memory, emit)
     asked = memory.get(ASKED, signal.causation_id or "")
     if asked and "decision" in asked and signal.signal in ANSWERS:
         memory.put(None, ASKED, signal.causation_id or "")
@@ -113,10 +145,8 @@ def _event(signal: Signal, now: float, memory: Memory, emit: Emit) -> None:
             _carry_out(concluded, signal, memory, emit)
 
 
-def _timer(signal: Signal, now: float, memory: Memory, emit: Emit) -> None:
+def _timer(signal: Signal, memory: Memory, emit: Emit) -> None:
     """A timer's own signal came: all that was received before it was due has been decided on."""
-    for decision in desk.book.engine.due(max(now, _seconds(signal.facts["due_at"])), memory):
-        memory.put(decision.as_json(), OWED, str(decision.due))
     owed = memory.get(OWED, signal.facts["timer"])
     desk.told.discard(signal.facts["timer"])
     if owed is not None:
@@ -158,13 +188,15 @@ def _ask(decision: Decision, signal: Signal, memory: Memory, emit: Emit) -> str:
 
 
 def _sweep(now: float, memory: Memory) -> None:
-    """Forget, within a settle, what bears on nothing any more."""
+    """Forget, within a settle, what bears on nothing any more; of very much only a part, and the rest with the next."""
     if now < desk.swept + SWEEP_S:
         return
-    desk.swept = now
     reach = {rule.id: rule.reach for rule in desk.book.rules}
-    for name in stale(daemon.state, now, reach):
+    found = stale(daemon.state, now, reach)
+    for name in found:
         memory.changes.setdefault(name, None)
+    if len(found) < MOST_STALE:
+        desk.swept = now
 
 
 @daemon.every(TICK_S)

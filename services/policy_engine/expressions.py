@@ -2,8 +2,9 @@
 
 The bound is the library's own (cel-cpp): an expression nests at most 32 deep and one evaluation makes at most 10,000
 steps of its loops, all loops together, after which it ends with an error; a regular expression is linear (RE2). What
-a step could make large (joining texts or lists, regular expressions) is refused inside loops. So no evaluation runs
-away, and the bound does not depend on how fast the machine is.
+a step could make large (joining texts or lists, regular expressions) is refused inside loops. Loops that make lists, or
+search or copy texts, take only so long ones, since the library frees nothing before the end; a text may only be made
+`MAX_GROWTH` times as long. So no evaluation runs away, and the bound does not depend on how fast the machine is.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from signals.catalogue import Catalogue
 
 MAX_LENGTH = 2000
 MAX_STEPS = 10_000
+MAX_GROWTH = 64
+MAX_LIST = 500
+MAX_TEXT = 4096
+"""How long lists and texts may be that a heavy loop reads: its memory grows with the square of the list."""
 MISSING = "Key not found in map"
 _STRUCT = re.compile(rf"'{PACKAGE}\.(\w+)'")
 _KINDS = {"BOOL": "boolean", "INT": "integer", "DOUBLE": "number", "STRING": "string", "NULL": "null"}
@@ -44,10 +49,16 @@ class Expression:
     kind: str
     paths: tuple[tuple[str, ...], ...]
     guarded: frozenset[tuple[str, ...]]
+    is_heavy: bool
     program: Any = field(repr=False, compare=False)
 
     def value(self, scope: Mapping[str, Any]) -> Any:
         """Evaluate. Raises `ExpressionError`; `MissingError` when a fact it reads is not there."""
+        if self.is_heavy and _is_long(self.seen(scope)):
+            raise ExpressionError(
+                f"its loop would take too much: it reads a list of more than {MAX_LIST}, or a text of more than "
+                f"{MAX_TEXT:,} characters"
+            )
         try:
             found = self.program.eval(data=dict(scope))
         except RuntimeError as error:
@@ -92,7 +103,7 @@ class Environment:
             self._judge(found, {"event": signal, "other": other or ""}, known, optional)
         kind = kinds.pop() if len(kinds) == 1 else "any"
         program = _compiled(self._runtime, text, "")
-        return Expression(text, kind, tuple(sorted(found.paths)), frozenset(found.guarded), program)
+        return Expression(text, kind, tuple(sorted(found.paths)), frozenset(found.guarded), found.is_heavy, program)
 
     def _checker(self, signal: str, other: str | None) -> Any:
         found = self._checkers.get((signal, other))
@@ -106,6 +117,11 @@ class Environment:
         if found.costly:
             raise ExpressionError(
                 f"inside a loop it may not use {', '.join(sorted(found.costly))}: that could run away"
+            )
+        if found.growth > MAX_GROWTH:
+            raise ExpressionError(
+                f"its replace, join, quote or format could make a text more than {MAX_GROWTH} times as long; what they "
+                "put in must be written there, and be short"
             )
         for path in sorted(found.paths):
             missing = self._optional(path, names.get(path[0], ""))
@@ -143,6 +159,15 @@ def fits(kind: str, schema: Mapping[str, Any] | bool) -> bool:
     """Whether a value of this kind can be what a contract wants of a fact."""
     wanted = types_of(schema)
     return kind == "any" or not wanted or kind in wanted or (kind == "integer" and "number" in wanted)
+
+
+def _is_long(value: Any) -> bool:
+    """Whether a value holds a list or a text that is too long for a heavy loop."""
+    if isinstance(value, Mapping):
+        return any(map(_is_long, value.values()))
+    if isinstance(value, list):
+        return len(value) > MAX_LIST or any(map(_is_long, value))
+    return isinstance(value, str) and len(value) > MAX_TEXT
 
 
 def _environment(variables: Mapping[str, Any], descriptors: Any = None) -> Any:

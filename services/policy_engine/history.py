@@ -18,6 +18,8 @@ from services.runtime.appending import append_to
 from signals.envelope import rfc3339
 
 NAME = "decisions.jsonl"
+RECENT = 50
+"""As many as a model may be shown of one rule."""
 _TEXTS = ("at", "rule", "key", "outcome", "signal", "signal_id")
 _LISTS = ("because", "needed", "actions", "emitted")
 
@@ -32,16 +34,25 @@ class History:
         self._lines: list[bytes] = []
         self.trouble = ""
         """Why the last decisions could not be kept; empty when they were."""
-        self.recent: dict[str, deque[dict[str, Any]]] = {}
+        self.recent: dict[str, deque[Mapping[str, Any]]] = {}
+        """The last decisions of each rule that acted, or would have."""
+
+    def remember(self) -> None:
+        """Take what was decided by processes before this one for recent too. Raises OSError."""
+        for line in kept(self._path.parent):
+            self._note(line)
 
     def add(self, decision: Decision, emitted: list[str], asked: str | None = None) -> None:
         """Keep one decision."""
         line = line_of(decision, emitted)
         if asked:
             line["asked"] = asked
-        if decision.outcome in (Outcome.FIRED, Outcome.WOULD_FIRE):
-            self.recent.setdefault(decision.rule, deque(maxlen=50)).append(line)
+        self._note(line)
         self._lines.append(orjson.dumps(line, default=str) + b"\n")
+
+    def _note(self, line: Mapping[str, Any]) -> None:
+        if line["outcome"] in (Outcome.FIRED, Outcome.WOULD_FIRE):
+            self.recent.setdefault(line["rule"], deque(maxlen=RECENT)).append(line)
 
     def flush(self) -> None:
         """Let others read what was added. A full disk keeps no rule from acting: see `trouble`."""

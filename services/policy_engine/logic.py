@@ -6,13 +6,13 @@ after is not, however late either is handled. So a replay of the journal decides
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from services.policy_engine.expressions import Environment, Expression, ExpressionError, MissingError
 from services.policy_engine.memory import ASKED, ENTRY, LIMIT, MAX_ASKED, MAX_TIMERS, TIMER, Memory, short
-from services.policy_engine.model import Action, Decision, Outcome, Rule, Trace, shown, span
+from services.policy_engine.model import Action, Decision, Outcome, Rule, Trace, brief, shown, span
 
 Envelope = Mapping[str, Any]
 Check = Callable[[str, Mapping[str, Any]], None]
@@ -40,7 +40,7 @@ class Engine:
 
     def on_event(self, event: Envelope, now: float, memory: Memory) -> list[Decision]:
         """What follows from a signal that was received at `now`; timers that were due by then come first."""
-        decisions = self.due(now, memory)
+        decisions = list(self.due(now, memory))
         asked = memory.get(ASKED, event.get("causation_id") or "")
         scope = self._environment.scope(event, asked["rule"] if asked else "")
         for rule in self._by_absence.get(str(event["signal"]), ()):
@@ -48,11 +48,13 @@ class Engine:
         rules = self._by_signal.get(str(event["signal"]), ())
         return [*decisions, *(self._evaluate(rule, event, scope, now, memory) for rule in rules)]
 
-    def due(self, now: float, memory: Memory) -> list[Decision]:
-        """The timers whose time has come, in the order of their times."""
+    def due(self, now: float, memory: Memory) -> Iterator[Decision]:
+        """The timers whose time has come, in the order of their times; each is decided on when it is taken."""
         found = [(timer["due"], name) for name, timer in memory.each(TIMER) if timer["due"] <= now]
-        decided = [self._time_is_up(name, at, memory) for at, name in sorted(found)]
-        return [decision for decision in decided if decision is not None]
+        for at, name in sorted(found):
+            decision = self._time_is_up(name, at, memory)
+            if decision is not None:
+                yield decision
 
     def scope(self, event: Envelope) -> dict[str, Any]:
         """What expressions see of a signal."""
@@ -229,7 +231,7 @@ def timer_id(rule: str, timer: Mapping[str, Any]) -> str:
 
 
 def _traced(name: str, expression: Expression, scope: Mapping[str, Any]) -> Trace:
-    seen = expression.seen(scope)
+    seen = {path: brief(value) for path, value in expression.seen(scope).items()}
     try:
         return Trace(name, expression.text, expression.value(scope), None, seen)
     except ExpressionError as error:

@@ -9,6 +9,7 @@ from typing import Any
 ENTRY, TIMER, LIMIT, OWED, ASKED = "entry", "timer", "limit", "owed", "asked"
 MAX_TIMERS = 500
 MAX_ASKED = 500
+MOST_STALE = 1000
 
 
 class Memory:
@@ -32,8 +33,8 @@ class Memory:
     def each(self, kind: str) -> Iterator[tuple[str, Any]]:
         """Everything of one kind: the name below it, and the value."""
         lead = f"{kind}|"
-        for name in sorted({*self._kept, *self.changes}):
-            if name.startswith(lead) and (value := self.get(name)) is not None:
+        for name in sorted({name for name in (*self._kept, *self.changes) if name.startswith(lead)}):
+            if (value := self.get(name)) is not None:
                 yield name.removeprefix(lead), value
 
 
@@ -43,9 +44,14 @@ def short(key: str) -> str:
 
 
 def stale(kept: Mapping[str, Any], now: float, reach: Mapping[str, float]) -> dict[str, None]:
-    """What bears on nothing any more, as changes that forget it. `reach`: seconds of each rule that is there."""
+    """What bears on nothing any more, as changes that forget it. `reach`: seconds of each rule that is there.
+
+    At most `MOST_STALE`, which a settle can carry.
+    """
     found: dict[str, None] = {}
     for name, value in kept.items():
+        if len(found) == MOST_STALE:
+            break
         kind, _, rest = name.partition("|")
         rule = rest.partition("|")[0]
         old = kind == ASKED and value["until"] < now

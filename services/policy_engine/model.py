@@ -9,6 +9,9 @@ from typing import Any
 
 from services.policy_engine.expressions import Expression
 
+MAX_SEEN = 512
+"""Characters; what was seen of a signal is kept with each condition, and the signal itself is in the journal."""
+
 
 class Outcome(StrEnum):
     """How one evaluation of one rule ended."""
@@ -168,6 +171,14 @@ class Decision:
         actions = tuple((signal, facts) for signal, facts in found["actions"])
         plain = {key: tuple(found[key]) for key in ("because", "needed", "causes")}
         return cls(**{**found, **plain, "traces": traces, "actions": actions, "outcome": Outcome(found["outcome"])})
+
+
+def brief(value: Any) -> Any:
+    """A value as a decision keeps it: whole, or the beginning of its text where that is long."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else str(value)
+    return value if len(text) <= MAX_SEEN else f"{text[:MAX_SEEN]}…"
 
 
 def shown(value: Any) -> str:

@@ -61,7 +61,6 @@ class Simulation:
         self._engine = engine
         self._catalogue = catalogue
         self._state: dict[str, Any] = {}
-        self.decisions: list[Decision] = []
 
     def run(self, envelopes: Iterable[Envelope]) -> Iterator[Act]:
         """What the engine would have done on these signals, in their order."""
@@ -76,11 +75,10 @@ class Simulation:
         """The timers that are due by `now`, after the last signal."""
         yield from self._step(partial(self._engine.due, now), None)
 
-    def _step(self, decide: Callable[[Memory], list[Decision]], envelope: Envelope | None) -> Iterator[Act]:
+    def _step(self, decide: Callable[[Memory], Iterable[Decision]], envelope: Envelope | None) -> Iterator[Act]:
         memory = Memory(self._state)
         counts: dict[tuple[str, str], int] = {}
         for decision in decide(memory):
-            self.decisions.append(decision)
             if decision.outcome is Outcome.FIRED:
                 cause = keyed(DAEMON, str(decision.due)) if decision.due else str(envelope and envelope["id"])
                 yield from self._acts(decision, cause, counts, memory)

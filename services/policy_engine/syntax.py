@@ -14,15 +14,27 @@ _NUMERIC = frozenset(
      "add_duration_timestamp"}
 )  # fmt: skip
 _COSTLY = frozenset({"matches", "replace", "split", "join", "format", "string", "bytes"})
+_LONG = frozenset(
+    {"contains", "indexOf", "lastIndexOf", "lowerAscii", "upperAscii", "reverse", "substring", "trim", "strings.quote"}
+)
+"""What searches or copies a whole text each time."""
+_DOUBLING = frozenset({"strings.quote", "format"})
+UNKNOWN = 1 << 20
 
 
 @dataclass
 class Reads:
-    """The member paths an expression reads, those it asks `has()` of, and what a loop of it must not do."""
+    """The member paths an expression reads, those it asks `has()` of, and what a loop of it must not do.
+
+    `is_heavy`: a loop of it makes a list, or searches or copies texts. `growth`: how many times as long as what it
+    reads a text of it may become.
+    """
 
     paths: set[tuple[str, ...]] = field(default_factory=set)
     guarded: set[tuple[str, ...]] = field(default_factory=set)
     costly: set[str] = field(default_factory=set)
+    is_heavy: bool = False
+    growth: int = 1
 
 
 def reads(serialised: bytes) -> Reads:
@@ -30,43 +42,73 @@ def reads(serialised: bytes) -> Reads:
     checked = _one(serialised, 2)  # google.protobuf.Any: the value
     overloads = dict(_overload(entry) for entry in _all(checked, 2))
     found = Reads()
-    _walk(_one(checked, 4), overloads, found, looping=False)
+    whole = _one(checked, 4)
+    _walk(whole, overloads, found, looping=False)
+    found.growth = _growth(whole)
     return found
 
 
 def _walk(node: bytes, overloads: dict[int, set[str]], found: Reads, *, looping: bool) -> None:
-    if select := _one(node, 5):
-        _select(node, select, found)
-        _walk(_one(select, 1), overloads, found, looping=looping)
+    if _one(node, 5):
+        _select(node, found)
     elif call := _one(node, 6):
         _call(node, call, overloads, found, looping=looping)
     elif comprehension := _one(node, 9):
-        _walk(_one(comprehension, 2), overloads, found, looping=looping)
-        for part in (4, 5, 6, 7):
-            _walk(_one(comprehension, part), overloads, found, looping=True)
-    else:
-        for kind in (7, 8):  # a list's elements are expressions; a map's entries hold them as key and value
-            for element in _all(_one(node, kind), 1 if kind == 7 else 2):
-                for value in [element] if kind == 7 else [_one(element, 3), _one(element, 4)]:
-                    _walk(value, overloads, found, looping=looping)
+        found.is_heavy = found.is_heavy or bool(_all(_one(comprehension, 4), 7))  # what it makes begins as a list
+    for inner, again in _inner(node):
+        _walk(inner, overloads, found, looping=looping or again)
+
+
+def _inner(node: bytes) -> Iterator[tuple[bytes, bool]]:
+    """The expressions that one is made of, and whether each is evaluated again and again."""
+    select, call, comprehension = _one(node, 5), _one(node, 6), _one(node, 9)
+    once = [_one(select, 1), _one(call, 1), *_all(call, 3), _one(comprehension, 2), *_all(_one(node, 7), 1)]
+    once += [_one(entry, part) for entry in _all(_one(node, 8), 2) for part in (3, 4)]  # key and value of a map
+    yield from ((part, False) for part in once if part)
+    yield from ((part, True) for number in (4, 5, 6, 7) if (part := _one(comprehension, number)))
 
 
 def _call(node: bytes, call: bytes, overloads: dict[int, set[str]], found: Reads, *, looping: bool) -> None:
     name, arguments = _one(call, 2).decode(), _all(call, 3)
     if looping and name in _COSTLY:
         found.costly.add(name)
+    found.is_heavy = found.is_heavy or (looping and name in _LONG)
     if looping and name == "_+_" and not overloads.get(_number(node, 2), set()) <= _NUMERIC:
         first = _one(_one(arguments[0], 4), 1)
         if first != b"@result":
             found.costly.add("+ of texts or lists")
-    for part in (_one(call, 1), *arguments):
-        _walk(part, overloads, found, looping=looping)
 
 
-def _select(node: bytes, select: bytes, found: Reads) -> None:
+def _growth(node: bytes) -> int:
+    """How many times as long a text may become on the way through the calls of an expression."""
+    call = _one(node, 6)
+    inner = max((_growth(one) for one, _ in _inner(node)), default=1)
+    return inner * _factor(_one(call, 2).decode(), _all(call, 3))
+
+
+def _factor(name: str, arguments: list[bytes]) -> int:
+    """What one call may do to the length of a text."""
+    if name in _DOUBLING:
+        return 2
+    if name not in ("replace", "join") or not arguments:
+        return 1
+    put_in = _literal(arguments[-1] if name == "join" else arguments[1])
+    if put_in is None:
+        return UNKNOWN
+    taken_out = _literal(arguments[0]) if name == "replace" else None
+    return max(1, -(-len(put_in) // len(taken_out))) if taken_out else 1 + len(put_in)
+
+
+def _literal(node: bytes) -> bytes | None:
+    """The text that stands there; None for what is only known at run time."""
+    constant = _one(node, 3)
+    return _one(constant, 6) if constant else None
+
+
+def _select(node: bytes, found: Reads) -> None:
     path = _path(node)
     if path is not None:
-        (found.guarded if _number(select, 3) else found.paths).add(path)
+        (found.guarded if _number(_one(node, 5), 3) else found.paths).add(path)
 
 
 def _path(node: bytes) -> tuple[str, ...] | None:

@@ -7,6 +7,9 @@ from typing import Any
 
 from services.policy_engine.model import Decision, Outcome
 
+MAX_SENTENCES, MAX_SENTENCE = 32, 512
+MAX_BYTES = 20 * 1024
+"""Of `because`, and of `would_have_needed`; an envelope has 64 KiB in all."""
 _OUTCOMES = {
     Outcome.FIRED: "emitted",
     Outcome.WOULD_FIRE: "shadow",
@@ -35,4 +38,13 @@ def decided(decision: Decision, emitted: Sequence[str]) -> dict[str, Any]:
 
 
 def _cut(sentences: Iterable[str]) -> list[str]:
-    return [sentence[:511] + "…" if len(sentence) > 512 else sentence for sentence in sentences if sentence][-32:]
+    """The last sentences, which matter most, as far as the contract and an envelope have room for them."""
+    kept: list[str] = []
+    left = MAX_BYTES
+    for sentence in reversed([one for one in sentences if one][-MAX_SENTENCES:]):
+        cut = sentence if len(sentence) <= MAX_SENTENCE else f"{sentence[: MAX_SENTENCE - 1]}…"
+        left -= len(cut.encode("utf-8", "replace"))
+        if left < 0:
+            break
+        kept.append(cut)
+    return kept[::-1]

@@ -25,7 +25,7 @@ def read(name: str, daemon: str, paths: Paths, environ: Mapping[str, str] = os.e
         raise ConfigError(f"{daemon}: {name!r} is no name of a credential.")
     file = _handed(name, daemon, environ) if "STATE_DIRECTORY" in environ else _own(name, daemon, paths)
     try:
-        text = read_regular(file, MAX_BYTES).decode("utf-8").rstrip("\n")
+        text = read_regular(file, MAX_BYTES).decode("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{daemon}: the credential {file} cannot be read: {error}") from error
     if not text.strip() or len(text) > MAX_BYTES:

@@ -125,7 +125,7 @@ class Daemon(Reloading):
         """Say in one line how it fares: for `systemctl status`, `ligand status` and the heartbeat."""
         self._message, self._degraded = message, degraded
         self._reconsider()
-        self._notifier.status(self._told())
+        self._notifier.status(self._told() or "ready")
 
     def run(self) -> NoReturn:
         """Run until SIGTERM, then exit: 0, or 78 when a person has to mend something first."""

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -34,9 +35,11 @@ class Index:
         self._by_subject: dict[str, dict[str, None]] = defaultdict(dict)
         self._by_term: dict[str, dict[str, None]] = defaultdict(dict)
         self._users: dict[str, dict[str, None]] = defaultdict(dict)
-        lines = sum(self.keep(finding) for finding in _read(path))
-        if lines > most + most // 4:
-            _write(path, self._found.values())
+        self._lines = 0
+        for finding in _read(path):
+            self.keep(finding)
+            self._lines += 1
+        self._tidy()
 
     def __len__(self) -> int:
         return len(self._found)
@@ -50,14 +53,25 @@ class Index:
         if finding.id in self._found:
             return
         if self._found and not self._path.exists():
-            _write(self._path, self._found.values())  # somebody took it away: what is known outlives that
+            self._write()  # somebody took it away: what is known outlives that
         append_to(self._path, orjson.dumps(asdict(finding)) + b"\n")
         self.keep(finding)
+        self._lines += 1
+        self._tidy()
 
-    def keep(self, finding: Finding) -> int:
+    def _tidy(self) -> None:
+        """Take out of the file what is no longer known, once it is a quarter of what may be."""
+        if self._lines > len(self._found) + self._most // 4:
+            self._write()
+
+    def _write(self) -> None:
+        _write(self._path, self._found.values())
+        self._lines = len(self._found)
+
+    def keep(self, finding: Finding) -> None:
         """Know a finding, in memory alone."""
         if finding.id in self._found:
-            return 1
+            return
         self._found[finding.id], self._place[finding.id] = finding, self._next
         self._next += 1
         if finding.subject:
@@ -71,7 +85,6 @@ class Index:
             self._users[name][finding.id] = None
         if len(self._found) > self._most:
             self._drop(next(iter(self._found)))
-        return 1
 
     def _drop(self, identity: str) -> None:
         finding = self._found.pop(identity)
@@ -127,10 +140,20 @@ def _read(path: Path) -> Iterator[Finding]:
                 return
             whole += len(line)
             try:
-                kept = orjson.loads(line)
-                yield Finding(**kept | {"dependencies": tuple(kept["dependencies"])})
+                found = _finding(orjson.loads(line))
             except (orjson.JSONDecodeError, TypeError, KeyError):
                 continue  # a person edited the file
+            yield found
+
+
+def _finding(kept: Any) -> Finding:
+    """A finding as it was kept. Raises TypeError or KeyError for what is none."""
+    dependencies = kept["dependencies"]
+    found = Finding(**kept | {"dependencies": tuple(dependencies)})
+    texts = [value for name, value in kept.items() if name != "dependencies"] + dependencies
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(kept)
+    return found
 
 
 def _write(path: Path, findings: Iterable[Finding]) -> None:

@@ -17,6 +17,8 @@ LEAST_SHARED = 2
 ASKED_ALIKE = 0.5
 DISAGREE = 0.1
 MAX_LISTED = 32
+MAX_KEY = 190
+"""Characters: what is kept has names of at most 200."""
 AGAIN = "contradiction."
 """How the question ids begin of what is asked because of a contradiction; their answers never lead to another."""
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -234,4 +236,4 @@ def may_ask(new: Finding, asked: Mapping[str, float], now: float, again_after_s:
 
 def key_of(finding: Finding) -> str:
     """What contradictions are counted by."""
-    return finding.subject or " ".join(sorted(terms(finding.question)))[:200]
+    return (finding.subject or " ".join(sorted(terms(finding.question))))[:MAX_KEY]

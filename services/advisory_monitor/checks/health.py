@@ -27,7 +27,6 @@ class Health:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.pace = Pace(config["hold_s"], config["clear_s"], config["repeat_s"])
-        self._config = config
         self._bounds = {name: bounds(config, name) for name in ("disk", "memory", "swap", "load", "temperature")}
         self._gauge = Gauge()
 

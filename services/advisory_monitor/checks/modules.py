@@ -134,11 +134,16 @@ def _module(entry: os.DirEntry[str], root: Path) -> Found | None:
 
 
 def _count(folder: str) -> int:
-    """Python files at and beneath a folder, at most `MAX_FILES`."""
-    count = 0
-    for _, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in _NO_MODULES]
-        count += sum(name.endswith(".py") for name in files)
-        if count >= MAX_FILES:
-            return MAX_FILES
-    return count
+    """Python files at and beneath a folder, at most `MAX_FILES`, however deep; what is closed counts nothing."""
+    count, folders = 0, [folder]
+    while folders and count < MAX_FILES:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if not entry.is_dir(follow_symlinks=False):
+                        count += entry.name.endswith(".py")
+                    elif not entry.name.startswith(".") and entry.name not in _NO_MODULES:
+                        folders.append(entry.path)
+        except OSError:
+            continue
+    return min(count, MAX_FILES)

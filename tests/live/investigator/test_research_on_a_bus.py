@@ -108,6 +108,7 @@ def test_a_subject_that_failed_five_times_is_left_alone_until_a_person_says_othe
     """A rule that keeps asking about what cannot be found does no work; the person sees it, and can clear it."""
     home = desk.home.home
     running = desk.start()
+    assert desk.end(desk.ask("nonesuch" + "/deep" * 60)).facts["reason"] == "phantom"  # a long name is kept too
     for _ in range(5):
         assert desk.end(desk.ask("nonesuch")).facts["reason"] == "phantom"
     running.kill()
@@ -125,6 +126,21 @@ def test_a_subject_that_failed_five_times_is_left_alone_until_a_person_says_othe
     assert ligand(home, "suppress", "clear", "--all").code == 0
     assert desk.end(desk.ask("nonesuch")).signal == "Q_INVESTIGATION_COMPLETE"
     assert ligand(home, "suppress", "clear", "nonesuch").code == 1
+
+
+def test_a_root_that_comes_later_is_used_without_a_restart(desk, tmp_path):
+    """A root on a disk that is not there yet, or with a slip in its name, would be left out in silence for ever."""
+    later = tmp_path / "later"
+    desk.start()
+    running = desk.start(roots=[str(later)])
+    running.heard(f"STATUS=cannot see {later}: not there, or not granted")
+    assert f"not granted: {later}" in desk.end(desk.ask("cellar")).facts["detail"]
+    (later / "cellar").mkdir(parents=True)
+    (later / "cellar/__init__.py").touch()
+    running.heard("STATUS=ready")
+    assert desk.end(desk.ask("cellar")).signal == "Q_INVESTIGATION_COMPLETE"
+    shutil.rmtree(later)
+    running.heard(f"STATUS=cannot see {later}: not there, or not granted")
 
 
 def test_a_folder_that_is_taken_away_costs_no_question(desk):

@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.live.policy_engine.conftest import PROMOTIONS, Policies
 from tests.live.policy_engine.test_engine_on_a_bus import sensed
+from tests.support.constellation import Running
 
 MODEL = """
 from services.runtime import Daemon
@@ -32,19 +33,20 @@ CHOOSES: dict[str, Any] = {
 }
 
 
-def thinking(policies: Policies) -> None:
+def thinking(policies: Policies) -> Running:
     policies.home.manifest("thinker", consumes=["Q_MODEL_REQUEST"], emits=["Q_MODEL_RESPONSE"], start="all")
     bus = policies.home.running[0]
     bus.stop()
     policies.home.bus()
-    policies.start()
+    engine = policies.start()
     policies.home.script("thinker", MODEL).ready()
+    return engine
 
 
 def test_a_model_chooses_among_what_is_listed(policies: Policies) -> None:
     """A model's choice would be lost, unexplained, or carried out on words that a stranger planted."""
     policies.rules(CHOOSES, CHOOSES | {"id": "shadowed", "mode": "shadow"})
-    thinking(policies)
+    engine = thinking(policies)
     sensed(policies)
     (told,) = policies.home.wait_for("Q_POLICY_DECIDED", rule="choose")
     (spoken,) = policies.home.wait_for("Q_SPEAK")
@@ -59,3 +61,15 @@ def test_a_model_chooses_among_what_is_listed(policies: Policies) -> None:
     assert held.facts["outcome"] == "shadow"
     assert "taint (web)" in held.facts["would_have_needed"][0]
     assert len(policies.home.signals("Q_SPEAK")) == 1
+    _is_asked_with_what_was_decided_before_a_restart(policies, engine)
+
+
+def _is_asked_with_what_was_decided_before_a_restart(policies: Policies, engine: Running) -> None:
+    """After each upgrade a model would be told that nothing was ever done, and do it again."""
+    engine.stop()
+    policies.start()
+    count = len(policies.home.signals("Q_MODEL_REQUEST"))
+    sensed(policies, promotions_path="/later")
+    policies.home.wait_for("Q_MODEL_REQUEST", count + 1)
+    asked = policies.home.signals("Q_MODEL_REQUEST")[count:]
+    assert any("Q_PROMOTIONS_DETECTED: fired (Q_SPEAK)" in one.facts["messages"][-1]["content"] for one in asked)

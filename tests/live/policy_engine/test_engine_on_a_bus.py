@@ -39,6 +39,7 @@ def about(rule: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 WAITS = ON_PROMOTIONS | {"hold": "1s"}
+WAITING = 120
 IDS = "event.facts.promotion_ids"
 BOMB = f"{IDS}.all(a, {IDS}.all(b, {IDS}.all(c, a != '' && b != '' && c != '')))"
 SILENCE = {
@@ -83,7 +84,8 @@ def _waits_for_the_burst(policies: Policies, burst: list[Signal]) -> None:
 
 def test_a_kill_neither_loses_nor_doubles_a_firing(policies: Policies) -> None:
     """A power cut would lose a decision, or make one twice: of the engine, of the bus, of both at once."""
-    policies.rules(ON_PROMOTIONS | {"hold": "1s"}, {**ON_PROMOTIONS, "id": "at-once"})
+    fourth = {"id": "fourth", "key": "'all'", "count": {"at_least": 4, "within": "1h"}}
+    policies.rules(ON_PROMOTIONS | {"hold": "1s"}, ON_PROMOTIONS | {"id": "at-once"}, ON_PROMOTIONS | fourth)
     engine, bus = policies.start(), policies.home.running[0]
     paths = ["/engine", "/nothing", "/bus", "/engine+bus"]
     for path in paths:
@@ -95,15 +97,34 @@ def test_a_kill_neither_loses_nor_doubles_a_firing(policies: Policies) -> None:
             bus = policies.home.bus()
         if "engine" in path:
             engine = policies.start()
-    policies.home.wait_for("Q_DREAM_TRIGGER", 2 * len(paths))
+    policies.home.wait_for("Q_DREAM_TRIGGER", 2 * len(paths) + 1)
     settled(policies)
     told = policies.home.signals("Q_POLICY_DECIDED")
     fired = sorted((s.facts["rule"], s.facts["trigger_id"]) for s in told if s.facts["outcome"] == "emitted")
     causes = {s.id: s.facts["promotions_path"] for s in policies.home.signals("Q_PROMOTIONS_DETECTED")}
+    wanted = [(rule, path) for rule in ("dream", "at-once") for path in paths]
     assert sorted((rule, causes[trigger]) for rule, trigger in fired if causes[trigger] in paths) == sorted(
-        (rule, path) for rule in ("dream", "at-once") for path in paths
+        [*wanted, ("fourth", paths[-1])]
     )
     assert len(set(fired)) == len(fired)
+    assert policies.home.dead() == []
+
+
+def test_timers_that_owe_more_than_a_settle_can_carry_are_all_decided_on(policies: Policies) -> None:
+    """After a night off hundreds of waits end at once; what no settle could carry would bury every signal."""
+    path = "event.facts.promotions_path"
+    ask = {"question": f"={path} + {path} + {path}", "question_id": f"={path}.substring(0, 9)"}
+    asks = {"emit": "Q_CURIOSITY_INVESTIGATE", "facts": ask | {"priority": "low", "evidence": []}}
+    policies.rules(ON_PROMOTIONS | {"hold": "0.2s", "do": [asks]})
+    assert policies.start().stop() == 0
+    with policies.home.emitter() as sensor:
+        for nth in range(WAITING):
+            facts = PROMOTIONS | {"promotions_path": f"/{nth:08}" + "x" * 4000}
+            sensor.emit(sensor.signal("Q_PROMOTIONS_DETECTED", facts))
+    engine = policies.start()
+    asked = policies.home.wait_for("Q_CURIOSITY_INVESTIGATE", WAITING)
+    assert len({one.facts["question_id"] for one in asked}) == len(asked) == WAITING
+    assert engine.stop() == 0
     assert policies.home.dead() == []
 
 

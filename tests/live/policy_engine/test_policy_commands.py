@@ -77,6 +77,17 @@ def test_rehearsal_and_questions(day: Policies) -> None:
     assert ligand(home, "policy", "promote", "tried").code == 1
     assert ligand(home, "policy", "why", "ffffffff").code == 2
     answers_odd_input(home)
+    explains_what_is_no_longer_kept(day, dream, ended.id)
+
+
+def explains_what_is_no_longer_kept(day: Policies, dream: str, ended: str) -> None:
+    """A person who cleared the decisions away would get no answer, or learn nothing of what would have changed it."""
+    home = day.home.home
+    (day.home.paths.state_of("policy_engine") / "decisions.jsonl").unlink()
+    assert "dream: emitted" in ligand(home, "policy", "why", dream).text
+    told = ligand(home, "policy", "why-not", "dream", ended).text
+    assert "No decision is kept. By the rules as they are now" in told
+    assert "needed   fresh: event.facts.unacknowledged_count >= 1 to be true" in told
 
 
 def answers_odd_input(home: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -69,6 +71,19 @@ class TestPromotions:
         assert len(looking.says(3)[0]["promotion_ids"]) == 1
 
 
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder with folders in it, 1,200 deep: as deep as no recursion goes."""
+    top, steps = tmp_path / "root" / "deep", "/".join("d" * 100)
+    top.mkdir(parents=True)
+    with contextlib.chdir(top):
+        for _ in range(12):
+            os.makedirs(steps)
+            os.chdir(steps)
+    yield top
+    subprocess.run(["rm", "-rf", top], check=True)  # nor does shutil's way of removing
+
+
 class TestModules:
     """Packages and modules right beneath a root."""
 
@@ -117,6 +132,14 @@ class TestModules:
         monkeypatch.setattr(modules.os, "listdir", listing)  # type: ignore[attr-defined]
         assert looking.look().unseen == ()
         assert [one["module_name"] for one in looking.says(20)] == ["stays"]
+
+    def test_a_module_however_deep_hides_no_other(self, tmp_path: Path, deep: Path) -> None:
+        """One folder that goes deeper than a program may recurse would end the look at all modules."""
+        (deep / "work.py").touch()
+        self.module(tmp_path / "root", "other")
+        looking = Looking("modules", tmp_path, roots=[str(tmp_path / "root")])
+        looking.look()
+        assert {one["module_name"]: one["py_files_count"] for one in looking.says(20)} == {"deep": 1, "other": 2}
 
     def test_what_the_registry_knows_is_not_told(self, tmp_path: Path) -> None:
         """Every module of a person would be investigated anew after an upgrade."""
@@ -255,6 +278,15 @@ class TestFiles:
         looking.look()
         assert [one["path"] for one in looking.says(3)] == [str(place / "new.txt")]
         assert looking.look(60).readings[0].severity is None
+
+    def test_a_tree_however_deep_is_watched(self, tmp_path: Path, deep: Path) -> None:
+        """One folder that goes deeper than a program may recurse would blind the watch on all files."""
+        looking = Looking("files", tmp_path, watch=[{"path": str(deep.parent)}])
+        looking.look()
+        (deep / "new").touch()
+        looking.look(0.1)
+        assert [one["path"] for one in looking.says(10)] == [str(deep / "new")]
+        looking.check.close()
 
     def test_a_single_file_and_one_that_comes_later(self, tmp_path: Path) -> None:
         """A file that an editor replaces, or that is not there yet, would be lost from sight."""

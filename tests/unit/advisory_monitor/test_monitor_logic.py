@@ -95,6 +95,17 @@ def test_within_the_margin_nothing_changes(value: float, margin: float, before: 
         assert found is None
 
 
+def test_what_was_bad_stays_so_until_it_is_better_by_the_margin() -> None:
+    """A disk at its bound would be told to fill up and to be well again with every file that comes and goes."""
+    bounds, severity = Bounds(80, 95, 5), None
+    found: list[Severity | None] = []
+    for value in (79, 80, 76, 75, 74, 79, 95, 91, 90, 89, 76, 74):
+        severity = bounds.severity(value, severity)
+        found.append(severity)
+    warned: list[Severity | None] = ["warning"] * 3
+    assert found == [None, *warned, None, None, *["critical"] * 3, "warning", "warning", None]
+
+
 def test_worse_is_told_at_once_and_better_is_not() -> None:
     """That the disk is full now, not only nearly so, must not wait for six hours."""
     pace = Pace(hold_s=0, clear_s=0, repeat_s=3600, again_s=900)

@@ -143,6 +143,16 @@ class TestProcesses:
         assert reading(seen, "process_restarts").severity == "warning"
         assert reading(looking.look(700), "process_restarts").severity is None
 
+    def test_a_number_that_another_has_now_is_a_replacement(self, tmp_path: Path) -> None:
+        """A program that was started over and got the number it had before would seem never to have ended."""
+        looking = Looking("processes", tmp_path, watch=[{"label": "helper", "command": "watched-by-a-test"}])
+        process = self.run()
+        looking.look()
+        looking.kept["helper"] = {str(process.pid): 1.0}
+        (told,) = looking.says(5)
+        assert (told["change"], told["pid"], told["previous_pid"]) == ("replaced", process.pid, process.pid)
+        self.end(process)
+
 
 class TestRepositories:
     """git, with and without malice."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from pathlib import Path
 
+import orjson
 import pytest
 
 from services.investigator import machine, prompts
+from services.investigator.gate import Gate
 from services.investigator.gathering import MAX_FILE, Gathering, terms
 from services.investigator.logic import Outcome
+from services.investigator.notebook import Notebooks
+from services.investigator.presence import Presence
 from services.investigator.report import MAX_EXCERPT
+from services.investigator.research import MAX_REQUEST_BYTES, Limits, Research
 from services.investigator.roots import Place, Places
 
 
@@ -52,6 +58,25 @@ def test_a_folder_in_the_place_of_a_file_is_no_evidence_and_is_let_go(gathering,
     """A model that asks for folders must not use up the descriptors of a daemon that runs for months."""
     write("notes/a.md", "boiler\n")
     assert gathering.more([{"kind": "file", "what": name} for name in (".", "notes", "nothing")], []) == []
+
+
+@pytest.mark.parametrize("letter", ["x", "\U0001f9e0", "\x01"])
+def test_a_question_however_long_makes_a_request_that_a_signal_carries(letter):
+    """A person's question with much that they know already would be buried instead of answered."""
+    asked = {"question": letter * 8000, "question_id": "q", "priority": "low", "hypothesis": letter * 2048}
+    asked["evidence"] = [letter * 1024] * 24
+    evidence = [({"kind": "file", "ref": "/x"}, letter * MAX_EXCERPT)] * 6
+    build = functools.partial(prompts.about_anything, asked, evidence, False)
+    research = Research(Limits(), Gate(1), Presence(0.0), Notebooks(Path("none")))
+    facts = research.request(build, prompts.ABOUT_ANYTHING, asked, 16_000)
+    assert len(orjson.dumps(facts)) <= MAX_REQUEST_BYTES
+    assert letter != "x" or "[E6] file /x" in facts["messages"][-1]["content"]
+
+
+def test_a_name_that_no_file_can_have_is_no_evidence(gathering):
+    """A model that asks for a file by a whole sentence would bury the person's question."""
+    for kind in ("file", "git", "module"):
+        assert gathering.more([{"kind": kind, "what": "x" * 300}], []) == []
 
 
 def test_a_large_file_is_read_in_part_and_the_words_are_shown(gathering, write):

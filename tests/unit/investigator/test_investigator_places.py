@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import string
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,8 @@ from hypothesis import strategies as st
 from services.investigator import logic
 from services.investigator.locating import Found, Missing, locate
 from services.investigator.roots import Places, library_paths, open_beneath
+
+NOBODY = 65534
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +193,43 @@ def test_names_become_names(world, places, parts):
     found = locate(".".join(parts), places)
     if isinstance(found, Found):
         assert all(part.isidentifier() for part in found.name.split("."))
+
+
+@contextlib.contextmanager
+def unprivileged() -> Iterator[Path]:
+    """A folder of one's own for somebody who is not root, as a daemon of the system is."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, me = Path(name), os.geteuid()
+        if me == 0:
+            os.chown(folder, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield folder
+        finally:
+            os.seteuid(me)
+
+
+def test_what_may_not_be_looked_into_is_told_with_what_to_do():
+    """A home folder that was not granted would end the daemon at its start, or bury the question after five tries."""
+    with unprivileged() as folder:
+        closed = folder / "root/closed"
+        (closed / "inner").mkdir(parents=True)
+        (folder / "root/link").symlink_to("closed/inner")
+        closed.chmod(0)
+        places = Places.of([str(folder / "root"), str(closed / "inner")], False)
+        assert places.missing == (str(closed / "inner"),)
+        assert f"not granted: {closed}/inner" in places.told()
+        for asked in ("closed.inner", "closed.inner.deep", "closed/inner", f"{closed}/inner/a.py", "link"):
+            found = locate(asked, places)
+            assert isinstance(found, Missing), asked
+            assert (found.reason, f"ligand grant investigator {closed} --read" in found.detail) == ("unreadable", True)
+        closed.chmod(0o700)
+
+
+def test_a_name_longer_than_any_file_is_no_module(places):
+    """One question with a very long word would be tried five times and buried."""
+    assert isinstance(locate("x" * 256, places), Missing)
+    assert Places.of([f"/{'x' * 300}"], False).every == ()
 
 
 def test_order_of_candidates():

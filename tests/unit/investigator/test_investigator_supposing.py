@@ -7,8 +7,20 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from services.investigator import prompts, supposing
-from services.investigator.claims import Answer
+from services.investigator import claims, prompts, supposing
+from services.investigator.claims import Answer, Claim
+
+CLAIM = Claim("risk", "It may sleep.", (1,))
+
+
+@pytest.mark.parametrize(
+    ("static", "said", "dropped", "sure"),
+    [(0.5, 0.9, 0, 0.7), (0.5, 0.9, 1, 0.47), (0.5, 0.1, 0, 0.3), (0.1, 1.0, 0, 0.3), (0.95, 1.0, 0, 0.95)],
+)
+def test_a_model_is_believed_as_far_as_it_can_show(static, said, dropped, sure):
+    """A model that is sure of itself would make a module that could hardly be read a sure thing."""
+    assert claims.sure(static, Answer((CLAIM,), dropped, said, ())) == pytest.approx(sure, abs=0.01)
+
 
 ASKED = {"question": "Is it used?", "question_id": "q", "evidence": [], "hypothesis": "Nothing imports it."}
 PLAIN = {key: value for key, value in ASKED.items() if key != "hypothesis"}

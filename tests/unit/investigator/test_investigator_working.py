@@ -160,6 +160,13 @@ def test_only_failures_of_the_subject_count_and_made_up_ones_do_not_fill_the_sta
     assert suppression.puts(state, again, done, "9") == {"failed|made_up_9": None}
 
 
+@pytest.mark.parametrize("named", [{}, {"module_path": "/srv/" + "deep/" * 60}])
+def test_a_subject_is_short_enough_to_be_kept(named):
+    """A long question that fails would be tried five times, and buried instead of answered."""
+    asked = {"question": "Why is it so? " * 40, "question_id": "q", "evidence": [], **named}
+    assert len(suppression.KEPT + suppression.subject_of(asked)) <= 200
+
+
 def test_notes_of_questions_that_were_given_up_go(tmp_path):
     """What is never answered would stay on the disk for ever; what is being asked now stays."""
     notes = Notebooks(tmp_path / "open")

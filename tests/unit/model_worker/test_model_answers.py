@@ -9,7 +9,9 @@ import time
 
 import pytest
 
+from services.model_worker.failures import of_connection
 from services.model_worker.settings import ServerSettings
+from signals.errors import ConfigError
 from tests.support.model_server import Plan, fails, model_server, says
 from tests.unit.model_worker.conftest import at, its_time_is_over
 
@@ -209,6 +211,17 @@ def test_a_wrong_key_is_not_tried_again_and_not_told(asker, first, second):
     assert "Bearer ***" in facts["detail"]
 
 
+@pytest.mark.parametrize("key", ["sk-a\n# of Ada", "sk-ключ"])
+def test_a_key_that_no_header_can_carry_is_refused_at_the_start_and_not_told(asker, first, key):
+    """A file with a second line would put the key into a signal, which is kept for a month, with every failure."""
+    asking = asker()
+    asking.key = key
+    with pytest.raises(ConfigError, match="credential home is no key") as refused:
+        asking.once(at(first, credential="home", model="m"))
+    assert "sk-" not in refused.value.message
+    assert "sk-" not in of_connection(ValueError(f"Illegal header value Bearer {key}"), key).detail
+
+
 def test_a_key_is_sent_to_its_server_alone(asker, first, second):
     """The key of one server is no business of another."""
     first.key, second.key = "sk-secret", "none"
@@ -273,6 +286,12 @@ def test_the_context_is_respected(asker, first):
     assert first.questions == []
     asker().once(at(first, context_tokens=256), prompt="word " * 100)
     assert first.questions[0]["max_tokens"] <= 256 - 125
+
+
+def test_a_short_answer_needs_room_too(asker, first):
+    """A question too long for the server would be sent with the wish for fewer than no tokens, and refused oddly."""
+    name, facts = asker().once(at(first, context_tokens=256), prompt="word " * 400, max_tokens=10)
+    assert (name, facts["reason"], first.questions) == ("Q_MODEL_FAILED", "context_too_long", [])
 
 
 def test_a_further_field_and_another_name_for_the_length_are_sent(asker, first):
@@ -427,6 +446,25 @@ def test_what_does_not_fit_twice_fails_with_the_evidence(asker, first, text, pat
     assert facts["evidence"]["text"] == text
     assert facts["evidence"]["path"] == path
     assert len(first.questions) == 2
+
+
+def test_an_answer_that_cannot_be_sent_back_fails_with_the_evidence(asker, first):
+    """Where the context has no room for a second try, the asker would be told that the question was too long."""
+    first.usual = says('{"modules": 7}' + " x" * 300)
+    _, facts = asker(rounds=1).once(
+        at(first, structured="text", context_tokens=320), response_schema=SCHEMA, prompt="hi " * 150
+    )
+    assert (facts["reason"], facts["attempts"], len(first.questions)) == ("invalid_output", 1, 1)
+    assert facts["evidence"]["path"] == "/modules"
+
+
+def test_what_one_server_cannot_give_whole_or_fitting_the_next_may(asker, first, second):
+    """A small model at hand would keep a person from the answer of the large one behind it."""
+    second.usual = says(RIGHT)
+    for plan in (says("I cannot."), says("Half of", ends="length")):
+        first.usual = plan
+        _, facts = asker(rounds=1).once(at(first), at(second), response_schema=SCHEMA)
+        assert (facts["server"], facts["parsed"]) == (second.url, {"modules": ["gaze_sensor"]})
 
 
 def test_evidence_is_bounded_and_about_what_came_first(asker, first):

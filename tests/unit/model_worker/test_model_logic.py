@@ -270,7 +270,8 @@ def test_a_conversation_has_one_system_message_and_no_orphaned_tool():
 
 
 @pytest.mark.parametrize(
-    ("text", "found"), [("3", 3.0), (" 0.5 ", 0.5), (None, None), ("-1", None), ("soon", None), ("9" * 30, None)]
+    ("text", "found"),
+    [("3", 3.0), (" 0.5 ", 0.5), (None, None), ("-1", None), ("soon", None), ("9" * 30, None), ("9" * 6, 3600.0)],
 )
 def test_retry_after_is_read_or_left(text, found):
     """A strange header is no reason to wait for ever, or to fail."""

@@ -286,6 +286,20 @@ def test_only_what_changed_is_told_and_for_how_long_a_server_was_away(asker, fir
     asyncio.run(story())
 
 
+def test_two_entries_for_one_server_are_told_as_one(asker, first):
+    """A server of which one entry can be used and one cannot would be told to come and go with every look."""
+    first.models = []
+
+    async def story() -> None:
+        pool = asker().pool(at(first), at(first, model="m"))
+        await pool.look()
+        assert [edge.reason for edge in pool.edges({}, 100.0)] == [None]
+        assert list(pool.edges({first.url: {"up": True, "since": 100.0}}, 105.0)) == []
+        await pool.close()
+
+    asyncio.run(story())
+
+
 def test_the_person_holds_back_work_at_their_own_server_alone(asker, first, second):
     """Background work would rest everywhere while the person uses one server."""
     pool = asker().pool(at(first), at(second))

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,9 +17,12 @@ from services.policy_engine.loading import checker
 from services.policy_engine.logic import Engine
 from services.policy_engine.memory import Memory, stale
 from services.policy_engine.model import Absent, Action, Choice, Count, Decision, Limit, Outcome, Rule
+from services.policy_engine.rulebook import rulebook
+from services.policy_engine.telling import decided
 from signals.catalogue import Catalogue
 from signals.envelope import rfc3339
 from signals.ids import uuid7
+from signals.paths import Paths
 
 CATALOGUE = Catalogue.load()
 ENVIRONMENT = Environment(CATALOGUE)
@@ -41,6 +45,7 @@ class Past:
     def __init__(self, *rules: Rule) -> None:
         self.engine = Engine(rules, ENVIRONMENT, checker(CATALOGUE))
         self.state: dict[str, Any] = {}
+        self.told: list[Decision] = []
 
     def _keep(self, memory: Memory) -> None:
         for name, value in memory.changes.items():
@@ -58,16 +63,20 @@ class Past:
         memory = Memory(self.state)
         found = self.engine.on_event(event, START + at, memory)
         self._keep(memory)
+        self.told += found
         return found
 
     def outcomes(self, at: float, count: int = 1, **more: Any) -> list[str]:
         return [str(decision.outcome) for decision in self.hear(at, count, **more)]
 
-    def wait(self, until: float) -> list[str]:
+    def due(self, until: float) -> list[Decision]:
         memory = Memory(self.state)
-        found = self.engine.due(START + until, memory)
+        found = list(self.engine.due(START + until, memory))
         self._keep(memory)
-        return [str(decision.outcome) for decision in found]
+        return found
+
+    def wait(self, until: float) -> list[str]:
+        return [str(decision.outcome) for decision in self.due(until)]
 
 
 def test_a_condition_that_is_false_says_what_it_saw_and_would_need() -> None:
@@ -176,6 +185,75 @@ def test_what_bears_on_nothing_is_forgotten_and_nothing_else() -> None:
     assert stale(past.state, START + 59, {"one": 60.0, "two": 100.0}) == {}
     gone = stale(past.state, START + 99, {"one": 60.0, "two": 100.0})
     assert {name.split("|")[1] for name in gone} == {"one"}
+    many = {f"asked|{nth}": {"until": START} for nth in range(1500)}
+    assert len(stale(many, START + 1, {})) == 1000  # after a long night one settle could not carry them all
+
+
+def test_many_long_reasons_fit_a_signal() -> None:
+    """A rule with many conditions in Chinese would be decided on five times, and its signal buried."""
+    sentences = ("\U0001f9e0" * 600,) * 40
+    (decision,) = Past(RULE).hear(0)
+    facts = decided(replace(decision, because=(*sentences, "the last"), needed=sentences), [])
+    CATALOGUE["Q_POLICY_DECIDED"].check(facts)
+    assert len(orjson.dumps(facts)) < 60_000
+    assert (facts["because"][-1], len(facts["because"])) == ("the last", 11)
+
+
+def test_what_a_condition_saw_is_kept_in_short() -> None:
+    """Ten conditions on one long text would keep it ten times over, and no settle could carry that."""
+    path = ("path", compiled("event.facts.promotions_path != ''"))
+    (decision,) = Past(replace(RULE, when=(path,) * 10, key=None)).hear(0, path="x" * 50_000)
+    assert len(orjson.dumps(decision.as_json())) < 20_000
+    assert decision.traces[0].words().count("x") < 80
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> tuple[Rule, ...]:
+    """Ligand's own rules."""
+    return rulebook(Paths.resolve(tmp_path_factory.mktemp("usual"))).rules
+
+
+def fired(decisions: list[Decision]) -> list[dict[str, Any]]:
+    return [dict(facts) for decision in decisions if decision.outcome is Outcome.FIRED for _, facts in decision.actions]
+
+
+def test_a_failed_investigation_is_tried_once_more_half_an_hour_later(usual: tuple[Rule, ...]) -> None:
+    """A disk that was busy for a minute would cost a module its place in the registry, or be asked for ever."""
+    past, name = Past(*usual), "Q_INVESTIGATION_FAILED"
+    failed = {
+        "question_id": "q",
+        "reason": "read_failed",
+        "detail": "busy",
+        "retryable": True,
+        "question": "What is it?",
+    }
+    assert fired(past.hear(0, name=name, facts=failed | {"retryable": False})) == []
+    assert fired(past.hear(1, name=name, facts=failed | {"module_path": "camera"})) == []
+    assert past.wait(1800) == []
+    (again,) = fired(past.due(1801))
+    assert (again["question_id"], again["module_path"]) == ("q.again", "camera")
+    assert [past.outcomes(at, name=name, facts=failed | {"question_id": "q.again"}) for at in (1900, 9000)] == [
+        ["no_match"],
+        ["no_match"],
+    ]
+    assert past.wait(100_000) == []
+
+
+def test_what_ligand_does_by_itself_is_bounded_a_day(usual: tuple[Rule, ...]) -> None:
+    """A folder with a thousand modules would have the model work for weeks, a flapping disk say so all night."""
+    past = Past(*usual)
+    for nth in range(30):
+        found = {"module_name": f"m{nth}", "module_path": f"/m{nth}", "py_files_count": 1, "has_init": True}
+        past.hear(nth, name="Q_MODULE_DISCOVERED", facts=found)
+    alert = {
+        "check": "disk", "severity": "critical", "value": 99, "threshold": 95, "unit": "percent", "message": "Full.",
+        "since": "2026-01-01T00:00:00Z", "hint": "Make room.", "edge": "raised",
+    }  # fmt: skip
+    said = [fired(past.hear(at, name="Q_HEALTH_ALERT", facts=alert)) for at in (100, 200, 3700)]
+    assert [[one["text"] for one in told] for told in said] == [["Full. Make room."], [], ["Full. Make room."]]
+    assert fired(past.hear(4000, name="Q_HEALTH_ALERT", facts=alert | {"severity": "warning", "check": "load"})) == []
+    outcomes = [str(one.outcome) for one in past.told if one.rule == "investigate-discovered-module"]
+    assert (outcomes.count("fired"), outcomes.count("limited")) == (20, 10)
 
 
 @settings(max_examples=60, deadline=None)

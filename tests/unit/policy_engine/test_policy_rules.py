@@ -145,6 +145,51 @@ def test_a_loop_that_makes_large_things_is_refused(text: str) -> None:
         ENVIRONMENT.compile(text, ["Q_PROMOTIONS_DETECTED"])
 
 
+PATH = "event.facts.promotions_path"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{PATH}.replace('a', {PATH}).size() > 0",
+        f"{PATH}.replace('', 'abcdefgh').replace('', 'abcdefgh').size() > 0",
+        f"{PATH}.split('').join({PATH}).size() > 0",
+        f"[{'strings.quote(' * 7}{PATH}{')' * 7}].size() > 0",
+        f"{{'x': '{'abcde' * 20}'.replace('a', '{'b' * 65}')}}.size() > 0",
+    ],
+)
+def test_what_makes_a_text_large_is_refused(text: str) -> None:
+    """Two replacements make terabytes of one path; the engine would be killed five times over it."""
+    with pytest.raises(ExpressionError, match="64 times as long"):
+        ENVIRONMENT.compile(text, ["Q_PROMOTIONS_DETECTED"])
+    ENVIRONMENT.compile(
+        f"{PATH}.replace('/', ' / ').replace('_', '-') == '%s'.format([{PATH}])", ["Q_PROMOTIONS_DETECTED"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "length", "holds"),
+    [
+        (f"{IDS}.map(a, a).size() > 1", 501, 1, False),
+        (f"{IDS}.filter(a, {PATH}.contains(a)).size() > 1", 500, 4096, True),
+        (f"{IDS}.all(a, {PATH}.contains(a))", 2, 4097, False),
+        (f"{IDS}.exists(a, {PATH}.lowerAscii() != a)", 2, 4097, False),
+        (f"{IDS}.all(a, a != '') && {PATH}.contains('x')", 501, 4097, True),
+    ],
+)
+def test_a_loop_that_makes_lists_or_reads_texts_takes_no_long_ones(
+    text: str, count: int, length: int, holds: bool
+) -> None:
+    """A list of some thousand, which anybody may send, would take gigabytes, or half a minute of the engine."""
+    facts = {"promotion_ids": ["x"] * count, "promotions_path": "x" * length}
+    loop = ENVIRONMENT.compile(text, ["Q_PROMOTIONS_DETECTED"])
+    if holds:
+        assert loop.value({"event": {"facts": facts}}) is True
+        return
+    with pytest.raises(ExpressionError, match="its loop would take too much"):
+        loop.value({"event": {"facts": facts}})
+
+
 def test_a_bomb_ends_after_its_steps() -> None:
     """One expression would hold the engine for ever."""
     text = f"{IDS}.all(a, {IDS}.all(b, {IDS}.all(c, {IDS}.all(d, a != '' || b != c || d != ''))))"
@@ -246,6 +291,36 @@ def test_promoting_leaves_a_link_a_link(tmp_path: Path) -> None:
     set_mode(file, "one", "enforce", lambda candidate: rulebook(Paths.resolve(tmp_path), candidate))
     assert file.is_symlink()
     assert yaml.safe_load(own.read_text())["rules"][0]["mode"] == "enforce"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", "version: 1\nmodes:\n  one: enforce\n"),
+        ("version: 1\nrules:\n- id: one\n  about: x\n", "version: 1\nrules:\n- id: one\n  mode: enforce\n  about: x\n"),
+        (
+            "rules:\r\n  -   id: one # x\r\n      mode:  'off' #\r\n",
+            "rules:\r\n  -   id: one # x\r\n      mode:  enforce #\r\n",
+        ),
+        ('{"rules": [{"id": "one", "about": "x"}]}', '{"rules": [{"id": "one", mode: enforce, "about": "x"}]}'),
+        ("modes: {two: off}", "modes: {one: enforce, two: off}"),
+        ("modes: {one: off}\nrules:\n- id: one\n", "modes: {one: enforce}\nrules:\n- id: one\n"),
+        ("{version: 1, rules: []}", "{version: 1, modes: {one: enforce}, rules: []}"),
+        ("rules:\n- mode: &usual off\n  id: one\n", None),
+        ("modes: {}\n", None),
+        ("version: 1\n...\n", None),
+    ],
+)
+def test_promoting_changes_one_word_however_the_file_is_written(tmp_path: Path, before: str, after: str | None) -> None:
+    """A person's file would come back in other lines and indents, or saying something else."""
+    file = tmp_path / "policies.yaml"
+    file.write_bytes(before.encode())
+    if after is None:
+        with pytest.raises(ConfigError, match="mode of one by hand"):
+            set_mode(file, "one", "enforce", lambda path: path)
+    else:
+        set_mode(file, "one", "enforce", lambda path: path)
+    assert file.read_bytes().decode() == (before if after is None else after)
 
 
 def test_promoting_keeps_comments_and_changes_nothing_else(tmp_path: Path) -> None:

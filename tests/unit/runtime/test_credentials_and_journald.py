@@ -22,7 +22,7 @@ def paths(tmp_path: Path) -> Paths:
 
 def test_under_systemd_a_secret_comes_from_the_units_own_folder(paths, tmp_path):
     """What LoadCredential= hands over is what the daemon gets."""
-    (tmp_path / "token").write_text("top secret\n")
+    (tmp_path / "token").write_text("top secret\r\n")
     environ = {"STATE_DIRECTORY": "/x", "CREDENTIALS_DIRECTORY": str(tmp_path)}
     assert credentials.read("token", "speaker", paths, environ) == "top secret"
     for without in (environ, {"STATE_DIRECTORY": "/x"}):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from services.runtime import config
 from services.runtime.manifest import Manifest, find
 from services.semantic_dedup import logic, measure, ngrams
+from services.semantic_dedup.daemon import KEPT as AGAIN_KEPT
 from services.semantic_dedup.embeddings import AGAIN_S, Server
 from services.semantic_dedup.index import Index
 from services.semantic_dedup.logic import Bounds, Finding
@@ -94,6 +96,13 @@ def test_a_contradiction_is_looked_into_seldom_and_never_because_of_its_own_answ
     assert not logic.may_ask(replace(DOOR, question_id=f"{logic.AGAIN}a.b"), {}, 0.0, 7 * day, 10)
 
 
+@pytest.mark.parametrize("subject", ["", "package." * 30])
+def test_what_a_contradiction_is_counted_by_is_short_enough_to_be_kept(subject):
+    """A contradiction about a long question would be handled five times, and buried instead of looked into."""
+    question = " ".join(f"word{letter}{other}" for letter in "abcdefgh" for other in "abcdefgh")
+    assert len(AGAIN_KEPT + logic.key_of(replace(DOOR, subject=subject, question=question))) <= 200
+
+
 def test_what_is_told_fits_its_contract_however_large_the_findings():
     """A finding with long texts would be refused by the bus, and never be linked."""
     catalogue = Catalogue.load()
@@ -128,9 +137,27 @@ def test_the_oldest_findings_make_room(tmp_path):
         index.add(replace(DOOR, id=f"f{nth}", subject="" if nth % 2 else "door", dependencies=("camera",)))
     assert len(index) == 8
     assert [one.id for one in index.candidates(DOOR)] == ["f12", "f14", "f16", "f18"]
+    assert len(path.read_text().splitlines()) <= 8 + 2
     again = Index(path, most=8)
-    assert len(again) == 8
-    assert len(path.read_text().splitlines()) == 8
+    assert [one.id for one in again.candidates(DOOR)] == ["f12", "f14", "f16", "f18"]
+
+
+EDITED = {**asdict(DOOR), "id": "b"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *([], 7, {"id": "b"}, EDITED | {"text": 7}, EDITED | {"more": "x"}),
+        *(EDITED | {"dependencies": wrong} for wrong in ("camera", 7, [7])),
+    ],
+)
+def test_a_line_that_somebody_edited_is_passed_over(tmp_path, line):
+    """One wrong line would keep the daemon from starting, and all other findings from being known."""
+    path = tmp_path / "findings.jsonl"
+    Index(path).add(DOOR)
+    path.write_bytes(orjson.dumps(line) + b"\n{\n" + path.read_bytes())
+    assert [one.id for one in Index(path).candidates(replace(DOOR, id="c"))] == ["a"]
 
 
 def test_what_is_said_of_one_subject_again_and_again_makes_room_too(tmp_path):
