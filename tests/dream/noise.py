@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 from services.dream_runner import logic
@@ -9,6 +10,9 @@ from services.experiments.comparing import compare
 from services.experiments.model import Objective
 
 CANDIDATES = 40
+LEVELS = ((0.05, 8), (0.01, 8), (0.0005, 12))
+"""Levels of the test (alpha) and pairs that are compared."""
+ONCE_IN = 1000
 
 
 def false_winners(alpha: float, pairs: int, cycles: int) -> tuple[int, int]:
@@ -28,3 +32,11 @@ def false_winners(alpha: float, pairs: int, cycles: int) -> tuple[int, int]:
         chosen += best is not None
         wins += best is not None and compare(before, after, objective).wins
     return chosen, wins
+
+
+def most_by_chance(alpha: float, cycles: int) -> int:
+    """So many false winners an honest test of this level has once in a thousand times, more hardly ever (binomial)."""
+    most, tail = 0, 1.0
+    while (tail := tail - math.comb(cycles, most) * alpha**most * (1 - alpha) ** (cycles - most)) > 1 / ONCE_IN:
+        most += 1
+    return most
