@@ -15,7 +15,6 @@ from services.experiments import promotions
 from services.experiments.definition import load_all
 from services.runtime import Daemon
 from signals.envelope import Signal
-from signals.errors import ConfigError
 
 MAX_ACKNOWLEDGED = 5_000
 PERSON = "Q_DREAM_WANTED"
@@ -24,11 +23,10 @@ daemon = Daemon("dream_runner")
 
 @daemon.on_check
 def check() -> None:
-    """Every experiment can be used. Raises `ConfigError` with what is wrong with all of them."""
+    """Every experiment can be used. Raises a group of `ConfigError`, one for each that cannot."""
     _, refused = load_all(daemon.paths.config)
     if refused:
-        problems = [str(one) for error in refused for one in error.fields["problems"]]
-        raise ConfigError(refused[0].message, **{**refused[0].fields, "problems": problems})
+        raise ExceptionGroup("experiments", refused)
 
 
 @daemon.every(60)

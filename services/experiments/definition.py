@@ -19,9 +19,10 @@ __all__ = [
 ]  # fmt: skip
 
 
-def load(path: Path, config: Path) -> Experiment:
+def load(path: Path, config: Path, *, startable: bool = True) -> Experiment:
     """The experiment in a file; `config` is the configuration folder that relative targets lie in.
 
+    `startable`: one whose evaluation is known not to start is refused; who only wants to know what is tuned takes it.
     Raises `ConfigError` with the fields `file`, `line`, `key` and `problems` (all of them).
     """
     from services.experiments.reading import read  # noqa: PLC0415 - a daemon that never loads one needs no CEL
@@ -32,7 +33,7 @@ def load(path: Path, config: Path) -> Experiment:
         raise _unreadable(path, str(error.strerror)) from error
     if len(raw) > MAX_BYTES:
         raise _unreadable(path, f"it is larger than {MAX_BYTES >> 10} KiB")
-    return read(raw, path, config, hashlib.sha256(raw).hexdigest())
+    return read(raw, path, config, hashlib.sha256(raw).hexdigest(), startable=startable)
 
 
 def _unreadable(path: Path, why: str) -> ConfigError:

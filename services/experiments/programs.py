@@ -46,16 +46,27 @@ def _is_file(path: Path) -> bool:
 
 
 def _module(folder: Path, module: str) -> Iterator[Path]:
-    """Found as the import would, without importing anything."""
+    found = find_module(folder, module)
+    if found is not None and found.has_location and found.origin is not None:
+        yield Path(found.origin)
+
+
+def find_module(folder: Path, module: str) -> ModuleSpec | None:
+    """Find a dotted module as the import would from that folder, without importing anything."""
     where: Sequence[str] | None = [str(folder), *filter(None, sys.path)]
     found: ModuleSpec | None = None
     so_far = ""
     for part in module.split("."):
         so_far = f"{so_far}.{part}" if so_far else part
-        found = PathFinder.find_spec(so_far, where) if where is not None else None
+        found = _found(so_far, where) if where is not None else None
         where = found.submodule_search_locations if found is not None else None
-    if found is not None and found.has_location and found.origin is not None:
-        yield Path(found.origin)
+    return found
+
+
+def _found(module: str, where: Sequence[str]) -> ModuleSpec | None:
+    """In these folders, or wherever else this Python finds modules, such as those that are installed as editable."""
+    others = (finder.find_spec(module, where if "." in module else None) for finder in sys.meta_path)
+    return PathFinder.find_spec(module, where) or next(filter(None, others), None)
 
 
 def _digest(path: Path) -> str:

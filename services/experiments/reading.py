@@ -16,6 +16,7 @@ from services.experiments.definition import NAME, Budget, Evaluate, Experiment, 
 from services.experiments.formats.editing import TEXTS_ONLY, as_text
 from services.experiments.schema import BUDGET, SCHEMA
 from services.experiments.space import Parameter, Space
+from services.experiments.startable import faults
 from services.runtime.config import fill
 from services.runtime.config_errors import dotted, explain
 from services.runtime.yamlmarks import Marked, YamlError, parse
@@ -26,8 +27,11 @@ NUMBERS = ("float", "int")
 MOST_STEPS = 1_000_000_000
 
 
-def read(raw: bytes, path: Path, config: Path, sha256: str) -> Experiment:
-    """The experiment in these bytes of `path`, and their SHA-256. Raises `ConfigError`."""
+def read(raw: bytes, path: Path, config: Path, sha256: str, *, startable: bool) -> Experiment:
+    """The experiment in these bytes of `path`, and their SHA-256. Raises `ConfigError`.
+
+    `startable`: one whose evaluation could not be started is refused.
+    """
     try:
         marked = parse(raw)
     except YamlError as error:
@@ -36,9 +40,9 @@ def read(raw: bytes, path: Path, config: Path, sha256: str) -> Experiment:
     if not _VALID(data):
         raise explain(data, SCHEMA, marked, path, f"experiment {path.stem}")
     reader = _Reader(data, marked, path, config)
-    faults = sorted(reader.faults(), key=lambda fault: fault.line)
-    if faults:
-        raise _refusal(path, faults)
+    found = [*reader.faults(), *(reader.not_startable() if startable else ())]
+    if found:
+        raise _refusal(path, sorted(found, key=lambda fault: fault.line))
     return reader.experiment(sha256)
 
 
@@ -178,6 +182,14 @@ class _Reader:
             if case in cases["tuning"]:
                 words = f"{case} is a tuning case too; what is held out must not have been tuned on"
                 yield self._fault(words, "evaluate", "cases", "held_out", nth)
+
+    def not_startable(self) -> Iterator[_Fault]:
+        """What keeps its evaluation from being started, by the files that are there."""
+        said = _evaluation(self._data["evaluate"])
+        if bool(said.command) is (said.python is None):
+            for one in faults(self._path.parent, said.command, said.python):
+                place = ("evaluate", "python") if one.word is None else ("evaluate", "command", one.word)
+                yield self._fault(one.words, *place)
 
     def _objective(self) -> Iterator[_Fault]:
         said = self._data["objective"]

@@ -19,14 +19,24 @@ FLAG = "--check-config"
 
 
 def check(steps: Iterable[Callable[[], object]]) -> NoReturn:
-    """Run each step, the later ones as far as the first that refuses, say what it refuses with, and end."""
+    """Run each step, the later ones as far as the first that refuses, say what it refuses with, and end.
+
+    A step refuses with a `LigandError`, or with a group of them.
+    """
+    status = 0
     try:
         for step in steps:
             step()
-    except LigandError as error:
-        file, line = str(error.fields.get("file", "")), int(error.fields.get("line") or 0)
-        for message in error.fields.get("problems") or [error.message]:
-            sys.stdout.buffer.write(orjson.dumps({"file": file, "line": line, "message": str(message)}) + b"\n")
-        sys.stdout.flush()
-        sys.exit(EXIT_CONFIG)
-    sys.exit(0)
+    except* LigandError as refused:
+        for error in refused.exceptions:
+            assert isinstance(error, LigandError)
+            _tell(error)
+        status = EXIT_CONFIG
+    sys.stdout.flush()
+    sys.exit(status)
+
+
+def _tell(error: LigandError) -> None:
+    file, line = str(error.fields.get("file", "")), int(error.fields.get("line") or 0)
+    for message in error.fields.get("problems") or [error.message]:
+        sys.stdout.buffer.write(orjson.dumps({"file": file, "line": line, "message": str(message)}) + b"\n")

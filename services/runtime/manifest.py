@@ -29,7 +29,7 @@ RUNTIME_EMITS = (
 _NAME = "^[a-z][a-z0-9_]{0,63}$"
 _SIGNAL = "^Q_[A-Z0-9]+(_[A-Z0-9]+)*$"
 _GLOB = r"^Q_[A-Z0-9_*?\[\]!-]*$"
-_FILE = r"^[a-z][a-z0-9_.-]*$"
+_FILE = r"^[a-z][a-z0-9_.-]*/?$"
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 10000}
 _INSTANCES = {"type": "array", "items": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}, "uniqueItems": True}
 _SIGNALS = {"type": "array", "items": {"type": "string", "pattern": _SIGNAL}, "uniqueItems": True}
@@ -109,7 +109,8 @@ class Subscription:
 class Manifest:
     """A daemon as data. Durations in seconds; `lanes` says how many signals each lane handles at once.
 
-    `files` are what the daemon reads in the configuration folder beside its own file, and judges by itself.
+    `files` are what the daemon reads in the configuration folder beside its own file, and judges by itself; of a folder
+    (`name/`) each *.yaml in it, used or refused for itself.
     `instances` makes it a template; `usual` are those that run where the bus's configuration names none.
     """
 

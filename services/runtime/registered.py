@@ -66,7 +66,8 @@ class Registered:
     def on_check(self, function: F) -> F:
         """Look at the files that the manifest lists under `files`: `def check()`, which raises `ConfigError`.
 
-        Run by `ligand config check` in a process of its own: `config`, `paths`, `manifest` and `catalogue` are there.
+        What is wrong with several files is raised as a group. Run by `ligand config check` in a process of its own:
+        `config`, `paths`, `manifest` and `catalogue` are there.
         """
         self._checks.append(function)
         return function

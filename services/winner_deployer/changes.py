@@ -67,7 +67,8 @@ class Finder:
         if not NAME.fullmatch(name) or not path.is_file():
             raise Refused("target_unknown", f"There is no experiment {name[:64]!r} in {self._config / FOLDER}.")
         try:
-            return load(path, self._config)
+            # old values must go back, and be reloaded, though what measured them is gone; its digest tells that it is
+            return load(path, self._config, startable=False)
         except ConfigError as error:
             raise Refused("experiment_invalid", error.message) from error
 

@@ -47,7 +47,7 @@ def _of_daemon(manifest: Manifest, catalogue: Catalogue, folder: Path) -> Iterat
         except LigandError as error:
             yield error.message
     paths = replace(Paths.resolve(), config=folder)
-    yield from (told.message for told in own_files.judged(manifest, paths))
+    yield from (told.message for told in own_files.judged(own_files.needed(manifest), paths))
 
 
 def _of_contracts(old: Path) -> Iterator[str]:

@@ -110,6 +110,10 @@ def _strangers(paths: Paths, names: Mapping[str, Manifest]) -> Iterator[Problem]
         near = difflib.get_close_matches(file.stem, [*names, *own], n=1)
         hint = f" Did you mean {near[0]}.yaml?" if near else f" Known: {', '.join(sorted(names))}."
         yield Problem(str(file), 0, "", f"No daemon reads {file.name}.{hint}", is_error=False)
+    folders = [name for manifest in names.values() for name in manifest.files if name.endswith("/")]
+    for file in sorted(file for name in folders for file in (paths.config / name).glob("*.yml")):
+        words = f"No daemon reads {file.name}. Did you mean {file.stem}.yaml?"
+        yield Problem(str(file), 0, "", words, is_error=False)
 
 
 def effective(paths: Paths, daemon: str) -> tuple[dict[str, Any], frozenset[str]]:

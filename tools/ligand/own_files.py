@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -31,7 +31,17 @@ class Told:
 
 def there(manifest: Manifest, config: Path) -> list[Path]:
     """Those of a daemon's own files that a person has written."""
-    return [config / name for name in manifest.files if (config / name).exists()]
+    listed = (_in_folder(config / name) if name.endswith("/") else [config / name] for name in manifest.files)
+    return [path for paths in listed for path in paths if path.exists()]
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.yaml") if not path.name.startswith("."))
+
+
+def needed(manifest: Manifest) -> Manifest:
+    """The same daemon without the folders: what lies in one is refused for itself, and the daemon runs all the same."""
+    return replace(manifest, files=tuple(name for name in manifest.files if not name.endswith("/")))
 
 
 def judged(manifest: Manifest, paths: Paths) -> Iterator[Told]:

@@ -207,6 +207,24 @@ class TestConfig:
         assert ligand(tmp_path, "config", "check").code == 0
         assert sorted(path.name for path in tmp_path.rglob("*")) == ["config", "intent_routes.yaml"]
 
+    def test_experiments_are_judged_each_for_itself(self, quiet: Constellation) -> None:
+        """A night's cycle that could not begin, for a slip that nobody had told; a file that nobody reads."""
+        assert ligand(quiet.home, "dream", "new", "near").code == 0
+        folder = quiet.paths.config / "experiments"
+        (folder / "broken.yaml").write_text("about: x\n")
+        (folder / "other.yml").write_text("about: x\n")
+        found = {Path(one["file"]).name: one for one in ligand(quiet.home, "config", "check", "-o", "json").objects}
+        assert found.keys() == {"near.yaml", "broken.yaml", "other.yml"}
+        assert found["near.yaml"]["daemon"] == "dream_runner"
+        assert f"evaluate.command[0]: there is no file {folder}/near.py" in found["near.yaml"]["message"]
+        assert "Did you mean other.yaml?" in found["other.yml"]["message"]
+        (folder / "broken.yaml").unlink()
+        (folder / "near.py").write_text("#!/usr/bin/env python3\n")
+        (problem,) = mends(quiet.home)
+        assert f"chmod +x {folder}/near.py" in problem["found"]
+        (folder / "near.py").chmod(0o755)
+        assert ligand(quiet.home, "config", "check").code == 0
+
     def test_show_is_yaml_that_could_be_the_file(self, quiet: Constellation) -> None:
         """What is set stands in it, what is a default as a comment; JSON has both."""
         quiet.config("investigator", {"max_files": 7})

@@ -15,7 +15,7 @@ from services.experiments.constraints import compiled
 from services.experiments.model import Guardrail, Objective
 from services.experiments.space import Parameter, Params, Space
 from tests.dream.functions import CASES
-from tests.dream.noise import false_winners
+from tests.dream.noise import LEVELS, false_winners, most_by_chance
 
 ONE = Objective({"f1": "maximize"}, (Guardrail("precision", min=0.9),), 0.05, 0.01)
 TWO = Objective({"f1": "maximize", "ms": "minimize"}, (), 0.05, 0.01)
@@ -205,10 +205,10 @@ def test_the_picture_shows_what_was_tried_in_use_and_won() -> None:
     assert "No winner" in draw(two)
 
 
-@pytest.mark.parametrize(("alpha", "pairs"), [(0.05, 8), (0.01, 8), (0.0005, 12)])
+@pytest.mark.parametrize(("alpha", "pairs"), LEVELS)
 def test_pure_noise_wins_no_more_often_than_alpha_says(alpha: float, pairs: int) -> None:
     """Each false winner puts a change into a configuration that does nothing, or worse."""
     cycles = 200
     chosen, wins = false_winners(alpha, pairs, cycles)
     assert chosen > cycles * 0.9, "the best of forty looks better, and is not"
-    assert wins <= cycles * alpha + 3.1 * (cycles * alpha * (1 - alpha)) ** 0.5  # a seed in a thousand is beyond
+    assert wins <= most_by_chance(alpha, cycles)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 import yaml
 
 from services.experiments.definition import Experiment, load, load_all
+from services.experiments.startable import faults
 from signals.errors import ConfigError
 
+NOBODY = 65534
 CASES = {"tuning": ["a", "b"], "held_out": ["c", "d", "e", "f", "g"]}
 GOOD: dict[str, Any] = {
     "about": "when two findings are the same",
@@ -51,6 +54,13 @@ def written(folder: Path, data: Any, name: str = "dedup") -> Path:
     path = folder / "experiments" / f"{name}.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(data if isinstance(data, str) else yaml.safe_dump(data, sort_keys=False))
+    program(path.with_name("measure"))
+    return path
+
+
+def program(path: Path, text: str = "#!/bin/sh\n", mode: int = 0o755) -> Path:
+    path.write_text(text)
+    path.chmod(mode)
     return path
 
 
@@ -187,7 +197,7 @@ def test_choices_that_a_text_file_writes_alike_are_refused(tmp_path: Path) -> No
 def test_another_script_is_another_experiment(tmp_path: Path) -> None:
     """What an edited script measures cannot be compared with what it measured before; no winner of it is deployed."""
     command = ["/usr/bin/python3", "measure.py", "data.csv", "--fast"]
-    before = read(tmp_path, changed("evaluate.command", command))
+    before = load(written(tmp_path, changed("evaluate.command", command)), tmp_path, startable=False)
     folder = tmp_path / "experiments"
     (folder / "measure.py").write_text("1")
     (folder / "data.csv").write_text("a,b")
@@ -214,7 +224,93 @@ def test_another_function_is_another_experiment(tmp_path: Path) -> None:
     inner.write_text("2")
     assert load(before.file, tmp_path).digest != before.digest
     inner.unlink()
-    assert load(before.file, tmp_path).programs == {}
+    assert load(before.file, tmp_path, startable=False).programs == {}
+
+
+STARTS: list[list[str]] = [
+    ["./measure"],
+    ["python3", "-S", "-W", "error", "there.py", "nothing.csv"],
+    ["python3", "-m", "there"],
+    ["python3", "-Sc", "print(1)"],
+    ["python3", "-"],
+    ["python3", "folder"],
+    ["bash", "-euo", "pipefail", "there.py"],
+    ["sh", "-c", "exec ./nothing"],
+    ["sh", "ls"],
+    ["nice", "./nothing"],
+    ["./measure", "./nothing"],
+    ["./unreadable-to-me"],
+]
+STARTS_NOT: list[tuple[list[str], int, str]] = [
+    (["./mesure"], 0, "there is no file {folder}/mesure; write it, or correct the name"),
+    (["there.py/x"], 0, "there is no file {folder}/there.py/x"),
+    (["./there.py"], 0, "nobody may execute {folder}/there.py: chmod +x {folder}/there.py"),
+    (["./folder"], 0, "{folder}/folder is no file"),
+    (["./windows"], 0, "the first line of {folder}/windows names '/bin/sh\\r', which cannot be run"),
+    (["pyhton3", "there.py"], 0, "no folder of PATH has a program pyhton3"),
+    (["python3", "-S", "-W", "error", "their.py"], 4, "there is no file {folder}/their.py"),
+    (["bash", "-euo", "pipefail", "their.py"], 3, "there is no file {folder}/their.py"),
+    (["sh", "no-such-script"], 1, "there is no file {folder}/no-such-script"),
+    (["python3", "secret.py"], 1, "nobody may read {folder}/secret.py: chmod +r {folder}/secret.py"),
+]
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """Some programs beside experiments."""
+    folder = tmp_path / "experiments"
+    (folder / "folder").mkdir(parents=True)
+    program(folder / "there.py", mode=0o644)
+    program(folder / "secret.py", mode=0o000)
+    program(folder / "unreadable-to-me", "#! /bin/sh -e\n", mode=0o711)
+    program(folder / "windows", "#!/bin/sh\r\necho\r\n")
+    return folder
+
+
+@pytest.mark.parametrize("command", STARTS, ids=" ".join)
+def test_what_may_well_start_is_not_refused(programs: Path, command: list[str]) -> None:
+    """An experiment that works, refused for what a program makes of its arguments, could not be used at all."""
+    assert read(programs.parent, changed("evaluate.command", command)).evaluate.command == tuple(command)
+
+
+@pytest.mark.parametrize(("command", "nth", "said"), STARTS_NOT, ids=str)
+def test_what_cannot_be_started_is_told_with_its_line(programs: Path, command: list[str], nth: int, said: str) -> None:
+    """A person learns of a script that is not there when it is written, not from a cycle in the night."""
+    text = yaml.safe_dump(changed("evaluate.command", command), sort_keys=False)
+    with pytest.raises(ConfigError) as refused:
+        read(programs.parent, text)
+    assert f"evaluate.command[{nth}]: {said.format(folder=programs)}" in refused.value.message
+    assert command[nth] in text.splitlines()[refused.value.fields["line"] - 1]
+
+
+def test_a_function_whose_module_is_not_there_is_told(programs: Path) -> None:
+    """As with a script; a module of Python's own, or of Ligand's, is found as the import would find it."""
+    data = changed("evaluate.python", "math:fabs")
+    del data["evaluate"]["command"]
+    for entry in ("math:fabs", "services.semantic_dedup.measure:evaluate", "there:anything"):
+        data["evaluate"]["python"] = entry
+        assert read(programs.parent, data).evaluate.python == entry
+    for entry, said in (("their.inner:score", "there is no module their.inner in"), ("secret:f", "nobody may read")):
+        data["evaluate"]["python"] = entry
+        with pytest.raises(ConfigError, match=rf"evaluate\.python: {said}"):
+            read(programs.parent, data)
+
+
+def test_a_program_that_only_others_may_look_at_is_left_to_them(programs: Path, monkeypatch: Any) -> None:
+    """A person's check cannot know what the daemon may see, and must not call it missing."""
+    hidden = programs / "hidden"
+    hidden.mkdir()
+    hidden.chmod(0)
+    monkeypatch.setenv("PATH", str(hidden))
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(NOBODY)
+    try:
+        assert not [*faults(programs, ["hidden/score"], None), *faults(programs, ["score"], None)]
+    finally:
+        os.seteuid(before)
+    hidden.chmod(0o755)
+    assert [*faults(programs, ["hidden/score"], None)]
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

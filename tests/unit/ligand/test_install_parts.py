@@ -192,8 +192,12 @@ def test_the_check_before_an_upgrade_finds_what_would_break(tmp_path: Path) -> N
     """A setting that is gone, a manifest that fits no contract, a contract that means something else now."""
     configuration, old = tmp_path / "config", tmp_path / "old"
     (configuration / "daemons.d").mkdir(parents=True)
+    (configuration / "experiments").mkdir()
+    (configuration / "experiments" / "half.yaml").write_text("about: not yet\n")
     shutil.copytree(PACKAGED, old)
-    assert list(faults(configuration, old)) == []
+    assert list(faults(configuration, old)) == [], (
+        "an experiment is refused for itself, and keeps no daemon from running"
+    )
     (configuration / "investigator.yaml").write_text("no_such_setting: 1\n")
     (configuration / "intent_routes.yaml").write_text("no_such_routes: []\n")
     spoken = json.loads((old / "Q_SPOKEN.json").read_text())
