@@ -145,10 +145,10 @@ class Hearing:
             async with asyncio.timeout(OPEN_S) as opening:
                 async for message, payload in ear.all():
                     opening.reschedule(None)
-                    if message["is"] == "trouble":
+                    if message["is"] == "trouble":  # not its end: that hangs where the sound server does
                         trouble = str(message["reason"])
-                    else:
-                        await self._heard(ear, message, payload)
+                        break
+                    await self._heard(ear, message, payload)
         except TimeoutError:
             trouble = f"the microphone was not opened within {OPEN_S:g} s; the sound server, or its driver, hangs"
         finally:

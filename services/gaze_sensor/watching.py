@@ -51,6 +51,7 @@ class Watch:
         if self._attention is not None:
             self._attention.times = fresh.times
         self.settings = fresh
+        self._delay_s = FIRST_DELAY_S  # who reloads may have mended it
         self._reloaded.set()
 
     async def close(self) -> None:

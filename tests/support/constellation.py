@@ -53,6 +53,13 @@ class NotifySocket:
             if word in message.split("\n"):
                 return
 
+    def forget(self) -> None:
+        """Leave out what was said up to now and not waited for."""
+        self.socket.settimeout(0.0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.said.append(self.socket.recv(8192).decode())
+
     def close(self) -> None:
         self.socket.close()
 

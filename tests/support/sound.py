@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -107,6 +108,16 @@ class Server:
         """Take the microphone away."""
         self._pactl("unload-module", "module-pipe-source")
         self._end_feeder()
+
+    def hang(self) -> None:
+        """Have it answer nobody, and give no sound."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Have it work again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """End it, as if it had crashed."""

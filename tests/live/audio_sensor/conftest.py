@@ -104,7 +104,8 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     """The whole way: ear, policy, model, voice."""
     engines()
     folder: Path = tmp_path_factory.mktemp("room")
-    with constellation(folder / "home") as home, sound_server(folder / "sound") as server, model_server() as model:
+    # the servers go last: a worker whose server has gone waits for it to come back
+    with sound_server(folder / "sound") as server, model_server() as model, constellation(folder / "home") as home:
         home.config("model_worker@primary", {"servers": [{"base_url": model.url}]})
         home.bus()
         running = [home.daemon("policy_engine"), home.daemon("model_worker", "primary")]

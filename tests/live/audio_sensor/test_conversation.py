@@ -7,28 +7,47 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from signals.envelope import rfc3339
+from signals.envelope import Signal, rfc3339
 from tests.live.audio_sensor.conftest import Room
 from tests.support.model_server import says
 from tests.support.required import program
 from tests.support.sound import RATE, heard_in, say
+from tests.support.virtual_camera import VirtualCamera, virtual_camera
 
 pytestmark = [
     pytest.mark.may_leak("the daemon's children come and go"),
-    pytest.mark.xdist_group("sound"),
+    pytest.mark.xdist_group("senses"),
     pytest.mark.slow,
 ]
 
 
-def test_a_question_is_heard_and_its_answer_is_heard_back(room: Room) -> None:
-    """The whole point: who looks here and asks gets an answer to hear, and every stage says how long it took."""
+@pytest.fixture
+def camera(room: Room, scenes: dict[str, Path]) -> Iterator[VirtualCamera]:
+    """A camera in the room that shows a wall, and what looks through it."""
+    with virtual_camera(scenes["absent-wall"].read_bytes()) as found:
+        room.home.config("gaze_sensor", {"camera": found.url})
+        looking = room.home.daemon("gaze_sensor").ready()
+        found.wait_watched()
+        yield found
+        assert looking.stop() == 0
+        room.settled()
+
+
+def test_who_looks_here_and_asks_is_answered_aloud_and_who_has_gone_is_not_heard(
+    room: Room, camera: VirtualCamera, scenes: dict[str, Path]
+) -> None:
+    """The whole point: who looks here and asks gets an answer to hear; who does not is nobody's business."""
     assert room.model is not None
     room.model.usual = says("I will tell you what happened last night.")
-    room.look()
+    came_at = show(camera, scenes["looking-straight"])
+    gained = room.after(0, "Q_ATTENTION_GAINED")
+    room.until(lambda: room.listens, "it does not listen")
     loudspeaker = room.server.listen()
     try:
         room.server.speak(say("what did you find out today", "slt"))
@@ -44,6 +63,45 @@ def test_a_question_is_heard_and_its_answer_is_heard_back(room: Room) -> None:
     finally:
         played = loudspeaker.close()
     assert heard_in(played) == "i will tell you what happened last night"
+
+    left_at = show(camera, scenes["absent-wall"])
+    lost = room.after(0, "Q_ATTENTION_LOST")
+    room.until(lambda: not room.listens, "it goes on listening")
+    room.server.speak(say("please remind me to call my mother tomorrow", "awb"))
+    room.server.speak(bytes(RATE))
+    show(camera, scenes["looking-left"])
+    room.after(1, "Q_ATTENTION_GAINED")
+    room.until(lambda: room.listens, "it does not listen")
+    room.server.speak(say("tell me what happened last night", "slt"))
+    assert room.after(1, "Q_USER_VOICE").facts["text"] == "tell me what happened last night"
+    assert room.count("Q_USER_VOICE") == 2
+    room.quiet()  # while somebody still looks: else the answer waits
+    told = f"attention gained {at(gained) - came_at:.2f}, lost {at(lost) - left_at:.2f}"
+    print(f"seconds: {told}; {stages(room, spoken)}")
+
+
+def show(camera: VirtualCamera, scene: Path) -> float:
+    """Have the camera show this; when."""
+    camera.picture = scene.read_bytes()
+    return time.time()
+
+
+def at(one: Signal) -> float:
+    """When it was emitted, in seconds since the epoch."""
+    return datetime.fromisoformat(one.timestamp).timestamp()
+
+
+def stages(room: Room, spoken: Signal) -> str:
+    """How long each stage of a conversation took."""
+    story = {one.signal: one for one in room.home.signals() if one.correlation_id == spoken.correlation_id}
+    names = ("Q_USER_VOICE", "Q_MODEL_REQUEST", "Q_MODEL_RESPONSE", "Q_SPEAK", "Q_SPOKEN")
+    voice, asked, answered, wanted, _ = (at(story[name]) for name in names)
+    latency = story["Q_USER_VOICE"].facts["latency_s"]
+    begun = at(spoken) - spoken.facts["duration_s"]
+    return (
+        f"end of speech noticed {latency['vad']:.2f}, text {latency['stt']:.2f}, policy {asked - voice:.2f}, "
+        f"model {answered - asked:.2f}, policy {wanted - answered:.2f}, voice {begun - wanted:.2f}"
+    )
 
 
 LONG = "The first thing that I found out today is that the package which encodes data has grown."
@@ -76,20 +134,6 @@ def test_its_own_voice_is_no_person_and_a_person_stops_it(room: Room) -> None:
         return any("using the most memory" in one.facts["text"] for one in room.home.signals("Q_USER_VOICE"))
 
     room.until(understood, "it is deaf")
-
-
-def test_who_does_not_attend_is_not_heard(room: Room) -> None:
-    """What is said in a room is nobody's business until somebody turns to the machine."""
-    room.quiet()
-    room.look_away()
-    before = room.count("Q_USER_VOICE")
-    room.server.speak(say("please remind me to call my mother tomorrow", "awb"))
-    room.server.speak(bytes(RATE))
-    room.look()
-    room.server.speak(say("tell me what happened last night", "slt"))
-    heard = room.after(before, "Q_USER_VOICE")
-    assert heard.facts["text"] == "tell me what happened last night"
-    assert room.count("Q_USER_VOICE") == before + 1
 
 
 def test_a_text_waits_until_somebody_attends(room: Room) -> None:

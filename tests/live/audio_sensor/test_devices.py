@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+import structlog
 
+from services.audio_sensor import hearing
+from services.audio_sensor.children import Child
+from services.audio_sensor.hearing import Hearing, Understood
 from tests.live.audio_sensor.conftest import Room
 from tests.support.constellation import constellation
-from tests.support.processes import Use
+from tests.support.resting import WATCHED, resting
 from tests.support.sound import Server, engines, say
 
 pytestmark = [
     pytest.mark.may_leak("the daemon's children come and go"),
-    pytest.mark.xdist_group("sound"),
+    pytest.mark.xdist_group("senses"),
     pytest.mark.slow,
 ]
 
@@ -27,7 +34,7 @@ def bare(tmp_path: Path) -> Iterator[Room]:
     with constellation(tmp_path / "home") as home:
         home.config("audio_sensor", {"attention": "always"})
         home.bus()
-        yield Room(home, server, home.daemon("audio_sensor", **server.environ).ready())
+        yield Room(home, server, home.daemon("audio_sensor", **server.environ, **WATCHED).ready())
         server.stop()
 
 
@@ -37,12 +44,13 @@ def test_a_bare_machine_is_told_of_once_and_costs_nothing(bare: Room) -> None:
     assert told.facts["sensor"] == "audio_sensor"
     assert "nothing needs to be restarted" in told.facts["hint"] or "Install it" in told.facts["hint"]
     assert bare.audio.stop() == 0
-    again = bare.home.daemon("audio_sensor", **bare.server.environ).ready()
-    before = Use.of(again.pid)
-    bare.audio = again
+    bare.audio = bare.home.daemon("audio_sensor", **bare.server.environ, **WATCHED).ready()
     heard = bare.emit("Q_SPEAK", {"text": "Who hears this?", "urgency": "now"})
     bare.until(lambda: f"say|{heard.id}" in state(bare), "the text is not kept")
-    assert Use.of(again.pid).cpu_s - before.cpu_s < 2
+    rest = resting(bare.audio)
+    assert rest.share < 0.1, rest
+    assert rest.children < 0.1, rest
+    assert rest.wakes_per_s < 50, rest
     assert bare.count("Q_SENSOR_DEGRADED") == 1
     assert bare.count("Q_SENSOR_RECOVERED") == 0
 
@@ -66,17 +74,76 @@ def test_devices_come_and_go(bare: Room) -> None:
     bare.home.wait_for("Q_USER_VOICE", 1, 60.0, text="tell me what happened last night")
 
     degraded = bare.count("Q_SENSOR_DEGRADED")
-    bare.server.unplug()
+    bare.server.hang()
     bare.home.wait_for("Q_SENSOR_DEGRADED", degraded + 1, 60.0)
-    bare.server.plug_in(rate=22_050)
+    rest = resting(bare.audio)
+    assert rest.share < 0.2, rest
+    assert rest.wakes_per_s < 50, rest
+    bare.server.go_on()
     bare.home.wait_for("Q_SENSOR_RECOVERED", 2, 60.0)
 
-    bare.server.stop()
+    bare.server.unplug()
     bare.home.wait_for("Q_SENSOR_DEGRADED", degraded + 2, 60.0)
+    bare.server.plug_in(rate=22_050)
+    bare.home.wait_for("Q_SENSOR_RECOVERED", 3, 60.0)
+
+    bare.server.stop()
+    bare.home.wait_for("Q_SENSOR_DEGRADED", degraded + 3, 60.0)
     bare.server.start()
     bare.server.plug_in()
-    bare.home.wait_for("Q_SENSOR_RECOVERED", 3, 60.0)
+    bare.home.wait_for("Q_SENSOR_RECOVERED", 4, 60.0)
     bare.server.speak(say("what did you find out today"))
     bare.home.wait_for("Q_USER_VOICE", 1, 60.0, text="what did you find out today")
     assert bare.audio.process.poll() is None
     assert "task_failed" not in bare.log
+
+
+RECOGNISER = {"engine": "pocketsphinx", "model": "", "disagreement": 0.7, "commands": "", "commands_file": "commands"}
+UTTERANCE = {"speech_s": 1.0, "vad_s": 0.7, "cut": False}
+
+
+@asynccontextmanager
+async def understanding(heard: asyncio.Queue[Understood]) -> AsyncIterator[Hearing]:
+    """What understands, with a recogniser at hand."""
+    ready = asyncio.Event()
+    found = Hearing({"recogniser": RECOGNISER, "idle_s": 60}, structlog.get_logger(), heard.put, ready.set)
+    found._get_ready()
+    working = asyncio.create_task(found.understand())
+    try:
+        async with asyncio.timeout(60):
+            await ready.wait()
+        assert found.troubles == {}
+        yield found
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+
+
+def test_a_recogniser_that_hangs_costs_one_utterance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that chokes on one sentence must not leave the machine deaf to the next."""
+    engines()
+    monkeypatch.setattr(hearing, "STT_S", 0.2)
+    began: list[Child] = []
+
+    async def start(module: str, settings: dict[str, object]) -> Child:
+        """Give all but the first recogniser its time."""
+        began.append(await real(module, settings))
+        monkeypatch.setattr(hearing, "STT_S", 0.2 if len(began) == 1 else 60.0)
+        return began[-1]
+
+    real = Child.start
+    monkeypatch.setattr(Child, "start", start)
+
+    async def speak_twice() -> Understood:
+        heard: asyncio.Queue[Understood] = asyncio.Queue()
+        async with understanding(heard) as found:
+            began[0]._process.send_signal(signal.SIGSTOP)
+            found._take(UTTERANCE, say("this one is lost"))
+            found._take(UTTERANCE, say("tell me what happened last night"))
+            async with asyncio.timeout(60):
+                return await heard.get()
+
+    assert asyncio.run(speak_twice()).text == "tell me what happened last night"
+    assert len(began) == 2
+    assert not began[0].runs

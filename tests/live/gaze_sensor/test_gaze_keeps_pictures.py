@@ -15,6 +15,8 @@ from tests.support.constellation import constellation, others
 from tests.support.required import program
 from tests.support.virtual_camera import virtual_camera
 
+pytestmark = [pytest.mark.xdist_group("senses")]
+
 CALLS = (
     "open,openat,openat2,creat,mknod,mknodat,mkdir,mkdirat,link,linkat,symlink,symlinkat,rename,renameat,renameat2,"
     "truncate,ftruncate,memfd_create,connect,bind,write,pwrite64,writev,pwritev,pwritev2,sendto,sendmsg,sendmmsg,sendfile,"

@@ -14,6 +14,8 @@ from tests.support.constellation import Constellation, Running, constellation, o
 from tests.support.gaze import child_of
 from tests.support.virtual_camera import FPS, VirtualCamera, virtual_camera
 
+pytestmark = [pytest.mark.xdist_group("senses")]
+
 
 class Room:
     """A home in which the sensor looks through a camera at what a test shows."""
@@ -101,6 +103,8 @@ def test_attention_follows_who_looks_through_stalls_crashes_and_a_camera_that_wa
         assert "signal 9" in room.degraded(3)["reason"]
         room.home.wait_for("Q_SENSOR_RECOVERED", 3)
 
+        running.signal(signal.SIGHUP)  # whoever reloads waits for no growing delay
+        room.home.wait_for("Q_CONFIGURATION_RELOADED", 2)
         room.home.wait_for("Q_ATTENTION_GAINED", 4)
         camera.unplug()
         room.degraded(4)

@@ -16,6 +16,8 @@ from services.runtime import config
 from services.runtime.manifest import Manifest, packaged
 from tests.support.constellation import ROOT
 
+pytestmark = [pytest.mark.xdist_group("senses")]
+
 KINDS = ("looking", "aside", "closed", "absent")
 
 

@@ -13,8 +13,11 @@ import pytest
 
 from services.runtime.extras import folder_of
 from tests.support.constellation import ROOT, constellation, others
-from tests.support.gaze import engine
+from tests.support.gaze import child_of, engine
+from tests.support.resting import WATCHED, resting
 from tests.support.virtual_camera import virtual_camera
+
+pytestmark = [pytest.mark.xdist_group("senses")]
 
 BECOME = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
 
@@ -45,7 +48,7 @@ def test_what_is_missing_is_said_once_and_recovery_needs_no_restart(bare, scenes
             first.signal(signal.SIGHUP)
             home.wait_for("Q_CONFIGURATION_RELOADED", nth)
         first.kill()
-        running = home.start("gaze_sensor", "-c", *start).ready()
+        running = home.start("gaze_sensor", "-c", *start, env=WATCHED).ready()
         running.signal(signal.SIGHUP)
         home.wait_for("Q_CONFIGURATION_RELOADED", 4)
         assert len(home.signals("Q_SENSOR_DEGRADED")) == 1
@@ -56,15 +59,27 @@ def test_what_is_missing_is_said_once_and_recovery_needs_no_restart(bare, scenes
         there.symlink_to(engine())
         home.wait_for("Q_SENSOR_DEGRADED", 2)  # it has an engine, but now it lacks the camera
         assert "video99 is not there" in home.signals("Q_SENSOR_DEGRADED")[1].facts["reason"]
-        home.config("gaze_sensor", {"camera": camera.url})
+        rest = resting(running)
+        assert rest.share < 0.1, rest
+        assert rest.children == 0, rest
+        assert rest.wakes_per_s < 50, rest
+        home.config("gaze_sensor", {"camera": camera.url, "stall_s": 1})
         running.signal(signal.SIGHUP)
         home.wait_for("Q_SENSOR_RECOVERED", 1)
         home.wait_for("Q_ATTENTION_GAINED", 1)
 
+        os.kill(child_of(running), signal.SIGSTOP)
+        rest = resting(running)
+        assert rest.share < 0.2, rest
+        assert rest.wakes_per_s < 50, rest
+        assert "hangs" in home.wait_for("Q_SENSOR_DEGRADED", 3)[2].facts["reason"]
+        home.wait_for("Q_SENSOR_RECOVERED", 2)
+        home.wait_for("Q_ATTENTION_GAINED", 2)
+
         running.kill()  # while somebody attends
         home.config("gaze_sensor", {"enabled": False})
         last = home.start("gaze_sensor", "-c", *start).ready()
-        lost = home.wait_for("Q_ATTENTION_LOST", 1)[0].facts
+        lost = home.wait_for("Q_ATTENTION_LOST", 2)[1].facts
         assert (lost["score"], "duration_s" in lost) == (0, False)
         last.signal(signal.SIGTERM)
         assert last.process.wait(30) == 0

@@ -1,4 +1,4 @@
-"""Scenes, drawn once; a camera that shows them, and a sensor that looks."""
+"""Scenes of a portrait, drawn once for every test of what a camera shows."""
 
 from __future__ import annotations
 
