@@ -17,8 +17,9 @@ from signals.errors import ConfigError
 from signals.wal import checksum
 
 RESERVED = 8
-_VFS = "cksmvfs"
 RESERVED_AT = 20
+HEADER = 100
+_VFS = "cksmvfs"
 
 
 class DamagedError(ConfigError):
@@ -65,6 +66,12 @@ def words(error: Exception) -> str:
 def has_checksums(first: bytes) -> bool:
     """Whether a database whose first page begins so has a checksum on each page."""
     return first[RESERVED_AT : RESERVED_AT + 1] == bytes([RESERVED])
+
+
+def file_has_checksums(path: Path) -> bool:
+    """The same of a file. Raises OSError."""
+    with path.open("rb") as file:
+        return has_checksums(file.read(HEADER))
 
 
 def is_sound(page: bytes) -> bool:

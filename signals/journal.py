@@ -131,10 +131,11 @@ class Journal:
             self._db.set_busy_timeout(5000)
             self._check_version()
             self._file = _identity(path)
-        except (apsw.Error, LigandError) as error:
+        except LigandError:
             self._db.close()
-            if isinstance(error, LigandError):
-                raise
+            raise
+        except apsw.Error as error:
+            self._db.close()
             raise ConfigError(f"Cannot read the journal {path}: {error}.") from error
         self._words: dict[int, str] = {}
 

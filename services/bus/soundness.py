@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import orjson
 
-from signals.checksums import DamagedError, connect, has_checksums
+from signals.checksums import DamagedError, connect, file_has_checksums
 from signals.wal import lost_commits
 
 CHECKED_WHOLE_BYTES = 64 << 20
@@ -30,7 +30,7 @@ def check_pages(path: Path) -> None:
     """All of a small journal; of one over 64 MiB, which would take long, all but signals and dead letters."""
     if not path.is_file() or not path.stat().st_size or path.with_name(f"{path.name}-journal").exists():
         return  # a new one, or one that was being made: SQLite takes that back
-    if not has_checksums(_header(path)):
+    if not file_has_checksums(path):
         raise DamagedError(path, "its pages have no checksums")
     if path.stat().st_size <= CHECKED_WHOLE_BYTES:
         asked = ["quick_check(3)"]
@@ -42,11 +42,6 @@ def check_pages(path: Path) -> None:
             said = [str(row[0]) for row in db.execute(f"PRAGMA {pragma}")]
             if said != ["ok"]:
                 raise DamagedError(path, "; ".join(said[:3]).replace("\n", ": "))
-
-
-def _header(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(100)
 
 
 def check_envelope(path: Path, seq: int, raw: bytes) -> None:

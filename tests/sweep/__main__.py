@@ -6,6 +6,7 @@ import argparse
 import random
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
@@ -26,14 +27,12 @@ def main() -> int:
     asked = parser.parse_args()
     print(f"seed {asked.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="crash-sweep-") as folder:
-        if asked.rename_unsure:
-            with patch.object(deadfile.LetterFile, "_sync_folder", lambda _: None):
-                recorded = record(Path(folder), asked.synchronous)
-            sweep = Sweep(recorded, asked.seed)
-            report = sweep.go(_after_the_rename(recorded), asked.variants)
-        else:
-            sweep = Sweep(record(Path(folder), asked.synchronous), asked.seed)
-            report = sweep.go(sweep.points(asked.points), asked.variants)
+        unsure = patch.object(deadfile.LetterFile, "_sync_folder", lambda _: None)
+        with unsure if asked.rename_unsure else nullcontext():
+            recorded = record(Path(folder), asked.synchronous)
+        sweep = Sweep(recorded, asked.seed)
+        points = _after_the_rename(recorded) if asked.rename_unsure else sweep.points(asked.points)
+        report = sweep.go(points, asked.variants)
     print(report)
     return 1 if report.findings else 0
 

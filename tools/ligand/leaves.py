@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from signals.checksums import RESERVED, has_checksums, is_sound
+from signals.checksums import HEADER, RESERVED, has_checksums, is_sound
 
 TABLE_LEAF = 0x0D
 _WIDTHS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
@@ -25,7 +25,7 @@ class Pages:
     def __init__(self, raw: mmap.mmap, size: int) -> None:
         self._raw = raw
         self._size = size
-        self._checked = has_checksums(raw[:100])
+        self._checked = has_checksums(raw[:HEADER])
         self._usable = size - (RESERVED if self._checked else 0)
 
     def close(self) -> None:

@@ -12,7 +12,8 @@ import shutil
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import apsw
 import orjson
 
 from services.runtime import restoring
-from signals.checksums import connect, has_checksums
+from signals.checksums import connect, file_has_checksums
 from signals.envelope import unix_seconds
 from signals.errors import UsageError
 from signals.ids import pack
@@ -41,10 +42,7 @@ KEPT_META = ("schema_version", "pruned_to")
 
 def is_whole(path: Path) -> bool:
     """Whether there is nothing to salvage."""
-    with path.open("rb") as file:
-        if not has_checksums(file.read(100)):
-            return False
-    if lost_commits(path.with_name(f"{path.name}-wal")) > 1:
+    if not file_has_checksums(path) or lost_commits(path.with_name(f"{path.name}-wal")) > 1:
         return False
     try:
         check_integrity(path)
@@ -181,12 +179,9 @@ class _Salvage:
 
     def _last(self, table: str, key: str) -> int:
         """The highest number that a table may have."""
-        known = [self._highest]
-        for asked in (f"SELECT max({key}) FROM {table}", "SELECT max(seq) FROM signal INDEXED BY signal_id"):
-            try:
-                known += [int(row[0] or 0) for row in self._old.execute(asked)]
-            except apsw.Error:
-                continue  # another way may be open
+        known = [self._highest, *self._indexed["max"][:1]]
+        with suppress(apsw.Error):  # another way may be open
+            known += [int(row[0] or 0) for row in self._old.execute(f"SELECT max({key}) FROM {table}")]
         return max(known) + PAGE
 
     # -- signals -------------------------------------------------------------------------------------
@@ -270,7 +265,7 @@ class _Salvage:
     def _say_head(self) -> None:
         """The next number to be given is above every one that anything remembers."""
         last = max(self._seqs, default=0)
-        head = self._found.head = max(last, self._highest, self._pruned_to, self._indexed("max"))
+        head = self._found.head = max(last, self._highest, self._pruned_to, _agreed(self._indexed["max"]))
         begin = after = self._before_first()
         for seq in [*sorted(seq for seq in self._seqs if seq > begin), head + 1]:
             if seq > after + 1:
@@ -282,24 +277,27 @@ class _Salvage:
         """Up to which number signals were pruned, or never given: none of them is lost."""
         if self._pruned_to or "meta" not in self._found.incomplete:
             return self._pruned_to
-        oldest = [seq for seq in (min(self._seqs, default=0), self._indexed("min")) if seq]
+        oldest = [seq for seq in (min(self._seqs, default=0), _agreed(self._indexed["min"])) if seq]
         return min(oldest, default=1) - 1
 
-    def _indexed(self, which: str) -> int:
-        """The lowest or highest number that the indexes of signals know; 0 where no two of them can be read.
+    @cached_property
+    def _indexed(self) -> dict[str, list[int]]:
+        """The lowest and the highest numbers that the indexes of signals know, of each that can be read.
 
-        An index says which signals there were when the leaf that held them is gone. A damaged one may say anything,
-        so that what lies in the middle counts.
+        An index says which signals there were when the leaf that held them is gone.
         """
-        said = []
+        said: dict[str, list[int]] = {"min": [], "max": []}
         for index in INDEXES:
-            try:
-                said += [
-                    int(row[0] or 0) for row in self._old.execute(f"SELECT {which}(seq) FROM signal INDEXED BY {index}")
-                ]
-            except apsw.Error:
-                continue  # the others may be whole
-        return int(statistics.median_low(said)) if len(said) > 1 else 0
+            with suppress(apsw.Error):  # the others may be whole
+                for which in said:
+                    found = self._old.execute(f"SELECT {which}(seq) FROM signal INDEXED BY {index}")
+                    said[which] += [int(row[0] or 0) for row in found]
+        return said
+
+
+def _agreed(said: list[int]) -> int:
+    """The middle of what indexes say, since a damaged one may say anything; 0 where fewer than two say anything."""
+    return statistics.median_low(said) if len(said) > 1 else 0
 
 
 def _envelope(raw: Any, seq: int) -> dict[str, Any] | None:
