@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,7 +60,10 @@ class Investigator:
 
     def look(self, signal_id: str, asked: Mapping[str, Any]) -> Outcome:
         """What reading alone tells; records nothing."""
-        return self._look_into(asked, logic.investigation_id(signal_id))
+        try:
+            return self._look_into(asked, logic.investigation_id(signal_id))
+        finally:
+            gc.collect()  # a tree of names is full of cycles, and takes tens of megabytes until they are found
 
     def unchanged(self, signal_id: str, asked: Mapping[str, Any], read: Outcome) -> Outcome | None:
         """The last answer about a module, told again, if what was read is just what that rested on.

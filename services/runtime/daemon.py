@@ -10,7 +10,6 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,6 +22,7 @@ from services.runtime.handlers import Function
 from services.runtime.manifest import Manifest, find, with_overlays
 from services.runtime.notify import Notifier
 from services.runtime.reloading import Reloading
+from services.runtime.threads import Threads
 from services.runtime.turn import Batch, Maker
 from services.runtime.usage import usage
 from services.runtime.work import Work
@@ -42,6 +42,8 @@ BESIDE = 3
 """Threads for what a daemon's own code does beside its loop (`asyncio.to_thread`)."""
 GC_THRESHOLDS = (10_000, 20, 20)
 """Rarer than usual: what waits to be handled is not garbage, and walking it again and again takes time."""
+COLLECT_S = 60.0
+"""How often all garbage is collected none the less: what is rare would else pile up for hours."""
 
 
 class Daemon(Reloading):
@@ -172,8 +174,7 @@ class Daemon(Reloading):
         return configuration.load(self.paths.config_of(self.name), self.manifest.config, daemon=self.name)
 
     async def _main(self) -> None:
-        # asyncio's own would start one thread more now and then, up to the processors and four
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(BESIDE, thread_name_prefix="beside"))
+        asyncio.get_running_loop().set_default_executor(Threads(BESIDE, "beside"))
         self._stop = asyncio.Event()
         self._one_reload = asyncio.Lock()
         self._started = time.monotonic()
@@ -196,6 +197,7 @@ class Daemon(Reloading):
         try:
             if await self._start():
                 tasks += [asyncio.create_task(self._repeat(*entry)) for entry in self._periodic]
+                tasks += [asyncio.create_task(_collect())]
                 gc.freeze()  # contracts and modules stay for good: not to be walked again
                 gc.set_threshold(*GC_THRESHOLDS)
                 await self._announce()
@@ -408,3 +410,9 @@ class Daemon(Reloading):
                 self.state[key] = value
         if puts:
             self.state_changed.set()
+
+
+async def _collect() -> None:
+    while True:
+        await asyncio.sleep(COLLECT_S)
+        gc.collect()

@@ -7,13 +7,13 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from services.runtime.folder import AGAIN_S, Folder
 from services.runtime.handlers import Handler, Handlers
 from services.runtime.logs import current_signal
+from services.runtime.threads import Threads
 from services.runtime.turn import Maker, Reject, Turn, Unavailable
 from signals import wire
 from signals.catalogue import Catalogue
@@ -80,7 +80,7 @@ class Work:
         self._running: dict[tuple[str, int], Running] = {}
         self._watch: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: Threads | None = None
         self._settling = 0
         self._changed = asyncio.Event()
         self._open = False
@@ -195,9 +195,8 @@ class Work:
             await handler.function(*arguments)
             return
         if self._threads is None:
-            # no more than can be at work: the pool itself would start one more now and then
             at_once = sum(lane.in_flight for lane in self._lanes.values())
-            self._threads = ThreadPoolExecutor(min(at_once, MAX_THREADS), thread_name_prefix="handler")
+            self._threads = Threads(min(at_once, MAX_THREADS), "handler")
         await asyncio.get_running_loop().run_in_executor(
             self._threads, _with_signal, turn.signal, handler.function, arguments
         )

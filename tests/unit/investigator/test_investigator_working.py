@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import threading
+from collections import Counter
 
 import pytest
 
@@ -30,6 +32,20 @@ def test_reading_takes_the_same_threads_however_often():
 
     assert asyncio.run(many()) == list(range(200))
     assert threading.active_count() == before + 2
+
+
+def test_nothing_of_a_module_that_was_read_stays_in_memory(ask):
+    """Trees of names are full of cycles: until a collection that comes rarely they keep tens of megabytes."""
+    ask("json")  # what is made once is made
+    gc.collect()
+    gc.disable()
+    try:
+        before = Counter(str(type(each).__module__) for each in gc.get_objects())
+        ask("email")
+        after = Counter(str(type(each).__module__) for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert not {name: after[name] - before[name] for name in after if "griffe" in name and after[name] > before[name]}
 
 
 def test_what_a_reader_raises_is_raised_to_who_asked():

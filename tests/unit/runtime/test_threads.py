@@ -1,0 +1,65 @@
+"""Threads and garbage of a daemon. If this fails, one that runs for weeks grows."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+
+import pytest
+
+from services.runtime import daemon
+from services.runtime.threads import Threads
+
+
+def test_all_threads_are_there_from_the_first_use_on():
+    """A thread more hours later looks like a leak, and keeps its memory."""
+    with Threads(3, "level") as pool:
+        assert pool.submit(abs, -1).result(timeout=10) == 1
+        names = {thread.name for thread in threading.enumerate() if thread.name.startswith("level")}
+        assert len(names) == 3
+        assert [pool.submit(abs, -nth).result(timeout=10) for nth in range(200)] == [*range(200)]
+        assert {thread.name for thread in threading.enumerate() if thread.name.startswith("level")} == names
+
+
+def test_a_system_that_gives_no_more_threads_is_told_and_nothing_hangs(monkeypatch: pytest.MonkeyPatch):
+    """Threads that wait for one which never comes would do nothing for ever, and nobody would know."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "few_1":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with Threads(2, "few") as pool:
+        with pytest.raises(RuntimeError, match="new thread"):
+            pool.submit(abs, -1)
+        monkeypatch.undo()
+        assert pool.submit(abs, -2).result(timeout=10) == 2
+
+
+def test_garbage_in_cycles_is_collected_by_the_clock(monkeypatch: pytest.MonkeyPatch):
+    """A daemon makes so little garbage, and collects so rarely, that it would pile up for hours."""
+
+    class Knot:
+        def __init__(self) -> None:
+            self.own = self
+
+    async def collected() -> bool:
+        gone = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        knot = Knot()
+        weakref.finalize(knot, loop.call_soon_threadsafe, gone.set)
+        del knot
+        collecting = asyncio.create_task(daemon._collect())
+        await asyncio.wait_for(gone.wait(), 10)
+        return collecting.cancel()
+
+    monkeypatch.setattr(daemon, "COLLECT_S", 0.01)
+    gc.disable()
+    try:
+        assert asyncio.run(collected())
+    finally:
+        gc.enable()
