@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Threads(ThreadPoolExecutor):
-    """A pool of `count` threads. Its base starts one more whenever none has yet said that it is idle, hours later too."""
+    """A pool of `count` threads. Its base starts one more whenever none has yet said it is idle, hours later too."""
 
     def __init__(self, count: int, name: str) -> None:
         super().__init__(count, thread_name_prefix=name)
