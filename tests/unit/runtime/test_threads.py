@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from services.runtime import daemon
+from services.runtime import garbage
 from services.runtime.threads import Threads
 
 
@@ -53,11 +53,11 @@ def test_garbage_in_cycles_is_collected_by_the_clock(monkeypatch: pytest.MonkeyP
         knot = Knot()
         weakref.finalize(knot, loop.call_soon_threadsafe, gone.set)
         del knot
-        collecting = asyncio.create_task(daemon._collect())
+        collecting = asyncio.create_task(garbage.collect_for_ever())
         await asyncio.wait_for(gone.wait(), 10)
         return collecting.cancel()
 
-    monkeypatch.setattr(daemon, "COLLECT_S", 0.01)
+    monkeypatch.setattr(garbage, "EVERY_S", 0.01)
     gc.disable()
     try:
         assert asyncio.run(collected())
