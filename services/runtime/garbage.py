@@ -1,13 +1,16 @@
-"""When Python looks for garbage: seldom among what waits, and by the clock, so that nothing piles up for hours."""
+"""When memory is given back: seldom among what waits, and by the clock, so that nothing piles up for hours."""
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 
 THRESHOLDS = (10_000, 20, 20)
 """Rarer than usual: what waits to be handled is not garbage, and walking it again and again takes time."""
 EVERY_S = 60.0
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+"""Of glibc (malloc_trim(3)): gives back free pages in the midst of its heaps, which it keeps otherwise."""
 
 
 def begin() -> None:
@@ -16,8 +19,15 @@ def begin() -> None:
     gc.set_threshold(*THRESHOLDS)
 
 
+def collect() -> None:
+    """Free what only holds on to itself, and give free memory back to the system."""
+    gc.collect()
+    if _trim is not None:
+        _trim(0)
+
+
 async def collect_for_ever() -> None:
-    """Collect all of it now and then: a daemon makes too little for the thresholds to be reached within hours."""
+    """Collect now and then: a daemon makes too little for the thresholds to be reached within hours."""
     while True:
         await asyncio.sleep(EVERY_S)
-        gc.collect()
+        collect()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 import weakref
 
@@ -11,6 +12,7 @@ import pytest
 
 from services.runtime import garbage
 from services.runtime.threads import Threads
+from tests.support.processes import Use
 
 
 def test_all_threads_are_there_from_the_first_use_on():
@@ -63,3 +65,15 @@ def test_garbage_in_cycles_is_collected_by_the_clock(monkeypatch: pytest.MonkeyP
         assert asyncio.run(collected())
     finally:
         gc.enable()
+
+
+def test_free_memory_goes_back_to_the_system():
+    """The C library keeps what is freed in the midst of its heaps: a process that was large once would stay so."""
+    with Threads(1, "heap") as pool:  # a heap of its own
+        held = pool.submit(lambda: [b"x" * (100_000 + nth) for nth in range(300)]).result(timeout=10)
+        pin = pool.submit(bytearray, 100_000).result(timeout=10)
+        large = Use.of(os.getpid()).rss_kib
+        held.clear()
+        garbage.collect()
+        assert Use.of(os.getpid()).rss_kib < large - 20_000
+        assert len(pin) == 100_000
