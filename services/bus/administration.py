@@ -73,15 +73,15 @@ class Administration:
             self._emit_again(letter, peer)
         else:
             self._deliver_again(consumer, seq, generation, letter["signal"])
-        self._state.store.mark_dead(number, "replayed")
+        self._state.store.dead.mark(number, "replayed")
 
     def drop(self, number: int) -> None:
         """Forget a dead letter; its line stays in the file until that is pruned."""
         self._waiting(number)
-        self._state.store.mark_dead(number, "dropped")
+        self._state.store.dead.mark(number, "dropped")
 
     def _waiting(self, number: int) -> tuple[Any, ...]:
-        row = self._state.store.dead_letter(number)
+        row = self._state.store.dead.get(number)
         if row is None or row[5] != "dead":
             raise UsageError(f"There is no waiting dead letter {number}.")
         return row

@@ -137,6 +137,10 @@ class Deadlines:
         """The lowest `seq` whose time-out may still have to be written."""
         return min((seq for seq, deadline in self._by_seq.items() if deadline.ends() is not None), default=None)
 
+    def upto(self, seq: int) -> list[Deadline]:
+        """The open ones of requests to `seq`."""
+        return [deadline for asked, deadline in self._by_seq.items() if asked <= seq]
+
     def forget(self, upto: int) -> None:
         """The journal was pruned."""
         self._over = {seq for seq in self._over if seq > upto}

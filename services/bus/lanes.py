@@ -110,25 +110,30 @@ class Lane:
         """The next signal to deliver, now in hand; None when there is none, or no credit."""
         if len(self.in_hand) >= self.credit or now < self.resume_at:
             return None
-        aside = self._next_aside(now)
-        if aside is not None:
+        hand = self._take_aside(now) or self._take_queued(now)
+        if hand is not None:
+            self.in_hand[hand.seq] = hand
+        return hand
+
+    def _take_aside(self, now: float) -> Hand | None:
+        """The next that stands aside and is due. What was pruned since is passed over: nobody needed it any more."""
+        while (aside := self._next_aside(now)) is not None:
             heapq.heappop(self._due)
             raw = aside.envelope or self._store.envelope(aside.seq)
-            if raw is None:
-                self._forget_aside(aside.seq)
-                return self.take(now)
-            check_envelope(self._store.path, aside.seq, raw)
-            self.redelivered += 1
-            hand = Hand(aside.seq, raw, now, aside)
-        elif self._queue:
-            seq, raw = self._queue.popleft()
-            self._queued_bytes -= len(raw)
-            heapq.heappush(self._outstanding, seq)
-            hand = Hand(seq, raw, now, None)
-        else:
+            if raw is not None:
+                check_envelope(self._store.path, aside.seq, raw)
+                self.redelivered += 1
+                return Hand(aside.seq, raw, now, aside)
+            self._forget_aside(aside.seq)
+        return None
+
+    def _take_queued(self, now: float) -> Hand | None:
+        if not self._queue:
             return None
-        self.in_hand[hand.seq] = hand
-        return hand
+        seq, raw = self._queue.popleft()
+        self._queued_bytes -= len(raw)
+        heapq.heappush(self._outstanding, seq)
+        return Hand(seq, raw, now, None)
 
     def _next_aside(self, now: float) -> Aside | None:
         while self._due:

@@ -243,6 +243,7 @@ class Server:
         """Answer what came, commit, and let go of everything."""
         self._receive()
         self.core.keep_time()
+        self.core.attaching.note_seen()
         self.core.journaling.own("Q_DAEMON_STOPPING", {"daemon": "bus", "version": __version__, "pid": os.getpid()}, [])
         self.core.commit()
         for session in self.state.sessions:
