@@ -241,10 +241,6 @@ class Lane:
             self._store.put_cursor(self.key, self.cursor)
             self._written = self.cursor
 
-    def cursor_moved(self) -> bool:
-        """Whether the cursor is ahead of what the journal says."""
-        return self.cursor != self._written
-
     def needs_from(self) -> int:
         """The lowest `seq` that this lane may still have to read."""
         return min([self.cursor + 1, *(seq for seq, aside in self.asides.items() if aside.envelope is None)])

@@ -63,22 +63,29 @@ class BusMachine(RuleBasedStateMachine):
             emits = ["Q_ITEM_DONE"] if name == "eater" else []
             self.home.manifest(name, consumes=sorted(HEARS[name]), emits=emits, in_flight=credit)
         self.home.config("bus", {"disable": OTHERS})
-        self.bus: Running = self.home.bus()
+        self.bus = self.serve()
         self.person = Raw(self.home.paths)
         for name in CREDIT:
             self.attach(name)
         self.emit(count)
+
+    def serve(self) -> Running:
+        """Start the bus that is tried."""
+        return self.home.bus()
 
     def teardown(self) -> None:
         try:
             if hasattr(self, "person"):
                 self.everything_ends()
         finally:
-            for client in [getattr(self, "person", None), *(known.client for known in self.known.values())]:
-                if client is not None:
-                    client.close()
-            self.home.close()
-            shutil.rmtree(self.home.home)
+            self.clear()
+
+    def clear(self) -> None:
+        for client in [getattr(self, "person", None), *(known.client for known in self.known.values())]:
+            if client is not None:
+                client.close()
+        self.home.close()
+        shutil.rmtree(self.home.home)
 
     # -- emitting ------------------------------------------------------------------------------------
 
@@ -313,7 +320,7 @@ class BusMachine(RuleBasedStateMachine):
         self.tally["kills of the bus"] += 1
         self.bus.kill()
         self.home.running.remove(self.bus)
-        self.bus = self.home.bus()
+        self.bus = self.serve()
         self.person.close()
         self.person = Raw(self.home.paths)
 
