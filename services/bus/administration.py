@@ -52,7 +52,8 @@ class Administration:
     def _resume_one(self, name: str) -> None:
         """Give back the time since `name` was paused; where another pause goes on, only that until it began."""
         state, now = self._state, self._state.clock.now()
-        held = {key: min(state.pauses(key)) for key in state.lanes if state.is_paused(key)}
+        consumers = state.lanes.keys() | state.deadlines.consumers()  # one may have been taken off the list meanwhile
+        held = {key: min(state.pauses(key)) for key in consumers if state.is_paused(key)}
         del state.paused[name]
         for key, since in held.items():
             state.deadlines.extend(key, min(state.pauses(key), default=now) - since)

@@ -92,10 +92,9 @@ class Attaching:
             return False
         if held.id not in (None, kept["id"]):
             return False
-        now = state.clock.now()
-        hand = lane.adopt(seq, raw, now)
+        hand = lane.adopt(seq, raw)
         hand.answers = self._answered(session.daemon, hand)
-        state.deadlines.delivered(seq, lane.key, now)
+        state.deadlines.delivered(seq, lane.key, state.clock.now())
         return True
 
     def _answered(self, daemon: str, hand: Hand) -> list[Cause]:

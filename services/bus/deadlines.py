@@ -125,6 +125,10 @@ class Deadlines:
             if deadline.consumer is None or not is_paused(deadline.consumer):
                 yield deadline
 
+    def consumers(self) -> set[str]:
+        """Who has been given an open request."""
+        return {deadline.consumer for deadline in self._open.values() if deadline.consumer is not None}
+
     def extend(self, consumer: str, seconds: float) -> None:
         """Give the requests in the hands of a consumer more time: it was paused."""
         for deadline in self._open.values():

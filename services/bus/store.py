@@ -124,10 +124,6 @@ class Store:
             self._names[number] = text
         return number
 
-    def name_of(self, number: int) -> str:
-        """The name or source that a number stands for."""
-        return self._names[number]
-
     def insert(self, admitted: Admitted) -> None:
         """Journal one signal."""
         packed, story, cause = pack(admitted.id), admitted.correlation_id, admitted.causation_id
