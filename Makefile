@@ -15,6 +15,7 @@ PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 
 KILLS ?= 1000
 INPUTS ?= 1000000
+EXAMPLES ?= 300
 MINUTES ?= 60
 RATE ?= 500
 RUNS ?= 5
@@ -65,8 +66,8 @@ deploy-sweep: $(READY) ## kill the deployer before every line of a deployment an
 	@$(VENV)/bin/python -m tests.deploy_sweep --power
 	@$(VENV)/bin/python -m tests.deploy_sweep $(if $(SEED),--seed $(SEED))
 
-model: $(READY) ## drive a real bus against a model for as long as the profile says (HYPOTHESIS_PROFILE=long)
-	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-long} $(VENV)/bin/python -m pytest -s --timeout 0 tests/model $(MODEL_ARGS)
+model: $(READY) ## drive a real bus against a model, EXAMPLES=300 times; HYPOTHESIS_SEED=N plays it again
+	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-long} HYPOTHESIS_EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -m pytest -s --timeout 0 tests/model $(MODEL_ARGS)
 
 bench: $(READY) $(BENCH_READY) ## measure Ligand beside what else there is, print a table
 	@$(VENV)/bin/python -m tools.bench $(BENCH_ARGS)

@@ -41,6 +41,11 @@ class Delivery(NamedTuple):
         """The signal itself."""
         return decode(self.raw)
 
+    @property
+    def id(self) -> str:
+        """Its id: after a restore another signal may have its `seq`."""
+        return str(orjson.loads(self.raw)["id"])
+
 
 class Receiver(Protocol):
     """Who hears what the bus sends by itself."""
@@ -150,7 +155,7 @@ class Client:
             "daemon": self.daemon,
             "version": self._version,
             "lanes": self._lanes,
-            "in_hand": [[*key, delivery.generation] for key, delivery in self.held.items()],
+            "in_hand": [[*key, held.generation, held.id] for key, held in self.held.items()],
             "many": True,
         }
         self._link.send([wire.ATTACH, b"attach", orjson.dumps(header)])

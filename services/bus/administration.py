@@ -52,7 +52,8 @@ class Administration:
     def _resume_one(self, name: str) -> None:
         """Give back the time since `name` was paused; where another pause goes on, only that until it began."""
         state, now = self._state, self._state.clock.now()
-        held = {key: min(state.pauses(key)) for key in state.lanes if state.is_paused(key)}
+        consumers = state.lanes.keys() | state.deadlines.consumers()  # one may have been taken off the list meanwhile
+        held = {key: min(state.pauses(key)) for key in consumers if state.is_paused(key)}
         del state.paused[name]
         for key, since in held.items():
             state.deadlines.extend(key, min(state.pauses(key), default=now) - since)
@@ -73,15 +74,15 @@ class Administration:
             self._emit_again(letter, peer)
         else:
             self._deliver_again(consumer, seq, generation, letter["signal"])
-        self._state.store.mark_dead(number, "replayed")
+        self._state.store.dead.mark(number, "replayed")
 
     def drop(self, number: int) -> None:
         """Forget a dead letter; its line stays in the file until that is pruned."""
         self._waiting(number)
-        self._state.store.mark_dead(number, "dropped")
+        self._state.store.dead.mark(number, "dropped")
 
     def _waiting(self, number: int) -> tuple[Any, ...]:
-        row = self._state.store.dead_letter(number)
+        row = self._state.store.dead.get(number)
         if row is None or row[5] != "dead":
             raise UsageError(f"There is no waiting dead letter {number}.")
         return row

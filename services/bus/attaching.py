@@ -41,13 +41,13 @@ class Attaching:
             self._replace(old, identity, peer)
         session = self._open(identity, peer, daemon, str(header.get("version", ""))[:64])
         session.many = header.get("many") is True
-        over = [(lane, seq) for lane, seq, generation in held if not self._adopt(session, lane, seq, generation)]
+        over = [(one.lane, one.seq) for one in held if not self._adopt(session, one)]
         late = [(lane, seq) for lane, seq in over if state.deadlines.is_over(seq)]
         settled = [(lane, seq) for lane, seq in over if not state.deadlines.is_over(seq)]
         for name, lane in session.lanes.items():
             lane.close_gaps(partial(state.belongs, lane), state.clock.now())
             lane.credit = min(credits.get(name, lane.spec.in_flight), lane.spec.in_flight)
-        kept = {key: orjson.loads(value) for key, value in state.store.state(daemon).items()}
+        kept = {key: orjson.loads(value) for key, value in state.store.states.of(daemon).items()}
         body = {
             "epoch": state.epoch,
             "state": kept,
@@ -64,7 +64,7 @@ class Attaching:
         listens = frozenset(state.registry.daemons[daemon].listens)
         session = Session(identity, daemon, peer, lanes, listens, version, open_pidfd(peer.pid))
         state.sessions.add(session)
-        state.store.put_seen((lane.key for lane in lanes.values()), time.time())
+        self._seen(session)
         return session
 
     def _replace(self, old: Session, identity: bytes, peer: Peer) -> None:
@@ -76,23 +76,25 @@ class Attaching:
             self._state.push(old.identity, wire.FENCED, {"code": "fenced", "message": message})
         self.end(old, crashed=gone and not same)
 
-    def _adopt(self, session: Session, lane_name: str, seq: int, generation: int) -> bool:
+    def _adopt(self, session: Session, held: headers.Held) -> bool:
         """Leave a signal in the hands that held it before the connection was lost; False when it is settled.
 
-        Where the generation has risen, that attempt has failed already and the bus knows it.
+        Where the generation has risen, that attempt has failed already and the bus knows it. Where another signal has
+        its number, the journal was restored meanwhile, and what is held is no part of it.
         """
-        state, lane = self._state, session.lanes.get(lane_name)
+        state, lane, seq = self._state, session.lanes.get(held.lane), held.seq
         if lane is None or lane.is_settled(seq) or state.deadlines.is_over(seq):
             return False
-        if seq in lane.asides and lane.asides[seq].generation > generation:
+        if seq in lane.asides and lane.asides[seq].generation > held.generation:
             return False
         raw = (lane.asides[seq].envelope if seq in lane.asides else None) or state.store.envelope(seq)
-        if raw is None or not state.belongs(lane, orjson.loads(raw)["signal"], raw):
+        if raw is None or not state.belongs(lane, (kept := orjson.loads(raw))["signal"], raw):
             return False
-        now = state.clock.now()
-        hand = lane.adopt(seq, raw, now)
+        if held.id not in (None, kept["id"]):
+            return False
+        hand = lane.adopt(seq, raw)
         hand.answers = self._answered(session.daemon, hand)
-        state.deadlines.delivered(seq, lane.key, now)
+        state.deadlines.delivered(seq, lane.key, state.clock.now())
         return True
 
     def _answered(self, daemon: str, hand: Hand) -> list[Cause]:
@@ -121,6 +123,14 @@ class Attaching:
         self.end(self._state.sessions.need(identity, peer), crashed=False)
         self._state.ok(identity, request, {})
 
+    def note_seen(self) -> None:
+        """Note who is attached, for a start after which somebody does not come back: what it needs is kept for long."""
+        for session in self._state.sessions:
+            self._seen(session)
+
+    def _seen(self, session: Session) -> None:
+        self._state.store.put_seen((lane.key for lane in session.lanes.values()), time.time())
+
     def end(self, session: Session, *, crashed: bool) -> None:
         """A session is over: what it had in hand goes back; after a crash it comes singly."""
         state = self._state
@@ -132,7 +142,7 @@ class Attaching:
             lane.unread()
             state.touched.add(lane)
         state.waiters = {key: waiter for key, waiter in state.waiters.items() if waiter.session is not session}
-        state.store.put_seen((lane.key for lane in session.lanes.values()), time.time())
+        self._seen(session)
         state.sessions.remove(session)
 
     def _give_back(self, lane: Lane, hand: Hand, *, crashed: bool, alone: bool) -> None:

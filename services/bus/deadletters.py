@@ -30,15 +30,15 @@ class DeadLetters:
     """Keeps what failed. Lines reach the file after the commit; at start it is completed from the table."""
 
     def __init__(self, store: Store, path: Path) -> None:
-        self._store = store
+        self._table = store.dead
         self._waiting: list[tuple[int, str, bytes]] = []
         self._ahead: list[DeadLetter] = []
-        self._next = store.last_dead() + 1
+        self._next = store.dead.last() + 1
         self._offsets: list[tuple[int, int, bool]] = []
         self._refused: dict[tuple[int, str], tuple[float, int]] = {}
         self.not_kept = 0
         self.pruned = 0
-        self.table_bytes = store.dead_bytes()
+        self.table_bytes = store.dead.bytes()
         self._prune_to = 0
         self.set_aside: Path | None = None
         self._file = LetterFile(path)
@@ -50,12 +50,12 @@ class DeadLetters:
 
     def _complete(self) -> None:
         """Bring the file in line with the table: cut off what was not committed or is pruned, add what it lacks."""
-        store, file = self._store, self._file
-        last, missing = store.last_dead(), store.dead_not_in_file()
+        table, file = self._table, self._file
+        last, missing = table.last(), table.not_in_file()
         if not last and file.size():
             self.set_aside = file.set_aside()  # a new journal counts from 1: the letters of the old one stay readable
-        file.cut_unsure(store.dead_place(), last)
-        first = store.first_dead() or last + 1
+        file.cut_unsure(table.place(), last)
+        first = table.first() or last + 1
         if (file.first_number() or first) < first:
             self._offsets += [(number, offset, True) for number, offset in file.drop(first - 1)]
         found = file.offsets({number for number, _, _ in missing}) if missing else {}
@@ -129,7 +129,7 @@ class DeadLetters:
         if reason == PRESSURE:
             self._ahead.append(letter)
             return letter
-        self._store.insert_dead(letter)
+        self._table.insert(letter)
         self._waiting.append((number, reason, letter.line))
         self.table_bytes += len(letter.line) + ROW_BYTES
         return letter
@@ -139,7 +139,7 @@ class DeadLetters:
         ahead, self._ahead = self._ahead, []
         if ahead:
             for letter, offset in zip(ahead, self._file.append([letter.line for letter in ahead]), strict=True):
-                self._store.insert_dead(letter, offset)
+                self._table.insert(letter, offset)
             self.table_bytes += ROW_BYTES * len(ahead)
 
     def flush(self) -> None:
@@ -156,7 +156,7 @@ class DeadLetters:
     def note_offsets(self) -> None:
         """Say in the table what is in the file by now; goes with the next transaction."""
         for number, offset, keep in self._offsets:
-            self._store.put_dead_offset(number, offset, keep_line=keep)
+            self._table.put_offset(number, offset, keep_line=keep)
         self._offsets.clear()
 
     def file_bytes(self) -> int:
@@ -165,10 +165,10 @@ class DeadLetters:
 
     def prune(self, before_us: int, budget_bytes: int) -> None:
         """Forget what is older than a time or over the budget: the rows in this transaction, the lines after it."""
-        upto = max(self._store.dead_to_prune(before_us) or 0, self._over_budget(budget_bytes))
+        upto = max(self._table.to_prune(before_us) or 0, self._over_budget(budget_bytes))
         if upto:
-            self.pruned += self._store.prune_dead(upto)
-            self.table_bytes = self._store.dead_bytes()
+            self.pruned += self._table.prune(upto)
+            self.table_bytes = self._table.bytes()
             self._prune_to = upto
 
     def _over_budget(self, budget_bytes: int) -> int:

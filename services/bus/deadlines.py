@@ -125,6 +125,10 @@ class Deadlines:
             if deadline.consumer is None or not is_paused(deadline.consumer):
                 yield deadline
 
+    def consumers(self) -> set[str]:
+        """Who has been given an open request."""
+        return {deadline.consumer for deadline in self._open.values() if deadline.consumer is not None}
+
     def extend(self, consumer: str, seconds: float) -> None:
         """Give the requests in the hands of a consumer more time: it was paused."""
         for deadline in self._open.values():
@@ -136,6 +140,10 @@ class Deadlines:
     def oldest(self) -> int | None:
         """The lowest `seq` whose time-out may still have to be written."""
         return min((seq for seq, deadline in self._by_seq.items() if deadline.ends() is not None), default=None)
+
+    def upto(self, seq: int) -> list[Deadline]:
+        """The open ones of requests to `seq`."""
+        return [deadline for asked, deadline in self._by_seq.items() if asked <= seq]
 
     def forget(self, upto: int) -> None:
         """The journal was pruned."""

@@ -39,11 +39,14 @@ class Delivering:
             return False
         session.solo = False
         for lane in session.lanes.values():
-            if lane.suspect_waits(now):
-                if not held and (alone := self._next(lane, now)):
+            while lane.suspect_waits(now):
+                alone = None if held else self._next(lane, now)
+                if alone is None:
+                    return False
+                if alone:  # else it was worthless by now, and the next one's turn comes
                     self._send(session, alone)
                     session.solo = True
-                return False
+                    return False
         unread = [self._fill(session, lane, now) for lane in session.lanes.values()]
         return any(unread)
 

@@ -35,7 +35,7 @@ class Emitting:
         session = state.sessions.find(identity, peer)
         if session is None and header.get("attached"):
             raise UnknownSessionError
-        puts = state_to_put(session, header)
+        puts = self.state_to_put(session, header)
         if not raws and not puts:
             raise UsageError("An emit carries at least one signal, or state to keep.")
         batch = Batch(peer, session.daemon if session else None, self.was_delivered_to(session))
@@ -43,6 +43,15 @@ class Emitting:
             self._admit_or_bury(raw, batch)
         self.check_roots(batch)
         state.ok(identity, request, self._journaling.write(batch, puts))
+
+    def state_to_put(self, session: Session | None, header: dict[str, Any]) -> dict[str, bytes | None]:
+        """The small state that a request carries. Raises `UsageError`."""
+        found = headers.puts(header)
+        if found:
+            if session is None:
+                raise UsageError("Only an attached daemon can put state.")
+            self._state.store.states.check_room(session.daemon, found)
+        return found
 
     def _admit_or_bury(self, raw: bytes, batch: Batch) -> None:
         try:
@@ -124,11 +133,3 @@ class Emitting:
             if asked["source"] == daemon and expects and envelope["signal"] in (*expects.answers, expects.timeout):
                 return True
         return False
-
-
-def state_to_put(session: Session | None, header: dict[str, Any]) -> dict[str, bytes | None]:
-    """The small state that a request carries. Raises `UsageError`."""
-    found = headers.puts(header)
-    if found and session is None:
-        raise UsageError("Only an attached daemon can put state.")
-    return found

@@ -30,6 +30,11 @@ class Expiry:
         for deadline in self._state.deadlines.passed(now, self._state.is_paused):
             self._time_out(deadline)
 
+    def give_up(self, upto: int) -> None:
+        """Time out the requests to `upto`, which are about to be forgotten, that were never given to anybody."""
+        for deadline in self._state.deadlines.upto(upto):
+            self._time_out(deadline)
+
     def _time_out(self, deadline: Deadline) -> None:
         state, raw = self._state, self._state.store.envelope(deadline.seq)
         state.deadlines.timed_out(deadline)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from services.bus.store import STATE_MAX_BYTES
 from signals import wire
 from signals.errors import MalformedError, UsageError
 
 MAX_HELD = 10_000
 SEQ_END = 1 << 62
 TEXT_MAX = 16_384
+STATE_MAX_BYTES = 1 << 20
+MAX_TOGETHER = 1000
 TOGETHER = frozenset(op.decode() for op in wire.TOGETHER)
 
 
@@ -37,6 +38,8 @@ def many(raw: bytes, signals: int) -> list[tuple[bytes, bytes, dict[str, Any], i
         raise MalformedError(f"The list of requests is not JSON: {error}") from error
     if type(found) is not list or not all(type(each) is list and len(each) == 4 for each in found):
         raise MalformedError("many carries a list of [operation, number, header, number of signals].")
+    if len(found) > MAX_TOGETHER:
+        raise UsageError(f"At most {MAX_TOGETHER:,} requests come in one message, not {len(found):,}.")
     for op, number, header, count in found:
         if type(op) is not str or op not in TOGETHER or type(header) is not dict:
             raise UsageError(f"Among many there can be {', '.join(sorted(TOGETHER))}, each with an object as header.")
@@ -70,19 +73,28 @@ def credits(header: dict[str, Any]) -> dict[str, int]:
     return found
 
 
-def held(header: dict[str, Any]) -> list[tuple[str, int, int]]:
-    """(lane, seq, generation) of what an attaching client still has in hand."""
+class Held(NamedTuple):
+    """What an attaching client still has in hand; its id where the client says it."""
+
+    lane: str
+    seq: int
+    generation: int = 0
+    id: str | None = None
+
+
+def held(header: dict[str, Any]) -> list[Held]:
+    """What an attaching client still has in hand."""
     found = header.get("in_hand", [])
     if not isinstance(found, list) or len(found) > MAX_HELD:
-        raise UsageError(f"in_hand is a list of at most {MAX_HELD:,} [lane, seq, generation].")
+        raise UsageError(f"in_hand is a list of at most {MAX_HELD:,} [lane, seq, generation, id].")
     return [_held(entry) for entry in found]
 
 
-def _held(entry: Any) -> tuple[str, int, int]:
-    if not isinstance(entry, list) or len(entry) not in (2, 3) or not isinstance(entry[0], str):
-        raise UsageError("in_hand is a list of [lane, seq, generation].")
-    generation = whole_number(entry[2], "generation") if len(entry) == 3 else 0
-    return entry[0], whole_number(entry[1], "seq"), generation
+def _held(entry: Any) -> Held:
+    if not isinstance(entry, list) or not 2 <= len(entry) <= 4 or not isinstance(entry[0], str):
+        raise UsageError("in_hand is a list of [lane, seq, generation, id].")
+    generation = whole_number(entry[2], "generation") if len(entry) > 2 else 0
+    return Held(entry[0], whole_number(entry[1], "seq"), generation, str(entry[3]) if len(entry) > 3 else None)
 
 
 def puts(header: dict[str, Any]) -> dict[str, bytes | None]:

@@ -14,6 +14,7 @@ from services.bus.records import Aside
 
 DAY_S = 86_400.0
 GONE_AFTER_S = 14 * DAY_S
+SEEN_S = 3600.0
 PRUNE_STEP = 500
 PRESSURE_STEP = 200
 QUIET_S = 4.0
@@ -56,13 +57,15 @@ class Housekeeping:
         self._buried = False
         self._pruned_at = core.state.head
         self._asked_before_us = 0
-        self._next = {"prune": 0.0, "lag": 0.0, "time": 0.0, "sessions": 0.0, "dead": 0.0}
+        self._next = {"prune": 0.0, "lag": 0.0, "time": 0.0, "sessions": 0.0, "seen": 0.0, "dead": 0.0}
 
     def step(self) -> None:
         """Do what is due; all of it goes with the next commit."""
         now = time.monotonic()
         if self._due("sessions", now, 5.0):
             self._core.attaching.drop_silent()
+        if self._due("seen", now, SEEN_S):
+            self._core.attaching.note_seen()
         if self._due("time", now, 5.0):
             self._core.keep_time()
         if self._due("lag", now, 5.0):
@@ -77,7 +80,7 @@ class Housekeeping:
                 self._next["prune"] = 0.0  # more waits: go on in the next turn
 
     def due_now(self, what: str) -> None:
-        """Do `what` (prune, lag, time, sessions, dead) with the next step, whenever it would have been due."""
+        """Do `what` (prune, lag, time, sessions, seen, dead) with the next step, whenever it would have been due."""
         self._next[what] = 0.0
 
     def _due(self, what: str, now: float, every: float) -> bool:
@@ -113,18 +116,24 @@ class Housekeeping:
 
     def _forget(self) -> int:
         """Delete a step of the oldest signals, if they are too old or too many; how many that were."""
+        state, gone = self._state, self._forgettable()
+        if gone:
+            self._core.expiry.give_up(gone[-1])
+            state.store.prune(gone[-1])
+            state.deadlines.forget(gone[-1])
+        return len(gone)
+
+    def _forgettable(self) -> list[int]:
         state, limits = self._state, self.limits
         free_to, oldest = self._needed_from() - 1, state.store.oldest()
-        gone = 0
-        if oldest is not None and oldest[0] <= free_to:
-            before = max(self._older_than_us(limits.keep_s), self._asked_before_us)
-            if oldest[1] < before:
-                gone = state.store.prune(free_to, before, PRUNE_STEP)
-            elif state.used_bytes() > limits.budget_bytes * CALM_AT:
-                gone = state.store.prune(free_to, None, PRUNE_STEP)
-        if gone:
-            state.deadlines.forget(int(state.store.meta("pruned_to", 0)))
-        return gone
+        if oldest is None or oldest[0] > free_to:
+            return []
+        before = max(self._older_than_us(limits.keep_s), self._asked_before_us)
+        if oldest[1] < before:
+            return state.store.oldest_of(free_to, before, PRUNE_STEP)
+        if state.used_bytes() > limits.budget_bytes * CALM_AT:
+            return state.store.oldest_of(free_to, None, PRUNE_STEP)
+        return []
 
     def _older_than_us(self, age_s: float) -> int:
         """The time (Unix microseconds) that is so long ago; 0, before everything, while the clock is not sure."""

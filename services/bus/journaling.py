@@ -29,7 +29,7 @@ class Journaling:
                 earlier = batch.earlier(admitted.id)
                 admitted.seq = earlier.seq if earlier else 0
         for key, value in puts.items():
-            self._state.store.put_state(batch.session or "", key, value)
+            self._state.store.states.put(batch.session or "", key, value)
         return [admitted.seq for admitted in batch.admitted]
 
     def journal(self, admitted: Admitted) -> None:

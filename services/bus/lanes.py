@@ -25,14 +25,13 @@ SPAN = 20_000
 
 @dataclass(slots=True)
 class Hand:
-    """A signal that a session has in hand. `aside` is set when it was delivered before; `since` in running time.
+    """A signal that a session has in hand. `aside` is set when it was delivered before.
 
     `answers` are what its handler has asked for and got: whatever it emits follows from them too.
     """
 
     seq: int
     raw: bytes
-    since: float
     aside: Aside | None
     answers: list[Cause] = field(default_factory=list)
 
@@ -110,25 +109,30 @@ class Lane:
         """The next signal to deliver, now in hand; None when there is none, or no credit."""
         if len(self.in_hand) >= self.credit or now < self.resume_at:
             return None
-        aside = self._next_aside(now)
-        if aside is not None:
+        hand = self._take_aside(now) or self._take_queued()
+        if hand is not None:
+            self.in_hand[hand.seq] = hand
+        return hand
+
+    def _take_aside(self, now: float) -> Hand | None:
+        """The next that stands aside and is due. What was pruned since is passed over: nobody needed it any more."""
+        while (aside := self._next_aside(now)) is not None:
             heapq.heappop(self._due)
             raw = aside.envelope or self._store.envelope(aside.seq)
-            if raw is None:
-                self._forget_aside(aside.seq)
-                return self.take(now)
-            check_envelope(self._store.path, aside.seq, raw)
-            self.redelivered += 1
-            hand = Hand(aside.seq, raw, now, aside)
-        elif self._queue:
-            seq, raw = self._queue.popleft()
-            self._queued_bytes -= len(raw)
-            heapq.heappush(self._outstanding, seq)
-            hand = Hand(seq, raw, now, None)
-        else:
+            if raw is not None:
+                check_envelope(self._store.path, aside.seq, raw)
+                self.redelivered += 1
+                return Hand(aside.seq, raw, aside)
+            self._forget_aside(aside.seq)
+        return None
+
+    def _take_queued(self) -> Hand | None:
+        if not self._queue:
             return None
-        self.in_hand[hand.seq] = hand
-        return hand
+        seq, raw = self._queue.popleft()
+        self._queued_bytes -= len(raw)
+        heapq.heappush(self._outstanding, seq)
+        return Hand(seq, raw, None)
 
     def _next_aside(self, now: float) -> Aside | None:
         while self._due:
@@ -140,12 +144,12 @@ class Lane:
             return aside if due <= now else None
         return None
 
-    def adopt(self, seq: int, raw: bytes, now: float) -> Hand:
+    def adopt(self, seq: int, raw: bytes) -> Hand:
         """A session that outlived the bus still has `seq` in hand."""
         aside = self.asides.get(seq)
         if aside is None:
             heapq.heappush(self._outstanding, seq)
-        hand = self.in_hand[seq] = Hand(seq, raw, now, aside)
+        hand = self.in_hand[seq] = Hand(seq, raw, aside)
         return hand
 
     def close_gaps(self, belongs: Belongs, now: float) -> None:
@@ -235,10 +239,6 @@ class Lane:
         if self.cursor != self._written:
             self._store.put_cursor(self.key, self.cursor)
             self._written = self.cursor
-
-    def cursor_moved(self) -> bool:
-        """Whether the cursor is ahead of what the journal says."""
-        return self.cursor != self._written
 
     def needs_from(self) -> int:
         """The lowest `seq` that this lane may still have to read."""

@@ -63,7 +63,7 @@ class Queries:
             "budget_bytes": self._budget(),
             "paused": sorted(state.paused),
             "refusing_roots": state.refusing_roots,
-            "dead_letters": state.store.dead_counts(),
+            "dead_letters": state.store.dead.counts(),
             "refusals_not_kept": state.dead.not_kept,
             "dead_letters_pruned": state.dead.pruned,
             "expired": state.expired,

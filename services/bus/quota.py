@@ -6,6 +6,8 @@ import time
 
 from signals.errors import QuotaError
 
+MOST_BUCKETS = 10_000
+
 
 class Quota:
     """At most `per_s` root signals a second from one source, after a burst; 0 means no limit."""
@@ -33,3 +35,13 @@ class Quota:
                 retry_after_s=round(max(wait, 0.01), 3),
             )
         self._buckets[source] = (tokens - roots, now)
+        if len(self._buckets) > MOST_BUCKETS:
+            self._forget_full(now)
+
+    def _forget_full(self, now: float) -> None:
+        """Who has not emitted for a while has all of its burst again, as one never heard of has."""
+        self._buckets = {
+            source: (tokens, since)
+            for source, (tokens, since) in self._buckets.items()
+            if tokens + (now - since) * self._per_s < self._burst
+        }

@@ -18,14 +18,14 @@ import apsw
 import orjson
 import zmq
 
-from services.bus.access import Access, Mode, Peer, check_users
+from services.bus import sockets
+from services.bus.access import Access, Peer, check_users
 from services.bus.admission import Admission
 from services.bus.clock import RunningClock
 from services.bus.core import Core
 from services.bus.deadletters import DeadLetters
 from services.bus.deadlines import Deadlines
 from services.bus.descriptors import Descriptors
-from services.bus.doors import Door, close_to_others
 from services.bus.housekeeping import Housekeeping, Limits
 from services.bus.mirror import Mirror
 from services.bus.queries import Queries
@@ -39,18 +39,16 @@ from services.runtime.exits import EXIT_CONFIG, refuse
 from services.runtime.manifest import Manifest, load_all
 from services.runtime.notify import Notifier
 from services.runtime.usage import usage
-from signals import __version__, locking
+from signals import __version__
 from signals.catalogue import Catalogue
 from signals.checksums import DamagedError, is_damage, words
-from signals.envelope import rfc3339
-from signals.errors import ConfigError, LigandError
+from signals.errors import LigandError
 from signals.frames import receive_from, send
 from signals.ids import uuid7
-from signals.paths import Paths, endpoint
-from signals.wire import LIVE, MAX_FRAME_BYTES
+from signals.paths import Paths
+from signals.wire import LIVE
 
 EXIT_JOURNAL = 1
-LOCK = "bus.lock"
 DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 MESSAGES_A_TURN = 1000
 TURN_S = 0.02
@@ -83,7 +81,7 @@ class Server:
         self.store = Store(paths.journal)
         epoch = uuid7()
         self.context = zmq.Context()
-        self.router, publisher = _bind(self.context, paths, config["access"], self.log)
+        self.router, publisher = sockets.bind(self.context, paths, config["access"], self.log)
         self.mirror = Mirror(publisher, epoch)
         self.dead = DeadLetters(self.store, paths.dead_letters)
         head = self.store.head()
@@ -243,6 +241,7 @@ class Server:
         """Answer what came, commit, and let go of everything."""
         self._receive()
         self.core.keep_time()
+        self.core.attaching.note_seen()
         self.core.journaling.own("Q_DAEMON_STOPPING", {"daemon": "bus", "version": __version__, "pid": os.getpid()}, [])
         self.core.commit()
         for session in self.state.sessions:
@@ -252,7 +251,7 @@ class Server:
         self.context.term()
         self.dead.close()
         self.store.close()
-        _leave(self.paths, self.lock)
+        sockets.leave(self.paths, self.lock)
         os.close(self._wake_r)
         os.close(self._wake_w)
         self.log.info("stopped", head=self.state.head)
@@ -279,7 +278,7 @@ class Server:
             config = configuration.load(self.paths.config_of("bus"), self.manifest.config, daemon="bus")
             catalogue = Catalogue.load([self.paths.contracts])
             registry = _registry(self.paths, catalogue, config)
-            _open_doors(self.paths, config["access"], self.log)
+            sockets.open_doors(self.paths, config["access"], self.log)
         except LigandError as error:
             self.log.error("reload_refused", error=error.message)
         else:
@@ -307,51 +306,6 @@ def _registry(paths: Paths, catalogue: Catalogue, config: Mapping[str, Any]) -> 
     if config["access"] == "system":
         check_users(registry.daemons)
     return registry
-
-
-def _take_address(paths: Paths) -> TextIO:
-    """Hold the lock that makes this the only bus here: a second bind on a socket's path would steal it silently."""
-    try:
-        lock = locking.hold(paths, LOCK)
-    except locking.HeldError as error:
-        who = error.holder or "another process"
-        raise ConfigError(
-            f"Another bus ({who}) serves {paths.bus_socket}. Stop it, or choose another --home."
-        ) from error
-    locking.write(lock, f"pid {os.getpid()}, since {rfc3339(time.time())}")
-    return lock
-
-
-def _leave(paths: Paths, lock: TextIO) -> None:
-    """Nobody is to find the address any more, and whoever comes may have it."""
-    for path in (paths.bus_socket, paths.mirror_socket):
-        path.unlink(missing_ok=True)
-    paths.leave_run(LOCK)
-    lock.close()
-
-
-def _bind(context: zmq.Context[Any], paths: Paths, mode: Mode, log: Any) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
-    router, mirror = context.socket(zmq.ROUTER), context.socket(zmq.XPUB)
-    router.setsockopt(zmq.ROUTER_MANDATORY, 1)
-    router.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
-    mirror.setsockopt(zmq.MAXMSGSIZE, 4096)
-    router.setsockopt(zmq.RCVHWM, 4000)
-    router.setsockopt(zmq.SNDHWM, 10_000)
-    mirror.setsockopt(zmq.SNDHWM, 5_000)
-    for sock, path in ((router, paths.bus_socket), (mirror, paths.mirror_socket)):
-        address = endpoint(path)
-        path.unlink(missing_ok=True)
-        sock.bind(address)
-    _open_doors(paths, mode, log)
-    return router, mirror
-
-
-def _open_doors(paths: Paths, mode: Mode, log: Any) -> None:
-    """Say who may connect, from the groups as they are now. Raises `ConfigError`."""
-    doors: tuple[tuple[Path, Door], ...] = ((paths.bus_socket, "bus"), (paths.mirror_socket, "mirror"))
-    for path, door in doors:
-        for group in close_to_others(path, door, mode):
-            log.warning("group_missing", group=group, socket=str(path), mend="ligand install --system makes it")
 
 
 def _write_failed(journal: Path, error: Exception) -> str:
@@ -382,11 +336,11 @@ def main() -> None:
         paths.ensure_own()
         manifest = Manifest.load(Path(__file__).parent / "manifest.yaml")
         config = configuration.load(paths.config_of("bus"), manifest.config, daemon="bus")
-        lock = _take_address(paths)
+        lock = sockets.claim(paths)
         server = Server(paths, config, manifest, lock)
     except LigandError as error:
         if lock is not None:
-            _leave(paths, lock)
+            sockets.leave(paths, lock)
         refuse("bus", error)
     except (apsw.Error, OSError, orjson.JSONDecodeError) as error:
         _end(paths, error)

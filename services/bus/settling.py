@@ -11,7 +11,7 @@ from services.bus import headers
 from services.bus.access import Peer
 from services.bus.admission import Batch, cause_of, named_causes
 from services.bus.burying import Burying
-from services.bus.emitting import Emitting, state_to_put
+from services.bus.emitting import Emitting
 from services.bus.journaling import Journaling
 from services.bus.lanes import Hand, Lane
 from services.bus.sessions import Session
@@ -66,7 +66,7 @@ class Settling:
         if not raws and "put" not in header:
             lane.settle(hand.seq)
             return
-        puts = state_to_put(session, header)
+        puts = self._emitting.state_to_put(session, header)
         batch = self.batch(session, hand)
         looped = self._admit_all(raws, batch)
         for raw, error in looped:

@@ -146,7 +146,13 @@ class State:
         """How long, in seconds, a lane's oldest unsettled signal has waited; None when there is none."""
         oldest = lane.oldest()
         if oldest is None and not lane.caught_up:
-            rows, _ = self.store.page(lane.read, lane.spec.names, LAG_COUNTED, 1 << 60)
-            oldest = next((seq for seq, name, raw in rows if self.belongs(lane, name, raw)), None)
+            oldest = self._first_unread(lane)
         received = self.store.received_at(oldest) if oldest is not None else None
         return round(max(0.0, time.time() - received / 1e6), 3) if received else None
+
+    def _first_unread(self, lane: Lane) -> int | None:
+        first = self.store.first_after(lane.spec.names, lane.read)
+        if first is None or self.belongs(lane, first[1], first[2]):
+            return first[0] if first else None
+        rows, _ = self.store.page(lane.read, lane.spec.names, LAG_COUNTED, 1 << 60)
+        return next((seq for seq, name, raw in rows if self.belongs(lane, name, raw)), None)

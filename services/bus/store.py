@@ -1,24 +1,30 @@
-"""The journal's one writer, and all of its SQL. What is written between `begin` and `commit` is one transaction."""
+"""The journal's one writer: signals, consumers and deadlines; `dead` and `states` are its other tables.
+
+What is written between two commits is one transaction.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import time
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from services.bus.records import Admitted, Aside, DeadLetter, Deadline
+from services.bus.deadtable import DeadTable
+from services.bus.records import Admitted, Aside, Deadline
 from services.bus.soundness import check_log, check_pages
+from services.bus.statetable import StateTable
+from services.bus.transaction import Transaction
 from signals.checksums import DamagedError, connect, is_damage, words
 from signals.errors import ConfigError
 from signals.ids import pack
 from signals.journal import SCHEMA, SCHEMA_VERSION
 
 PAGE_CACHE_KIB = 16 * 1024
-STATE_MAX_BYTES = 1 << 20
 
 
 class Store:
@@ -34,6 +40,7 @@ class Store:
         try:
             check_pages(path)
             self.db = connect(path, writable=True)
+            self._rows = Transaction(self.db)
             self._prepare(synchronous)
         except apsw.Error as error:
             if is_damage(error):
@@ -43,7 +50,8 @@ class Store:
                 "can be written, and that the disk has room."
             ) from error
         self.path = path
-        self.dirty = False
+        self.dead = DeadTable(self._rows)
+        self.states = StateTable(self._rows)
         self._words: dict[str, int] = {
             word: number for number, word in self.db.execute("SELECT word_id, word FROM word")
         }
@@ -72,21 +80,21 @@ class Store:
         self.db.close()
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return list(self.db.execute(sql, tuple(values)))
+        return self._rows.all(sql, values)
 
     def _write(self, sql: str, values: Sequence[Any] = ()) -> None:
-        if not self.dirty:
-            self.db.execute("BEGIN IMMEDIATE")
-            self.dirty = True
-        self.db.execute(sql, tuple(values))
+        self._rows.write(sql, values)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something was written since the last commit."""
+        return self._rows.dirty
 
     def commit(self) -> None:
         """Make all that was written durable. When it returns, it is on disk."""
-        if self.dirty:
-            self.db.execute("COMMIT")
-            self.dirty = False
+        self._rows.commit()
 
-    # -- meta and state ------------------------------------------------------------------------------
+    # -- meta ----------------------------------------------------------------------------------------
 
     def meta(self, key: str, default: Any = None) -> Any:
         """One value of the bus's own."""
@@ -98,20 +106,6 @@ class Store:
         self._write(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             [key, value],
-        )
-
-    def state(self, daemon: str) -> dict[str, bytes]:
-        """The small state a daemon has put, as JSON by key."""
-        return dict(self._all("SELECT key, value FROM state WHERE daemon = ?", [daemon]))
-
-    def put_state(self, daemon: str, key: str, value: bytes | None) -> None:
-        """Keep one value of a daemon's, or forget it (None)."""
-        if value is None:
-            self._write("DELETE FROM state WHERE daemon = ? AND key = ?", [daemon, key])
-            return
-        self._write(
-            "INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (daemon, key) DO UPDATE SET value = excluded.value",
-            [daemon, key, value],
         )
 
     # -- signals -------------------------------------------------------------------------------------
@@ -129,10 +123,6 @@ class Store:
             number = self._words[text] = self.db.last_insert_rowid()
             self._names[number] = text
         return number
-
-    def name_of(self, number: int) -> str:
-        """The name or source that a number stands for."""
-        return self._names[number]
 
     def insert(self, admitted: Admitted) -> None:
         """Journal one signal."""
@@ -309,83 +299,6 @@ class Store:
         """Keep a deadline as it now is."""
         self._write("INSERT OR REPLACE INTO deadline VALUES (?, ?, ?, ?, ?, ?, ?, ?)", deadline.to_row())
 
-    # -- dead letters --------------------------------------------------------------------------------
-
-    def last_dead(self) -> int:
-        """The highest number a dead letter ever had."""
-        found = self._all("SELECT seq FROM sqlite_sequence WHERE name = 'dead'")
-        return int(found[0][0]) if found else 0
-
-    def insert_dead(self, letter: DeadLetter, offset: int | None = None) -> None:
-        """Keep a dead letter: whole, or, when it is in the file already, only its place there."""
-        self._write(
-            "INSERT INTO dead VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'dead', ?, ?)",
-            [
-                letter.number,
-                letter.at_us,
-                letter.reason,
-                letter.daemon,
-                letter.consumer,
-                letter.signal,
-                letter.seq,
-                pack(letter.correlation_id) if letter.correlation_id else None,
-                letter.generation,
-                offset,
-                letter.line if offset is None else None,
-            ],
-        )
-
-    def first_dead(self) -> int | None:
-        """The lowest number of a dead letter that is kept."""
-        found: int | None = self._all("SELECT min(number) FROM dead")[0][0]
-        return found
-
-    def dead_place(self) -> tuple[int, int] | None:
-        """(number, offset) of the last dead letter that is known to be in the file, whole and synced."""
-        found = self._all(
-            "SELECT number, file_offset FROM dead WHERE file_offset IS NOT NULL ORDER BY file_offset DESC LIMIT 1"
-        )
-        return found[0] if found else None
-
-    def dead_not_in_file(self) -> list[tuple[int, str, bytes]]:
-        """(number, reason, line) of the dead letters that the file may lack."""
-        return self._all("SELECT number, reason, line FROM dead WHERE file_offset IS NULL ORDER BY number")
-
-    def put_dead_offset(self, number: int, offset: int, *, keep_line: bool) -> None:
-        """Note where in the file a dead letter stands; its line is kept in the table too, or only there."""
-        line = "line" if keep_line else "NULL"
-        self._write(f"UPDATE dead SET file_offset = ?, line = {line} WHERE number = ?", [offset, number])
-
-    def dead_letter(self, number: int) -> tuple[Any, ...] | None:
-        """(number, reason, consumer, seq, generation, status, file_offset, line) of a dead letter."""
-        found = self._all(
-            "SELECT number, reason, consumer, seq, generation, status, file_offset, line FROM dead WHERE number = ?",
-            [number],
-        )
-        return found[0] if found else None
-
-    def mark_dead(self, number: int, status: str) -> None:
-        """Say what became of a dead letter: replayed, dropped."""
-        self._write("UPDATE dead SET status = ? WHERE number = ?", [status, number])
-
-    def dead_counts(self) -> dict[str, int]:
-        """How many dead letters wait, by reason."""
-        return dict(self._all("SELECT reason, count(*) FROM dead WHERE status = 'dead' GROUP BY reason"))
-
-    def dead_bytes(self) -> int:
-        """Bytes that dead letters take in the table."""
-        return int(self._all("SELECT coalesce(sum(coalesce(length(line), 0) + 200), 0) FROM dead")[0][0])
-
-    def dead_to_prune(self, before_us: int) -> int | None:
-        """The highest number of a dead letter from before a time; None when there is none."""
-        found: int | None = self._all("SELECT max(number) FROM dead WHERE at_us < ?", [before_us])[0][0]
-        return found
-
-    def prune_dead(self, upto: int) -> int:
-        """Forget the dead letters numbered to `upto`; how many that were."""
-        self._write("DELETE FROM dead WHERE number <= ?", [upto])
-        return int(self.db.changes())
-
     # -- room ----------------------------------------------------------------------------------------
 
     def used_bytes(self) -> int:
@@ -398,15 +311,19 @@ class Store:
         found = self._all("SELECT seq, received_us FROM signal ORDER BY seq LIMIT 1")
         return found[0] if found else None
 
-    def prune(self, upto: int, before_us: int | None, limit: int) -> int:
-        """Delete up to `limit` of the oldest signals with `seq` to `upto`, received before `before_us` if given."""
+    def oldest_of(self, upto: int, before_us: int | None, limit: int) -> list[int]:
+        """The `seq` of up to `limit` of the oldest signals to `upto`, received before `before_us` if given.
+
+        Only to the first that is younger, whatever was stamped after it while the clock was wrong.
+        """
         rows = self._all("SELECT seq, received_us FROM signal WHERE seq <= ? ORDER BY seq LIMIT ?", [upto, limit])
-        gone = [seq for seq, received in rows if before_us is None or received < before_us]
-        if gone:
-            self._write("DELETE FROM signal WHERE seq <= ?", [gone[-1]])
-            self._write("DELETE FROM deadline WHERE seq <= ? AND status != 'open'", [gone[-1]])
-            self.put_meta("pruned_to", gone[-1])
-        return len(gone)
+        return [seq for seq, _ in takewhile(lambda row: before_us is None or row[1] < before_us, rows)]
+
+    def prune(self, upto: int) -> None:
+        """Delete the signals with `seq` to `upto`, and what is known of their deadlines."""
+        self._write("DELETE FROM signal WHERE seq <= ?", [upto])
+        self._write("DELETE FROM deadline WHERE seq <= ? AND status != 'open'", [upto])
+        self.put_meta("pruned_to", upto)
 
     def give_back_pages(self, pages: int = 200) -> None:
         """Return free pages to the file system."""

@@ -31,6 +31,7 @@ class Chaos:
     home: Constellation
     commands: Commands
     work: Work
+    bus: tuple[str, ...] = BUS
     alive: dict[str, Running] = field(default_factory=dict)
     done: Counter[str] = field(default_factory=Counter)
     replayed: int = 0
@@ -39,7 +40,7 @@ class Chaos:
     def begin(self) -> None:
         """Start everything, and the work. Nobody waits for daemons that are not part of it."""
         self.home.config("bus", {"disable": others(*self.commands)})
-        self.alive = {"bus": self.home.bus()}
+        self.alive = {"bus": self.home.start("bus", *self.bus).ready()}
         for name, command in self.commands.items():
             self.alive[name] = self.home.start(name, *command)
         for running in self.alive.values():
@@ -92,7 +93,7 @@ class Chaos:
         self.home.running.remove(self.alive[name])
 
     def _start(self, name: str) -> Running:
-        self.alive[name] = self.home.start(name, *(BUS if name == "bus" else self.commands[name]))
+        self.alive[name] = self.home.start(name, *(self.bus if name == "bus" else self.commands[name]))
         return self.alive[name]
 
     # -- the end -------------------------------------------------------------------------------------

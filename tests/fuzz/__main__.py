@@ -1,4 +1,4 @@
-"""Fuzz every door: `python -m tests.fuzz [--inputs 1100000] [--seed N] [DOOR…]`."""
+"""Fuzz every door: `python -m tests.fuzz [--inputs 1000000] [--seed N] [DOOR…]`."""
 
 from __future__ import annotations
 

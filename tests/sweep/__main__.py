@@ -6,14 +6,15 @@ import argparse
 import random
 import sys
 import tempfile
-from contextlib import nullcontext
 from pathlib import Path
-from unittest.mock import patch
 
-from services.bus import deadfile
+from tests.support.faulty import FAULTS
 from tests.support.power import VARIANTS
-from tests.sweep.run import Recorded, record
+from tests.sweep.run import record
 from tests.sweep.sweep import Sweep
+
+SHOWS = {"lose_deadlines": "deadlines", "rename_unsynced": "prune_letters"}
+"""In which chapter of the run a fault shows that shows in no other."""
 
 
 def main() -> int:
@@ -23,23 +24,21 @@ def main() -> int:
     parser.add_argument("--points", type=int, help="so many cut points, evenly spread, instead of all")
     parser.add_argument("--synchronous", choices=("FULL", "NORMAL", "OFF"), default="FULL")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
-    parser.add_argument("--rename-unsure", action="store_true", help="dead letters are replaced without a sync")
+    parser.add_argument("--fault", choices=FAULTS, help="sweep a bus with this fault, which must be found")
     asked = parser.parse_args()
     print(f"seed {asked.seed}", flush=True)
+    if asked.fault:
+        FAULTS[asked.fault]()
     with tempfile.TemporaryDirectory(prefix="crash-sweep-") as folder:
-        unsure = patch.object(deadfile.LetterFile, "_sync_folder", lambda _: None)
-        with unsure if asked.rename_unsure else nullcontext():
-            recorded = record(Path(folder), asked.synchronous)
+        recorded = record(Path(folder), asked.synchronous)
         sweep = Sweep(recorded, asked.seed)
-        points = _after_the_rename(recorded) if asked.rename_unsure else sweep.points(asked.points)
+        points = sweep.points(asked.points)
+        if asked.fault in SHOWS:
+            begin = recorded.marks[SHOWS[asked.fault]]
+            points = [point for point in range(begin, begin + 200, 8) if point <= len(recorded.acts)]
         report = sweep.go(points, asked.variants)
     print(report)
     return 1 if report.findings else 0
-
-
-def _after_the_rename(recorded: Recorded) -> range:
-    renamed = next(n for n, act in enumerate(recorded.acts) if act.kind == "rename")
-    return range(renamed, len(recorded.acts), 7)
 
 
 if __name__ == "__main__":

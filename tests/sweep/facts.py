@@ -55,7 +55,7 @@ class Found:
             int(number): (reason, consumer, seq)
             for number, reason, consumer, seq in bus.store.db.execute("SELECT number, reason, consumer, seq FROM dead")
         }
-        self.last_dead = bus.store.last_dead()
+        self.last_dead = bus.store.dead.last()
 
     def has(self, signal_id: str, seq: int | None) -> bool:
         """Whether a signal is kept, or was pruned after all had settled it."""
@@ -70,7 +70,7 @@ class Found:
         return self.settled(consumer, seq) or (aside is not None and bool(aside.replayed))
 
     def state(self, daemon: str, key: str) -> Any:
-        raw = self.bus.store.state(daemon).get(key)
+        raw = self.bus.store.states.of(daemon).get(key)
         return None if raw is None else orjson.loads(raw)
 
     def buried(self, reason: str, consumer: str | None, seq: int | None) -> bool:
@@ -139,7 +139,7 @@ class Witnessed(InProcess):
 
     def refused(self, raw: bytes) -> Fact:
         """An emit that is refused: its dead letter is as sure as an acknowledgement."""
-        letters = self.store.last_dead()
+        letters = self.store.dead.last()
         fact = self.fact("refused emit", lambda found: found.last_dead > letters, lambda found: True)
         return self.ask("person@root", wire.EMIT, {}, [raw], fact)
 

@@ -40,7 +40,7 @@ def furnish(home: Constellation) -> Constellation:
 
 @dataclass
 class Recorded:
-    """All that happened in a run."""
+    """All that happened in a run. `marks`: at which act a chapter begins that is sometimes swept alone."""
 
     home: Constellation
     acts: list[Act]
@@ -135,6 +135,7 @@ class Script:
         return {number: (reason, consumer, seq) for number, reason, consumer, seq in rows}
 
     def deadlines(self, bus: Witnessed) -> None:
+        self.mark("deadlines")
         self.emit(bus, "Q_ITEM_WANTED", count=2)
         bus.turn()
         self.emit(bus, "Q_ITEM_WANTED")
@@ -172,7 +173,6 @@ class Script:
             self.drain(bus)
         used = bus.state.used_bytes()
         bus.housekeeping.limits = replace(bus.housekeeping.limits, budget_bytes=int(used / 0.91))
-        self.mark("pressure")
         for _ in range(4):
             self.emit(bus, pad=3000)
             bus.housekeeping.due_now("prune")
@@ -181,7 +181,6 @@ class Script:
         assert any(reason == "pressure" for reason, _, _ in self.letters(bus).values())
 
     def prune_signals(self, bus: Witnessed) -> None:
-        self.mark("prune")
         self.emit(bus)
         bus.housekeeping.prune_before(int(time.time() * 1e6))
         bus.turn()

@@ -186,7 +186,7 @@ class Recovery:
             bus.turn(200.0 if any(bus.state.lanes[d].asides for d in daemons) else 0.0)
 
     def _settle(self, bus: InProcess, daemon: str, given: Given) -> None:
-        count = int(bus.store.state(daemon).get("count", b"0"))
+        count = int(bus.store.states.of(daemon).get("count", b"0"))
         bus.settle(daemon, given, *_child(bus, daemon, given), put={"count": count + 1})
 
     def _ends(self, found: Found) -> Iterator[str]:

@@ -35,8 +35,17 @@ def test_the_sweep_finds_the_loss_when_the_journal_is_synced_less(synchronous):
     assert "acknowledged, but missing" in done.stdout
 
 
-def test_the_sweep_finds_a_rename_that_was_not_made_sure():
-    """The dead-letter file is replaced when it is pruned; a power cut must not bring the old one back."""
-    done = swept("--rename-unsure", "--variants", "undone")
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("forget_acknowledgements", "acknowledged, but missing: settle"),
+        ("commit_by_halves", "done by halves: settle"),
+        ("lose_deadlines", "has 0 answers and time-outs"),
+        ("rename_unsynced", "dead letters in the table"),
+    ],
+)
+def test_the_sweep_finds_a_bus_that_forgets(fault, words):
+    """An acknowledgement, the other half of one, a deadline, a new file's name: each must be missed when it is."""
+    done = swept("--fault", fault, "--points", str(CHECKING), "--variants", "undone")
     assert done.returncode == 1
-    assert "0 findings" not in done.stdout
+    assert words in done.stdout

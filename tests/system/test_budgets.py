@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import orjson
 import pytest
@@ -108,3 +108,26 @@ def test_every_daemon_keeps_to_its_budget(tmp_path):
             print(f"{name}: {seen[name]}")
             assert manifest.budget is not None
             assert list(seen[name].faults(manifest.budget)) == [], name
+
+
+KEPT = Seen(10.0, 0.1, 20.0, 2.0, 20 * MIB, 30, Counter(Q_HEARTBEAT=6), 0)
+BUDGET = Budget(cpu=0.2, idle_cpu=0.05, memory_mib=45, log_lines_per_s=2, per_minute={"Q_HEARTBEAT": (6, 30)})
+
+
+@pytest.mark.parametrize(
+    ("passed", "told"),
+    [
+        ({}, None),
+        ({"working_cpu_s": 5.0}, "cpu is 0.25"),
+        ({"idle_cpu_s": 1.0}, "idle_cpu is 0.1"),
+        ({"pss_kib": 46 * MIB}, "memory_mib is 46"),
+        ({"log_lines": 61}, "log_lines_per_s is 2.03"),
+        ({"emitted": Counter(Q_HEARTBEAT=2)}, "Q_HEARTBEAT came 4 times a minute"),
+        ({"emitted": Counter(Q_HEARTBEAT=16)}, "Q_HEARTBEAT came 32 times a minute"),
+        ({"exit_code": -9}, "ended with -9"),
+    ],
+)
+def test_each_bound_that_is_passed_is_told(passed, told):
+    """A budget that nothing can exceed holds nobody to anything."""
+    found = list(replace(KEPT, **passed).faults(BUDGET))
+    assert [fault.partition(",")[0] for fault in found] == ([told] if told else [])

@@ -12,7 +12,7 @@ from signals.emitter import Emitter
 from signals.envelope import decode, unix_seconds
 from signals.journal import Journal
 from tools.bench import rivals
-from tools.bench.home import PAD, Home, opened
+from tools.bench.home import Home, opened
 from tools.bench.load import emit_many, emit_paced
 from tools.bench.report import Measured, percentile
 
@@ -48,10 +48,12 @@ def _jetstream(within: Path, stories: int, seconds: float) -> list[Measured]:
     """The same chain: publish, wait until that is acknowledged, acknowledge. It may double what a crash cuts off."""
     paced = int(AT_EASE * seconds)
     with opened(within) as home, rivals.jetstream(home.folder) as port:
-        saturated, _ = _through(port, "rate", stories, ["publish", port, stories - 1, "bench.rate0", 1000, "0 " + PAD])
+        saturated, _ = _through(
+            port, "rate", stories, ["publish", port, stories - 1, "bench.rate0", 1000, "0 " + rivals.PAYLOAD]
+        )
         notes = home.folder / "took"
         listener = rivals.Peer("jetstream", "listen", port, "bench.ease3", paced, notes).ready()
-        _through(port, "ease", paced, ["pace", port, "bench.ease0", AT_EASE, seconds, PAD])
+        _through(port, "ease", paced, ["pace", port, "bench.ease0", AT_EASE, seconds, rivals.PAYLOAD])
         listener.result()
         took = array("q")
         took.frombytes(notes.read_bytes())

@@ -42,7 +42,7 @@ def _ours(home: Home, count: int) -> float:
 
 
 def _others(within: Path, count: int) -> Iterator[Measured]:
-    pad = "x" * 450
+    pad = rivals.PAYLOAD
     with opened(within) as home, rivals.jetstream(home.folder) as port:
         rivals.together("jetstream", "publish", port, count, "bench.consume", 1000, pad)
         found = rivals.together("jetstream", "pull", port, count, "bench.consume")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import zmq
 
-from tools.bench.home import PAD, ROOT
+from tools.bench import rivals
+from tools.bench.home import ROOT
 
 
 def round_trips(per_s: int, seconds: float) -> list[float]:
@@ -33,7 +34,7 @@ def round_trips(per_s: int, seconds: float) -> list[float]:
 
 
 def _paced(client: zmq.Socket[bytes], per_s: int, count: int) -> list[float]:
-    took, due, message = [], time.monotonic(), PAD.encode()
+    took, due, message = [], time.monotonic(), rivals.PAYLOAD.encode()
     for _ in range(count):
         due += 1 / per_s
         time.sleep(max(0.0, due - time.monotonic()))

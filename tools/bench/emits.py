@@ -69,7 +69,7 @@ def _others(within: Path, count: int, emitters: int) -> Iterator[Measured]:
     """Each with as many messages of the same size on their way."""
     beside = ONE if emitters == 1 else FOUR
     many = "" if emitters == 1 else f", {emitters} clients"
-    pad, each = "x" * 450, count // emitters
+    pad, each = rivals.PAYLOAD, count // emitters
     with opened(within) as home, rivals.jetstream(home.folder) as port:
         found = rivals.together("jetstream", "publish", port, each, "bench.emits", WINDOW, pad, times=emitters)
     note = "nats-py publish_async, file storage; acknowledged before it is synced"

@@ -10,7 +10,7 @@ from pathlib import Path
 from tools.bench import rivals
 from tools.bench.disk import fdatasync_seconds
 from tools.bench.echo import round_trips
-from tools.bench.home import PAD, BenchError, Home, opened
+from tools.bench.home import BenchError, Home, opened
 from tools.bench.load import emit_paced
 from tools.bench.report import Measured, percentile
 
@@ -83,7 +83,7 @@ def _jetstream(within: Path, per_s: int, seconds: float) -> list[float]:
     with opened(within) as home, rivals.jetstream(home.folder) as port:
         notes = home.folder / "took"
         listener = rivals.Peer("jetstream", "listen", port, "bench.pace", count, notes).ready()
-        rivals.Peer("jetstream", "pace", port, "bench.pace", per_s, seconds, PAD).result()
+        rivals.Peer("jetstream", "pace", port, "bench.pace", per_s, seconds, rivals.PAYLOAD).result()
         listener.result()
         return _read(notes, count)
 

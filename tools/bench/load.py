@@ -101,7 +101,7 @@ def emit_batches(bus: Path, name: str, count: int, batch: int, window: int = 10)
 
 
 def emit_paced(bus: Path, name: str, per_s: float, seconds: float) -> None:
-    """Emit at a steady rate; `n` is the monotonic clock in nanoseconds at which each was due to leave."""
+    """Emit at a steady rate; `n` is the monotonic clock in nanoseconds at which each left."""
     with pipeline(bus) as client:
         due = time.monotonic()
         for _ in range(int(per_s * seconds)):

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ READY_S, IDLE_PERCENT, PROPORTIONAL_MIB = 3.0, 1.0, 45.0
 SETTLE_S = 2.0
 """What a start leaves behind is not idleness: first looks, first deliveries."""
 START_S = 60.0
-IDLE = "idle, CPU of all daemons"
+IDLE, IDLE_BUS = "idle, CPU of all daemons", "idle, CPU of the bus"
 
 
 def measure(within: Path, quick: bool) -> list[Measured]:
@@ -30,23 +30,24 @@ def measure(within: Path, quick: bool) -> list[Measured]:
     idle_s = 2.0 if quick else 20.0
     with opened(within) as home, _up(home) as (seconds, processes):
         time.sleep(SETTLE_S)
-        busy = _busy(list(processes.values()), idle_s)
+        busy = _busy(processes, idle_s)
         shares = {name: _proportional_mib(pid) for name, pid in processes.items()}
     found = [
         Measured("all daemons ready", seconds, "s", note=f"{len(processes)} daemons, from `ligand up`", limit=READY_S),
         Measured(
             IDLE,
-            busy,
+            sum(busy.values()),
             "% of a core",
             note=f"over {idle_s:g} s, from {SETTLE_S:g} s after that; heartbeats included",
             limit=IDLE_PERCENT,
         ),
+        Measured(IDLE_BUS, busy["bus"], "% of a core", note="of that, the bus alone"),
         *(
             Measured(f"memory, {name}", mib, "MiB", note="its share of what is shared (PSS)", limit=_limit(name))
             for name, mib in sorted(shares.items())
         ),
     ]
-    return found + ([_ovos(within, idle_s)] if rivals.missing() is None else [])
+    return found + (_ovos(within, idle_s) if rivals.missing() is None else [])
 
 
 def _limit(name: str) -> float | None:
@@ -95,12 +96,12 @@ def _told(home: Home) -> int:
         return 0
 
 
-def _busy(processes: list[int], seconds: float) -> float:
-    """How much of one core these use together, in percent."""
-    before = sum(_cpu_ticks(pid) for pid in processes)
+def _busy(processes: Mapping[str, int], seconds: float) -> dict[str, float]:
+    """How much of one core each of these uses, in percent."""
+    before = {name: _cpu_ticks(pid) for name, pid in processes.items()}
     time.sleep(seconds)
-    ticks = sum(_cpu_ticks(pid) for pid in processes) - before
-    return 100 * ticks / os.sysconf("SC_CLK_TCK") / seconds
+    a_second = os.sysconf("SC_CLK_TCK")
+    return {name: 100 * (_cpu_ticks(pid) - before[name]) / a_second / seconds for name, pid in processes.items()}
 
 
 def _cpu_ticks(pid: int) -> int:
@@ -113,7 +114,7 @@ def _proportional_mib(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
-def _ovos(within: Path, idle_s: float) -> Measured:
+def _ovos(within: Path, idle_s: float) -> list[Measured]:
     """The message bus of a voice assistant: no schema, no journal, no acknowledgement."""
     with opened(within) as home:
         environment = {**os.environ, "HOME": str(home.folder), "XDG_CONFIG_HOME": str(home.folder)}
@@ -128,8 +129,12 @@ def _ovos(within: Path, idle_s: float) -> Measured:
             time.sleep(5.0)
             if process.poll() is not None:
                 raise BenchError("ovos-messagebus did not stay up.")
+            busy = _busy({"ovos": process.pid}, idle_s)["ovos"]
             mib = _proportional_mib(process.pid)
         finally:
             process.kill()
             process.wait()
-    return Measured("ovos-messagebus, idle", mib, "MiB", note="the bus alone, in memory", of="memory, bus")
+    return [
+        Measured("ovos-messagebus, CPU", busy, "% of a core", note="the bus alone, without a client", of=IDLE_BUS),
+        Measured("ovos-messagebus, idle", mib, "MiB", note="the bus alone, in memory", of="memory, bus"),
+    ]

@@ -20,6 +20,8 @@ from tools.bench.home import ROOT, BenchError
 
 PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 PEERS = Path(__file__).parent / "peers"
+PAYLOAD = "x" * 450
+"""What each message of others carries: as many bytes as a signal has, between what is emitted and what is delivered."""
 SERVERS = ("nats-server", "redis-server", "mosquitto")
 START_S, RUN_S = 20.0, 300.0
 

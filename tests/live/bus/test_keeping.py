@@ -1,4 +1,4 @@
-"""What is kept, for how long, and what a full disk does. If this fails, failures vanish or the disk fills."""
+"""Failures are kept, on file and in the table; who watches is told what it missed. If this fails, failures vanish."""
 
 from dataclasses import replace
 
@@ -7,54 +7,12 @@ import pytest
 
 from signals import wire
 from signals.envelope import encode
-from signals.errors import PressureError, UsageError
+from signals.errors import UsageError
 from signals.live import Subscription
-from tests.support.constellation import Constellation, constellation
-from tests.support.inprocess import ME, InProcess
+from tests.support.constellation import constellation
+from tests.support.inprocess import ME
+from tests.support.keeping import ITEM, emit, lines, reject
 from tests.support.raw import Raw
-
-BIG = {"n": {"type": "integer"}, "pad": {"type": "string"}}
-
-
-def contracts(home: Constellation) -> None:
-    for name in ("Q_ITEM_SEEN", "Q_ITEM_DONE", "Q_ITEM_RARE"):
-        home.contract(name, BIG, example={"n": 1, "pad": ""})
-    home.manifest("eater", consumes=["Q_ITEM_SEEN"], emits=["Q_ITEM_DONE"])
-    home.manifest("other", consumes=["Q_ITEM_SEEN"])
-    home.manifest("idle", consumes=["Q_ITEM_RARE"])
-
-
-@pytest.fixture
-def home(tmp_path):
-    home = Constellation(tmp_path)
-    contracts(home)
-    return home
-
-
-@pytest.fixture
-def buses(home):
-    running: list[InProcess] = []
-
-    def start(**config) -> InProcess:
-        if running:
-            running.pop().close()
-        running.append(InProcess(home, **config))
-        return running[-1]
-
-    yield start
-    running.pop().close()
-
-
-def lines(home) -> list[dict]:
-    return [orjson.loads(line) for line in home.paths.dead_letters.read_bytes().splitlines()]
-
-
-def reject(bus: InProcess, n: int) -> None:
-    bus.emit(bus.make("person@root", "Q_ITEM_SEEN", {"n": n, "pad": "x" * 5000}))
-    bus.settle("eater", bus.one("eater"), verdict=wire.REJECT, error="no")
-
-
-# -- dead letters --------------------------------------------------------------------------------------
 
 
 def test_lines_lost_or_torn_by_a_kill_are_completed_from_the_table(home, buses):
@@ -105,7 +63,7 @@ def test_pruning_letters_commits_no_half_of_what_else_the_turn_has_done(home, bu
     bus = buses()
     bus.attach("eater")
     reject(bus, 1)
-    bus.emit(bus.make("person@root", "Q_ITEM_SEEN", {"n": 2, "pad": ""}))
+    emit(bus, 2)
     given = bus.one("eater")
     header = {"lane": given.lane, "seq": given.seq, "verdict": "ack", "put": {"count": 1}}
     bus.core.receive(b"eater", ME, [wire.SETTLE, b"n", orjson.dumps(header)])
@@ -171,7 +129,7 @@ def test_a_refused_emit_is_replayed_as_new_after_a_fresh_check(home, buses):
     number = lines(home)[-1]["dead_letter_id"]
     with pytest.raises(Exception, match="extra"):
         bus.query("dead.replay", dead_letter_id=number)
-    home.contract("Q_ITEM_SEEN", BIG | {"extra": {"type": "integer"}}, example={"n": 1, "pad": "", "extra": 1})
+    home.contract("Q_ITEM_SEEN", ITEM | {"extra": {"type": "integer"}}, example={"n": 1, "pad": "", "extra": 1})
     bus = buses()
     bus.query("dead.replay", dead_letter_id=number)
     (found,) = home.signals("Q_ITEM_SEEN")
@@ -221,139 +179,6 @@ def test_dead_letters_over_their_budget_are_pruned_oldest_first_with_a_count(hom
     assert [dead["dead_letter_id"] for dead in home.dead()] == left
     bus.query("dead.replay", dead_letter_id=30)
     assert bus.one("eater").signal.facts["n"] == 29
-
-
-# -- retention and pressure ----------------------------------------------------------------------------
-
-
-BUDGET = 1 << 20
-
-
-def keep_house(bus: InProcess, turns: int = 1) -> None:
-    """A second passes: what is kept is looked after."""
-    for _ in range(turns):
-        bus.housekeeping.due_now("prune")
-        bus.housekeeping.step()
-        bus.turn()
-
-
-def fill(bus: InProcess, count: int, size: int = 4000) -> None:
-    for n in range(count):
-        bus.emit(bus.make("person@root", "Q_ITEM_SEEN", {"n": n, "pad": "x" * size}))
-        keep_house(bus)
-
-
-def test_what_all_have_settled_is_pruned_by_size_and_an_idle_consumer_holds_nothing_back(home, buses):
-    """A daemon that waits for rare signals, or never starts, must not make the journal grow for ever."""
-    bus = buses(bytes=BUDGET)
-    bus.attach("eater")
-    bus.attach("other")
-    for _ in range(400):
-        fill(bus, 1)
-        for name in ("eater", "other"):
-            bus.settle(name, bus.one(name))
-    assert bus.state.used_bytes() < BUDGET * 0.95
-    assert home.signals("Q_ITEM_SEEN")[0].seq > 100
-    assert home.dead() == []
-    assert home.signals("Q_JOURNAL_PRESSURE") == []
-
-
-def test_under_pressure_the_laggard_s_oldest_go_whole_to_the_file_and_come_back_by_replay(home, buses):
-    """A consumer that is away for long must not stop the constellation, and loses nothing for ever."""
-    bus = buses(bytes=BUDGET)
-    bus.attach("eater")
-    for _ in range(400):
-        fill(bus, 1)
-        bus.settle("eater", bus.one("eater"))
-    assert bus.state.used_bytes() < BUDGET
-    dead = lines(home)
-    assert {line["reason"] for line in dead} == {"pressure"}
-    assert [line["signal"]["facts"]["n"] for line in dead] == [0] * len(dead)
-    assert all(len(line["signal"]["facts"]["pad"]) == 4000 for line in dead)
-    assert "dead_lettering" in [signal.facts["action"] for signal in home.signals("Q_JOURNAL_PRESSURE")]
-    seqs = [line["signal"]["seq"] for line in dead]
-    bus.attach("other")
-    waiting = bus.given("other")
-    got = [waiting[0].seq]
-    while waiting:
-        bus.settle("other", waiting[0])
-        waiting = bus.given("other")
-        got += [given.seq for given in waiting]
-    assert not set(got) & set(seqs)
-    bus.query("dead.replay", dead_letter_id=dead[0]["dead_letter_id"])
-    again = bus.one("other")
-    assert (again.seq, again.signal.replayed, len(again.signal.facts["pad"])) == (seqs[0], True, 4000)
-
-
-def test_when_nothing_can_be_moved_roots_are_refused_and_settles_still_work_until_there_is_room(home, buses):
-    """A full journal says so, lets the work drain, and goes on by itself."""
-    home.manifest("eater", consumes=["Q_ITEM_SEEN"], emits=["Q_ITEM_DONE"], in_flight=1000)
-    (home.paths.manifests / "other.yaml").unlink()
-    bus = buses(bytes=BUDGET)
-    bus.attach("eater")
-    with pytest.raises(PressureError, match="new stories are refused"):
-        fill(bus, 400)
-    assert "refusing_roots" in [signal.facts["action"] for signal in home.signals("Q_JOURNAL_PRESSURE")]
-    held = bus.given("eater")
-    for given in held:
-        bus.settle("eater", given, bus.make("eater", "Q_ITEM_DONE", {"n": given.signal.facts["n"], "pad": ""}))
-    assert home.dead() == []
-    keep_house(bus, 10)
-    fill(bus, 1)
-    assert home.signals("Q_JOURNAL_PRESSURE")[-1].facts["action"] == "relieved"
-
-
-def test_old_signals_go_but_not_what_a_consumer_needs_until_it_has_been_gone_for_two_weeks(home, buses):
-    """A daemon that is off over a holiday finds its work; one that never comes back holds nothing for ever."""
-    bus = buses(days=1e-9)
-    bus.attach("eater")
-    bus.attach("other")
-    bus.emit(*(bus.make("person@root", "Q_ITEM_SEEN", {"n": n, "pad": ""}) for n in range(3)))
-    while given := bus.given("eater"):
-        bus.settle("eater", given[0])
-    bus.settle("other", bus.one("other"))
-    bus.say("other", wire.DETACH, {})
-    keep_house(bus, 2)
-    assert [signal.facts["n"] for signal in home.signals("Q_ITEM_SEEN")] == [1, 2]
-    bus.store.put_seen(["other"], 0.0)
-    keep_house(bus, 2)
-    assert home.signals("Q_ITEM_SEEN") == []
-
-
-def test_lag_is_told_when_it_begins_and_when_it_ends_and_not_in_between(home, buses):
-    """A person must hear who is behind, once."""
-    bus = buses()
-    bus.housekeeping.limits = replace(bus.limits, lag_signals=10)
-    bus.attach("eater")
-    for _ in range(3):
-        bus.emit(*(bus.make("person@root", "Q_ITEM_SEEN", {"n": n, "pad": ""}) for n in range(10)))
-        bus.housekeeping.due_now("lag")
-        bus.housekeeping.step()
-        bus.turn()
-    assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_LAGGING")] == ["eater", "other"]
-    while given := bus.given("eater"):
-        bus.settle("eater", given[0])
-    for _ in range(2):
-        bus.housekeeping.due_now("lag")
-        bus.housekeeping.step()
-        bus.turn()
-    assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_RECOVERED")] == ["eater"]
-
-
-def test_small_signals_under_pressure_do_not_make_more_than_they_free(home, buses):
-    """Telling of each dead letter costs a signal; with tiny signals that must not fill the journal itself."""
-    bus = buses(bytes=BUDGET)
-    bus.attach("eater")
-    bus.emit(bus.make("person@root", "Q_ITEM_SEEN", {"n": -1, "pad": ""}))
-    in_hand = bus.one("eater")
-    for _ in range(60):
-        bus.emit(*(bus.make("person@root", "Q_ITEM_SEEN", {"n": n, "pad": ""}) for n in range(100)))
-        keep_house(bus, 5)
-    assert bus.state.used_bytes() < BUDGET * 0.95
-    assert in_hand.seq not in [signal.seq for signal in home.signals("Q_ITEM_SEEN")]
-    bus.settle("eater", in_hand, bus.make("eater", "Q_ITEM_DONE", {"n": 1, "pad": ""}))
-    assert home.signals("Q_ITEM_DONE")[0].causation_id == in_hand.signal.id
-    assert in_hand.seq not in [line["signal"]["seq"] for line in lines(home) if line["consumer"] == "eater"]
 
 
 # -- the mirror ----------------------------------------------------------------------------------------

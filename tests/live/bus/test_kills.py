@@ -4,11 +4,12 @@ import random
 
 import pytest
 
-from tests.chaos.decisions import decide
+from tests.chaos.decisions import Decision, decide
 from tests.chaos.judging import faults
 from tests.chaos.run import Chaos
 from tests.chaos.work import Work
 from tests.support.constellation import constellation
+from tests.support.faulty import command
 from tests.support.load import chain, packaged
 
 
@@ -31,6 +32,22 @@ def test_every_story_ends_exactly_once_whatever_is_killed(tmp_path, in_flight, k
         chaos.finish()
         assert faults(chaos, counted=in_flight == 1) == [], chaos.rest
         assert chaos.done.total() >= kills + 2
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("fault", ["deliver_twice", "forget_acknowledgements"])
+def test_a_bus_that_gives_a_signal_twice_is_found(tmp_path, fault):
+    """A chaos that finds nothing in a bus that doubles work proves nothing."""
+    with constellation(tmp_path) as home:
+        commands = chain(home)
+        chaos = Chaos(home, commands, Work(home, intents=False), command(fault))
+        chaos.begin()
+        try:
+            chaos.carry_out([Decision("kill", "bus", 40, 0.0)] * 2)
+        finally:
+            chaos.work.end()
+        chaos.finish()
+        assert any("counted" in each for each in faults(chaos, counted=True)), chaos.rest
 
 
 def test_a_seed_draws_the_same_decisions_again():

@@ -1,12 +1,16 @@
 """Steps aside, attempts, crashes and deadlines, on a clock that the test turns, over a real journal."""
 
+import time
+
 import orjson
 import pytest
 
+from services.bus.access import Access
 from signals import wire
+from signals.envelope import rfc3339
 from signals.errors import LateError
 from tests.support.constellation import Constellation
-from tests.support.inprocess import ME, InProcess
+from tests.support.inprocess import ME, InProcess, law_of
 
 ANY = {"n": {"type": "integer"}}
 WAITED = {"waited_s": {"type": "number"}, "expected": {"type": "array", "items": {"type": "string"}}}
@@ -176,6 +180,21 @@ def test_after_a_crash_what_was_in_hand_comes_singly_and_five_crashes_alone_are_
     assert (dead["reason"], dead["attempts"], dead["signal"]["facts"]) == ("poison", 5, {"n": 1})
 
 
+def test_what_was_in_hand_at_a_crash_and_is_worthless_by_now_holds_nothing_up(bus):
+    """Singly means one after the other, not one a second: after a crash with much in hand new work must not wait."""
+    bus.attach("several")
+    soon = time.time() + 0.2
+    for n in range(3):
+        bus.emit(bus.make("person@root", "Q_THING_SEEN", {"n": n}, expires_at=rfc3339(soon)))
+    assert len(bus.given("several")) == 3
+    bus.crash("several")
+    time.sleep(max(0.0, soon - time.time()) + 0.01)  # until they have expired
+    bus.emit(bus.make("person@root", "Q_THING_SEEN", {"n": 4}))
+    bus.attach("several")
+    assert bus.one("several").signal.facts == {"n": 4}
+    assert bus.query("status")["expired"] == 3
+
+
 def test_a_restart_in_good_order_or_of_the_bus_is_no_crash(buses):
     """A daemon that is restarted often, or whose bus is, must not lose its work as poison."""
     bus = buses()
@@ -315,3 +334,20 @@ def test_a_paused_consumer_gets_its_time_back(home, buses):
     assert timeouts(home) == []
     bus.turn(2)
     assert timeouts(home) == [1]
+
+
+def test_a_request_of_a_consumer_that_was_taken_off_the_list_while_paused_times_out_after_all(home, bus):
+    """Pause, disable a daemon, go on: who asked it something must hear that no answer comes."""
+    bus.attach("server")
+    bus.emit(bus.make("person@root", "Q_THING_WANTED", {"n": 1}))
+    bus.one("server")
+    bus.query("pause", daemon="*")
+    (home.paths.manifests / "server.yaml").unlink()
+    catalogue, registry = law_of(home)
+    bus.core.attaching.reroute(bus.core.registration.changes(registry))
+    bus.core.registration.take_over(catalogue, registry, Access("user", registry.daemons))
+    bus.turn(700)
+    assert home.signals("Q_THING_LATE") == []
+    bus.query("resume", daemon="*")
+    bus.turn(700)
+    assert [signal.facts["n"] for signal in home.signals("Q_THING_LATE")] == [1]

@@ -7,7 +7,8 @@ import pytest
 
 from signals.errors import MalformedError
 from tests.chaos.judging import _ends
-from tests.fuzz.door import Door, fuzz
+from tests.fuzz.__main__ import DOORS, tell
+from tests.fuzz.door import Door, Tally, fuzz
 from tests.fuzz.mutator import Mutator
 from tests.soak.picture import Chart, draw
 from tests.soak.samples import Sample, Whole
@@ -48,6 +49,14 @@ def test_a_fuzzer_finds_what_is_no_refusal_and_the_same_seed_finds_it_again():
     assert next(iter(first.findings)).startswith("ZeroDivisionError at test_proof_tools.py")
     assert first.outcomes == again.outcomes
     assert set(first.outcomes) == {"taken", "refused: malformed", "FOUND"}
+
+
+@pytest.mark.parametrize(("step_kib", "told"), [(0, []), (200, []), (250, ["memory grew by 9,250 KiB"])])
+def test_a_door_whose_process_grows_is_told(step_kib, told, monkeypatch):
+    """`make fuzz` that calls a leak level proves nothing."""
+    monkeypatch.setitem(DOORS, "fragile", Fragile)
+    memory = [(nth * 100, 50_000 + nth * step_kib) for nth in range(50)]
+    assert tell(Tally("fragile", memory=memory), 1.0) == told
 
 
 def test_a_mutator_is_bounded():

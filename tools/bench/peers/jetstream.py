@@ -81,7 +81,7 @@ async def link(client: Client, takes: str, gives: str, count: int) -> dict[str, 
 
 
 async def listen(client: Client, subject: str, count: int, notes: str, *, to_end: bool) -> dict[str, float]:
-    """Note how many nanoseconds each message took: its text begins with the monotonic clock at which it was due."""
+    """Note how many nanoseconds each message took: its text begins with the monotonic clock at which it left."""
     stream = await stream_of(client)
     took = array("q")
     done = asyncio.Event()
@@ -109,7 +109,7 @@ async def _push(stream: JetStreamContext, subject: str, heard: Callable[[Msg], A
 
 
 async def pace(client: Client, subject: str, per_s: float, seconds: float, pad: str) -> dict[str, float]:
-    """Publish at a steady rate, each with the time at which it was due to leave."""
+    """Publish at a steady rate, each with the time at which it left."""
     stream = await stream_of(client)
     due = time.monotonic()
     for _ in range(int(per_s * seconds)):

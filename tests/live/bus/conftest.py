@@ -1,0 +1,34 @@
+"""A furnished home, and cores over it that start where the one before was killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.constellation import Constellation
+from tests.support.inprocess import InProcess
+from tests.support.keeping import furnish
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Constellation:
+    home = Constellation(tmp_path)
+    furnish(home)
+    return home
+
+
+@pytest.fixture
+def buses(home: Constellation) -> Iterator[Callable[..., InProcess]]:
+    running: list[InProcess] = []
+
+    def start(**config: Any) -> InProcess:
+        if running:
+            running.pop().close()
+        running.append(InProcess(home, **config))
+        return running[-1]
+
+    yield start
+    running.pop().close()
