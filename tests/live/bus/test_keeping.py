@@ -320,24 +320,53 @@ def test_old_signals_go_but_not_what_a_consumer_needs_until_it_has_been_gone_for
     assert home.signals("Q_ITEM_SEEN") == []
 
 
+def watch_lag(bus: InProcess, lag_signals: int) -> None:
+    """A while passes: who is further behind than so many signals is told."""
+    bus.housekeeping.limits = replace(bus.limits, lag_signals=lag_signals)
+    bus.housekeeping.due_now("lag")
+    bus.housekeeping.step()
+    bus.turn()
+
+
 def test_lag_is_told_when_it_begins_and_when_it_ends_and_not_in_between(home, buses):
     """A person must hear who is behind, once."""
     bus = buses()
-    bus.housekeeping.limits = replace(bus.limits, lag_signals=10)
     bus.attach("eater")
     for _ in range(3):
         bus.emit(*(bus.make("person@root", "Q_ITEM_SEEN", {"n": n, "pad": ""}) for n in range(10)))
-        bus.housekeeping.due_now("lag")
-        bus.housekeeping.step()
-        bus.turn()
+        watch_lag(bus, 10)
     assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_LAGGING")] == ["eater", "other"]
     while given := bus.given("eater"):
         bus.settle("eater", given[0])
     for _ in range(2):
-        bus.housekeeping.due_now("lag")
-        bus.housekeeping.step()
-        bus.turn()
+        watch_lag(bus, 10)
     assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_RECOVERED")] == ["eater"]
+    (home.paths.manifests / "other.yaml").unlink()
+    watch_lag(buses(), 10)
+    assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_RECOVERED")] == ["eater", "other"]
+
+
+def test_what_was_told_of_a_laggard_is_not_told_again_after_a_restart_and_its_end_is(home, buses):
+    """An alert that somebody is behind would stand for ever: the bus was updated meanwhile, or they were taken out."""
+    bus = buses()
+    bus.emit(*(bus.make("person@root", "Q_ITEM_SEEN", {"n": n, "pad": ""}) for n in range(20)))
+    for lag_signals, recovered in ((10, []), (30, []), (100, ["eater"])):
+        watch_lag(bus, lag_signals)
+        assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_LAGGING")] == ["eater", "other"]
+        assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_RECOVERED")][:1] == recovered
+        bus = buses()
+
+
+def test_that_there_is_room_again_is_told_after_a_restart_too(home, buses):
+    """The alert that nothing new is taken in would stand for ever after a person gave the journal more room."""
+    home.manifest("eater", consumes=["Q_ITEM_SEEN"], emits=["Q_ITEM_DONE"], in_flight=1000)
+    (home.paths.manifests / "other.yaml").unlink()
+    bus = buses(bytes=BUDGET)
+    bus.attach("eater")
+    with pytest.raises(PressureError):
+        fill(bus, 400)
+    keep_house(buses(bytes=9 * BUDGET))
+    assert home.signals("Q_JOURNAL_PRESSURE")[-1].facts["action"] == "relieved"
 
 
 def test_small_signals_under_pressure_do_not_make_more_than_they_free(home, buses):
