@@ -40,6 +40,21 @@ class TestPromotions:
         assert looking.says(1) == []
         assert looking.says(3)[0]["unacknowledged_count"] == 4
 
+    def test_how_long_the_oldest_has_waited_is_told_with_the_last_cycle(self, tmp_path: Path) -> None:
+        """A rule that waits for a promotion to be a day old would never fire, or at once."""
+        looking = Looking("promotions", tmp_path)
+        looking.look()
+        now = 1_700_000_000 + looking.now
+        for name, hours in (("new", 1), ("old", 30), ("done", 90)):
+            file = tmp_path / "promotions" / f"{name}.json"
+            file.write_text("{}")
+            os.utime(file, (now - 3600 * hours,) * 2)
+        looking.heard |= {"acknowledged|done": {"at": 1, "signal": "s"}, "last_dream": "2026-01-01T00:00:00Z"}
+        looking.look()
+        (told,) = looking.says(3)
+        assert (told["oldest_promotion_age_hours"], told["last_dream_time"]) == (30.001, "2026-01-01T00:00:00Z")
+        assert (told["promotion_count"], told["promotion_ids"]) == (3, ["old", "new"])
+
     def test_what_waits_for_long_is_told_again_and_what_is_acknowledged_never(self, tmp_path: Path) -> None:
         """Promotions would be forgotten, or a settled one start a cycle each day."""
         looking = Looking("promotions", tmp_path, repeat_s=3600)
