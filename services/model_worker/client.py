@@ -140,14 +140,21 @@ class ModelClient:
             raise Failure(CUT, "the stream ended before the answer did")
 
     async def _whole(self, response: Any) -> AsyncIterator[Any]:
-        """The only chunk of a server that answers as if nothing was to be streamed."""
+        """The only chunk where nothing was streamed; those of a stream that calls itself JSON."""
         await response.aread()
-        found = json.loads(response.content, object_hook=lambda one: SimpleNamespace(**one))
+        text = response.content.strip()
+        events = [line[5:].strip() for line in text.splitlines() if line.startswith(b"data:")]
+        for event in [text] if text.startswith(b"{") else events or [text]:
+            if event != b"[DONE]":
+                yield self._chunk(event)
+
+    def _chunk(self, event: bytes) -> Any:
+        found = json.loads(event, object_hook=lambda one: SimpleNamespace(**one))
         if told := getattr(found, "error", None):
             raise in_stream(said(getattr(told, "message", told), self._key))
-        if not getattr(found, "choices", None):
+        if not hasattr(found, "choices"):
             raise Failure(BROKEN, NO_MODEL_SERVER)
-        yield found
+        return found
 
     async def _complain(self, client: openai.AsyncOpenAI, body: Mapping[str, Any]) -> None:
         """Hear why a stream came without a word: llama-cpp-python tells an error only where nothing is streamed."""

@@ -29,6 +29,7 @@ class Plan:
     stall (nothing more until the other side goes), hold (until `go`, or the other side goes), dies (the connection, and
     the server with it), error (told in the stream). `late_s`: seconds between the greeting and the first piece.
     `goodbye`: whether the stream itself ends once the answer has. `whole`: it is no stream, though one was asked for.
+    `kind`: what a stream calls itself.
     """
 
     pieces: tuple[str, ...] = ("Hello", " there", ".")
@@ -43,6 +44,7 @@ class Plan:
     late_s: float = 0.0
     goodbye: bool = True
     whole: bool = False
+    kind: str = "text/event-stream"
 
 
 def says(*pieces: str, **more: Any) -> Plan:
@@ -249,7 +251,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.close_connection = True
         self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Type", plan.kind)
         self.send_header("Transfer-Encoding", "chunked")
         self.send_header("Connection", "close")
         self.end_headers()

@@ -377,12 +377,19 @@ def test_an_answer_that_comes_whole_where_a_stream_was_asked_for_is_read(asker, 
     assert len(first.questions) == 1
 
 
+def test_a_stream_that_calls_itself_json_is_read_as_a_stream(asker, first):
+    """A server behind a careless proxy would answer nobody, though its answer came."""
+    first.usual = says("Four", ".", kind="application/json")
+    name, facts = asker().once(at(first))
+    assert (name, facts["text"], facts["attempts"]) == ("Q_MODEL_RESPONSE", "Four.", 1)
+
+
 @pytest.mark.parametrize(
     ("plan", "reason", "told"),
     [
         ({"ends": "length"}, "invalid_output", "cut off"),
         ({"ends": "error", "message": "out of memory"}, "unavailable", "out of memory"),
-        ({"no_choice": True}, "unavailable", "not as a model server does"),
+        ({"no_choice": True}, "unavailable", "ended before the answer did"),
     ],
 )
 def test_what_comes_whole_is_judged_like_a_stream(asker, first, plan, reason, told):
