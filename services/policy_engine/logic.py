@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from services.policy_engine.expressions import Environment, Expression, ExpressionError, MissingError
-from services.policy_engine.memory import ASKED, ENTRY, LIMIT, MAX_ASKED, MAX_TIMERS, TIMER, Memory, short
+from services.policy_engine.memory import ASKED, ENTRY, LIMIT, MAX_ASKED, MAX_KEPT, MAX_TIMERS, TIMER, Memory, short
 from services.policy_engine.model import Action, Decision, Outcome, Rule, Trace, brief, shown, span
 
 MAX_KEY = 200
@@ -103,8 +103,11 @@ class Engine:
         return replace(blank, because=because, needed=needed)
 
     def _met(self, rule: Rule, blank: Decision, event: Envelope, scope: Mapping[str, Any], memory: Memory) -> Decision:
-        now = blank.at
-        entry = {"cooldown": 0.0, "count": [], "told": [], **(memory.get(ENTRY, rule.id, short(blank.key)) or {})}
+        now, known = blank.at, memory.get(ENTRY, rule.id, short(blank.key))
+        if known is None and memory.is_full:
+            said = f"{MAX_KEPT:,} keys are remembered already; give it a coarser key, or a shorter cooldown"
+            return self._failed(blank, said, memory)
+        entry = {"cooldown": 0.0, "count": [], "told": [], **(known or {})}
         entry["last"] = now
         if rule.count is not None:
             try:

@@ -11,6 +11,8 @@ EVENT = "event"
 """A signal that timers and requests rest on: kept once, since many rules may wait on one that is long."""
 MAX_TIMERS = 500
 MAX_ASKED = 500
+MAX_KEPT = 50_000
+"""Keys and waits that are remembered, of all rules together."""
 MOST_STALE = 1000
 
 
@@ -20,6 +22,11 @@ class Memory:
     def __init__(self, kept: Mapping[str, Any]) -> None:
         self._kept = kept
         self.changes: dict[str, Any] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is remembered that nothing new may be."""
+        return len(self._kept) >= MAX_KEPT
 
     def get(self, *parts: str) -> Any:
         """The value, or None."""

@@ -244,6 +244,18 @@ def test_long_keys_are_told_apart_and_kept_in_short() -> None:
     assert past.outcomes(200, path="x" * 8_000 + "new") == ["fired"]
 
 
+def test_what_is_remembered_has_a_bound_that_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule with another key for each signal and a long cooldown would fill the memory until the engine is killed."""
+    monkeypatch.setattr("services.policy_engine.memory.MAX_KEPT", 5)
+    past = Past(replace(RULE, cooldown=1e6))
+    assert [past.outcomes(nth, path=f"/{nth}")[0] for nth in range(5)] == ["fired"] * 5
+    first, second = past.hear(6, path="/6")[0], past.hear(7, path="/7")[0]
+    assert (first.outcome, first.is_told, second.is_told) == ("error", True, False)
+    assert "coarser key" in first.because[-1]
+    assert past.outcomes(8, path="/0") == ["suppressed"]
+    assert len(past.state) == 6
+
+
 def test_what_is_too_much_for_one_firing_is_an_error_of_the_rule() -> None:
     """What a timer owes is kept until its turn comes; one that no settle can carry would bury every signal."""
     path = compiled("event.facts.promotions_path")
