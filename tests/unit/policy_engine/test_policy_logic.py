@@ -117,6 +117,18 @@ def test_a_wait_fires_when_it_still_holds_and_ends_with_its_cause() -> None:
     assert past.wait(20) == []
 
 
+def test_that_too_many_wait_already_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that waits on each signal of a flood would fill the memory with waits, or the bus with refusals."""
+    monkeypatch.setattr("services.policy_engine.logic.MAX_TIMERS", 2)
+    past = Past(replace(RULE, key=None, absent=Absent("Q_SPOKEN", 5.0)))
+    assert [past.outcomes(nth)[0] for nth in range(4)] == ["armed", "armed", "limited", "limited"]
+    first, second = past.told[-2:]
+    assert (first.is_told, second.is_told) == (True, False)
+    assert "2 timers run already" in first.because
+    assert past.wait(7) == ["fired", "fired"]
+    assert past.outcomes(8) == ["armed"]
+
+
 def test_what_comes_after_a_timer_is_due_does_not_change_it() -> None:
     """A late engine would decide otherwise than a prompt one, and a rehearsal otherwise than both."""
     past = Past(replace(RULE, hold=2.0))
