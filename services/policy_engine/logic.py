@@ -117,9 +117,8 @@ class Engine:
             memory.put(entry, ENTRY, rule.id, short(blank.key))
             if counting is not None:
                 return counting
-        wait = rule.hold or (rule.absent.within if rule.absent else 0.0)
-        if wait and entry["cooldown"] <= now + wait:
-            return self._arm(rule, blank, entry, event, now + wait, memory)
+        if rule.wait and entry["cooldown"] <= now + rule.wait:
+            return self._arm(rule, blank, entry, event, memory)
         return self._trigger(rule, blank, entry, {"event": scope}, memory)
 
     def _trigger(
@@ -192,16 +191,14 @@ class Engine:
 
     # -- timers --------------------------------------------------------------------------------------
 
-    def _arm(
-        self, rule: Rule, blank: Decision, entry: dict[str, Any], event: Envelope, due: float, memory: Memory
-    ) -> Decision:
+    def _arm(self, rule: Rule, blank: Decision, entry: dict[str, Any], event: Envelope, memory: Memory) -> Decision:
         place = (TIMER, rule.id, short(blank.key if rule.hold else f"{blank.key}|{blank.signal_id}"))
         timer = memory.get(*place)
         if timer is None and sum(1 for _ in memory.each(TIMER)) >= MAX_TIMERS:
             held = replace(blank, outcome=Outcome.LIMITED, needed=("fewer timers",))
             return self._held(rule, held, f"{MAX_TIMERS} timers run already", entry, memory)
         if timer is None:
-            timer = {"due": due, "first": blank.signal_id, "key": blank.key}
+            timer = {"due": blank.at + rule.wait, "first": blank.signal_id, "key": blank.key}
         memory.put({**timer, "event": event}, *place)
         what = f"still true in {span(rule.hold)}" if rule.hold else f"no {rule.absent.signal if rule.absent else ''}"
         needed = (f"{what} until {span(max(0.0, timer['due'] - blank.at))} from then",)
