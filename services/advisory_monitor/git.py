@@ -16,8 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from services.advisory_monitor.seen import CheckFailed
-
 SECONDS = 20.0
 MAX_OUTPUT = 4 << 20
 _NEVER = (
@@ -30,8 +28,9 @@ _NEVER = (
     "submodule.recurse=false",
 )
 _PLAIN = (
-    *("core.autocrlf", "core.eol", "core.filemode", "core.ignorecase", "core.symlinks", "core.trustctime"),
-    *("core.checkstat", "core.precomposeunicode", "core.repositoryformatversion", "extensions.objectformat"),
+    r"core\.(autocrlf|eol|filemode|ignorecase|symlinks|trustctime|checkstat|precomposeunicode)",
+    r"core\.repositoryformatversion",
+    r"extensions\.objectformat",
 )
 """Settings that decide when a file counts as changed; their values are single words, and name no program."""
 _WORD = re.compile(r"[A-Za-z0-9]{1,16}")
@@ -81,17 +80,21 @@ class Repository:
 
     def changed_files(self) -> int:
         """Tracked files that differ from what is committed."""
-        if self._run("rev-parse", "--is-bare-repository").strip() == "true":
+        wanted = [part for name in ("info/attributes", "index", "objects") for part in ("--git-path", name)]
+        is_bare, *places = self._run("rev-parse", "--is-bare-repository", *wanted).removesuffix("\n").split("\n")
+        if is_bare == "true":
             return 0
+        if len(places) != len(wanted) // 2:
+            raise NotReadable(f"The name of {self.path} has a line break in it.", "Rename it.")
         with tempfile.TemporaryDirectory(prefix="ligand-git-") as folder:
-            environ = self._apart(Path(folder))
+            environ = self._apart(Path(folder), *((self.path / place).absolute() for place in places))
             told = self._run(
                 "status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=all", "--no-renames",
                 environ=environ,
             )  # fmt: skip
         return told.count("\0")
 
-    def _apart(self, private: Path) -> dict[str, str]:
+    def _apart(self, private: Path, attributes: Path, index: Path, objects: Path) -> dict[str, str]:
         """An environment in which git knows a repository's files, index and objects, and no setting of it but `_PLAIN`.
 
         So no program that a setting names can be run, whatever is written there meanwhile.
@@ -100,25 +103,21 @@ class Repository:
             (private / folder).mkdir()
         commit = self._run("rev-parse", "-q", "--verify", "HEAD", allowed=(0, 1)).strip()
         (private / "HEAD").write_text(f"{commit or 'ref: refs/heads/unborn'}\n")
-        settings = [(name, self._run("config", "--get", name, allowed=(0, 1)).strip()) for name in _PLAIN]
+        settings = self._run("config", "--null", "--get-regexp", f"^({'|'.join(_PLAIN)})$", allowed=(0, 1))
         lines = [f"[{section}]\n\t{key} = {value}\n" for (section, _, key), value in _sound(settings)]
         (private / "config").write_text("".join(lines))
-        attributes = self._place("info/attributes")
         if attributes.is_file() and attributes.stat().st_size <= MAX_OUTPUT:
             (private / "info" / "attributes").write_bytes(attributes.read_bytes())
-        for part in self._place("index").parent.glob("sharedindex.*"):
+        for part in index.parent.glob("sharedindex.*"):
             (private / part.name).symlink_to(part)
         return {
             "GIT_DIR": str(private),
-            "GIT_INDEX_FILE": str(self._place("index")),
-            "GIT_OBJECT_DIRECTORY": str(self._place("objects")),
+            "GIT_INDEX_FILE": str(index),
+            "GIT_OBJECT_DIRECTORY": str(objects),
             "GIT_WORK_TREE": self._run("rev-parse", "--show-toplevel").removesuffix("\n"),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
         }
-
-    def _place(self, name: str) -> Path:
-        return (self.path / self._run("rev-parse", "--git-path", name).removesuffix("\n")).absolute()
 
     def _run(
         self, *arguments: str, allowed: Sequence[int] = (0,), environ: Mapping[str, str] = MappingProxyType({})
@@ -144,7 +143,8 @@ class Repository:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise CheckFailed(f"git has not come back from {self.path} within {SECONDS:g} s.") from error
+            hint = "See whether its disk answers, or take it out of repositories.paths in advisory_monitor.yaml."
+            raise NotReadable(f"git has not come back from {self.path} within {SECONDS:g} s.", hint) from error
 
     def _refused(self, said: str) -> NotReadable:
         if "dubious ownership" in said:
@@ -157,8 +157,10 @@ class Repository:
         return NotReadable(f"git cannot read {self.path}: {first}", hint)
 
 
-def _sound(settings: Sequence[tuple[str, str]]) -> Iterator[tuple[tuple[str, str, str], str]]:
-    for name, value in settings:
+def _sound(settings: str) -> Iterator[tuple[tuple[str, str, str], str]]:
+    """Each setting's name in parts, and its value, as `git config --null` lists them: where one stands twice, both."""
+    for setting in settings.split("\0"):
+        name, _, value = setting.partition("\n")
         if _WORD.fullmatch(value):
             yield name.partition("."), value
 

@@ -67,6 +67,9 @@ def _of_models(daemon: Daemon) -> None:
     @daemon.on("Q_MODEL_UNAVAILABLE")
     async def server(signal: Signal, put: Put) -> None:
         facts, up = signal.facts, signal.signal == "Q_MODEL_AVAILABLE"
+        if facts.get("removed"):
+            put(f"{HEARD}|models|{facts['role']}|{short(facts['server'])}", None)
+            return
         kept = {"role": facts["role"], "server": facts["server"], "up": up, "signal": signal.id, "at": seconds(signal)}
         words = {"reason": facts.get("reason", ""), "hint": facts.get("hint", "")}
         put(f"{HEARD}|models|{facts['role']}|{short(facts['server'])}", kept | words)

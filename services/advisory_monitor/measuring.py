@@ -18,10 +18,10 @@ def bounds(config: Mapping[str, Any], name: str) -> Bounds:
 
 
 class Gauge:
-    """Remembers how bad each value was at the last look."""
+    """Remembers how bad each value was at the last look, where it was."""
 
     def __init__(self) -> None:
-        self._before: dict[tuple[str, str | None], Severity | None] = {}
+        self._before: dict[tuple[str, str | None], Severity] = {}
 
     def read(
         self,
@@ -38,7 +38,9 @@ class Gauge:
         """The reading of one value."""
         key = (check, subject)
         severity = limits.severity(value, self._before.get(key) or now.told.get(key))
-        self._before[key] = severity
+        self._before.pop(key, None)
+        if severity is not None:
+            self._before[key] = severity
         return Reading(check, severity, round(value, 2), limits.bound(severity), unit, message, hint, subject)
 
     def room(self, now: Look, place: str, limits: Bounds, more: str) -> Iterator[Reading]:

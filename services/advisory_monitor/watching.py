@@ -22,7 +22,8 @@ _MASK: Final[int] = (
     | flags.MOVE_SELF
 )
 MAX_FILES = 100_000
-_PASSED_OVER = frozenset({errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENAMETOOLONG})
+MAX_IN_ALL = 200_000
+PASSED_OVER = frozenset({errno.ENOENT, errno.EACCES, errno.ENOTDIR, errno.ENAMETOOLONG})
 """Why a folder beneath may not be listed, while the rest is watched."""
 
 
@@ -56,7 +57,8 @@ class Stamp:
 class Tree:
     """A path that is watched: a file, or a folder with or without what is beneath.
 
-    `files` is what was there last, empty while it could not be seen; `fault` says why.
+    `files` is what was there last, empty while it could not be seen; `fault` says why, `is_too_much` whether it is for
+    its size, and `again_at` is when to look again, in monotonic seconds.
     """
 
     path: str
@@ -64,6 +66,8 @@ class Tree:
     ignores: Callable[[str], bool]
     files: dict[str, Stamp] = field(default_factory=dict)
     fault: str = ""
+    is_too_much: bool = False
+    again_at: float = 0.0
     is_known: bool = False
 
     def walk(self, top: str | None = None) -> dict[str, Stamp]:
@@ -76,7 +80,7 @@ class Tree:
             try:
                 inner = self._listed(folder)
             except OSError as error:
-                if folder == top or error.errno not in _PASSED_OVER:
+                if folder == top or error.errno not in PASSED_OVER:
                     raise
                 continue
             found |= inner

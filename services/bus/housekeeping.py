@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from services.bus.clock import WallClock
 from services.bus.core import Core
 from services.bus.lanes import Lane
@@ -52,8 +54,10 @@ class Housekeeping:
         self._state = core.state
         self.limits = limits
         self.wall_clock = WallClock()
-        self._lagging: set[str] = set()
-        self._pressed: str | None = None
+        kept = core.state.store
+        self._lagging: set[str] = set(orjson.loads(kept.meta("lagging", "[]")))
+        self._pressed: str | None = kept.meta("pressed") or None
+        """What was last told, also before a restart: else nobody would hear of its end."""
         self._buried = False
         self._pruned_at = core.state.head
         self._asked_before_us = 0
@@ -170,6 +174,7 @@ class Housekeeping:
         self._buried = False
         if action != self._pressed:
             self._pressed = action
+            state.store.put_meta("pressed", action or "")
             self._tell_pressure(used, action)
 
     def _tell_pressure(self, used: int, action: str | None) -> None:
@@ -210,19 +215,22 @@ class Housekeeping:
     # -- lag -----------------------------------------------------------------------------------------
 
     def _watch_lag(self) -> None:
-        """Speak when a consumer falls behind, and when it has caught up; not in between."""
+        """Speak when a consumer falls behind, and when it has caught up or is gone; not in between."""
         for key, lane in self._state.lanes.items():
             lag, age = self._state.lag_of(lane), self._state.oldest_age_s(lane) or 0.0
             behind = lag > self.limits.lag_signals or (lag > 0 and age > self.limits.lag_age_s)
             caught_up = lag <= self.limits.lag_signals / 2 and age <= self.limits.lag_age_s / 2
             if behind and key not in self._lagging:
-                self._lagging.add(key)
-                self._core.journaling.own("Q_CONSUMER_LAGGING", {"consumer": key, "lag": lag, "oldest_age_s": age}, [])
+                self._tell_lag("Q_CONSUMER_LAGGING", key, lag, age)
             elif caught_up and key in self._lagging:
-                self._lagging.discard(key)
-                self._core.journaling.own(
-                    "Q_CONSUMER_RECOVERED", {"consumer": key, "lag": lag, "oldest_age_s": age}, []
-                )
+                self._tell_lag("Q_CONSUMER_RECOVERED", key, lag, age)
+        for key in self._lagging - self._state.lanes.keys():
+            self._tell_lag("Q_CONSUMER_RECOVERED", key, 0, 0.0)
+
+    def _tell_lag(self, name: str, consumer: str, lag: int, age_s: float) -> None:
+        self._lagging ^= {consumer}
+        self._state.store.put_meta("lagging", orjson.dumps(sorted(self._lagging)).decode())
+        self._core.journaling.own(name, {"consumer": consumer, "lag": lag, "oldest_age_s": age_s}, [])
 
     # -- dead letters --------------------------------------------------------------------------------
 

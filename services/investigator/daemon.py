@@ -23,6 +23,7 @@ from signals.envelope import Signal
 READERS = 2
 STUCK_S = 560.0
 LOOK_S = 2.0
+SWEEP_S = 3600.0
 daemon = Daemon("investigator")
 
 
@@ -121,6 +122,12 @@ def beat(signal: Signal) -> None:
 async def look_after_readers() -> None:
     """A reader that hangs takes the process with it: only a new one reads again."""
     desk.readers.check(STUCK_S)
+
+
+@daemon.every(SWEEP_S)
+async def forget_old_notes() -> None:
+    """Of questions that ran out of time, which nobody else forgets while this process lives."""
+    await desk.readers.run(desk.notebooks.sweep)
 
 
 @daemon.every(LOOK_S)

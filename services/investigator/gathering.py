@@ -145,7 +145,8 @@ class Gathering:
             except OSError:
                 continue
             left -= len(data)
-            here = {word for word in wanted if word.encode() in data.lower()}
+            text = data.decode("utf-8", "replace").lower()
+            here = {word for word in wanted if word in text}
             named = {word for word in wanted if word in "/".join(file.parts).lower()}
             if here or named:
                 held.update(here | named)

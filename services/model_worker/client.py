@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -124,7 +125,7 @@ class ModelClient:
         client = await self._client()
         stream = await self._in_time(self._begin(client, body), patience)
         try:
-            chunks = aiter(stream)
+            chunks = aiter(stream) if _streams(stream.response) else self._whole(stream.response)
             while (chunk := await self._next(chunks, patience, finished=finished)) is not None:
                 piece, begun = read(chunk), True
                 finished = finished or piece.finish_reason is not None
@@ -137,6 +138,23 @@ class ModelClient:
             await self._in_time(self._complain(client, body), patience)
         if not finished:
             raise Failure(CUT, "the stream ended before the answer did")
+
+    async def _whole(self, response: Any) -> AsyncIterator[Any]:
+        """The only chunk where nothing was streamed; those of a stream that calls itself JSON."""
+        await response.aread()
+        text = response.content.strip()
+        events = [line[5:].strip() for line in text.splitlines() if line.startswith(b"data:")]
+        for event in [text] if text.startswith(b"{") else events or [text]:
+            if event != b"[DONE]":
+                yield self._chunk(event)
+
+    def _chunk(self, event: bytes) -> Any:
+        found = json.loads(event, object_hook=lambda one: SimpleNamespace(**one))
+        if told := getattr(found, "error", None):
+            raise in_stream(said(getattr(told, "message", told), self._key))
+        if not hasattr(found, "choices"):
+            raise Failure(BROKEN, NO_MODEL_SERVER)
+        return found
 
     async def _complain(self, client: openai.AsyncOpenAI, body: Mapping[str, Any]) -> None:
         """Hear why a stream came without a word: llama-cpp-python tells an error only where nothing is streamed."""
@@ -200,12 +218,16 @@ class _told:
         raise Failure(BROKEN, f"{NO_MODEL_SERVER} ({type(error).__name__})") from error
 
 
+def _streams(response: Any) -> bool:
+    return not response.headers.get("content-type", "").startswith("application/json")
+
+
 def read(chunk: Any) -> Piece:
     """A chunk as it matters here. Servers leave out what they like: usage, choices, even the text."""
     usage = getattr(chunk, "usage", None)
     choices = getattr(chunk, "choices", None) or ()
     choice = choices[0] if choices else None
-    content = getattr(getattr(choice, "delta", None), "content", None)
+    content = getattr(getattr(choice, "delta", None) or getattr(choice, "message", None), "content", None)
     reason = getattr(choice, "finish_reason", None)
     return Piece(
         text=content if isinstance(content, str) else "",

@@ -58,6 +58,8 @@ class Worker:
             wall = time.time()
             for edge in list(self.pool.edges(self._daemon.state, wall)):
                 await self._tell_edge(edge, wall)
+            for server in self._daemon.state.keys() - {one.name for one in self.pool.servers}:
+                await self._tell_removed(server)
         self._say_status()
         for pool in [pool for pool in self._pools[:-1] if pool.is_idle]:
             self._pools.remove(pool)
@@ -75,6 +77,13 @@ class Worker:
         async with self._daemon.batch({server: {"up": edge.reason is None, "since": wall}}) as emit:
             emit(name, facts, taint=["model"])  # a reason may quote what the server said
         self._daemon.log.info("server_changed", server=server, available=edge.reason is None)
+
+    async def _tell_removed(self, server: str) -> None:
+        """A server that was told of is listed no more: whoever remembers it as away, or as there, may forget it."""
+        reason = f"It is not listed in {self._daemon.name}.yaml any more."
+        async with self._daemon.batch({server: None}) as emit:
+            emit("Q_MODEL_UNAVAILABLE", {"role": self._role, "server": server, "reason": reason, "removed": True})
+        self._daemon.log.info("server_removed", server=server)
 
     def _say_status(self) -> None:
         count, all_of_them = self.pool.answering, len(self.pool.servers)

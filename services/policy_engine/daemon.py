@@ -139,6 +139,7 @@ def _event(signal: Signal, now: float, memory: Memory, emit: Emit) -> None:
         _carry_out(decision, signal, memory, emit)
     asked = memory.get(ASKED, signal.causation_id or "")
     if asked and "decision" in asked and signal.signal in ANSWERS:
+        asked = {**asked, "event": memory.event_of(asked)}
         memory.put(None, ASKED, signal.causation_id or "")
         concluded = reasoning.concluded(engine, asked, event, now)
         if concluded is not None:
@@ -193,8 +194,8 @@ def _sweep(now: float, memory: Memory) -> None:
         return
     reach = {rule.id: rule.reach for rule in desk.book.rules}
     found = stale(daemon.state, now, reach)
-    for name in found:
-        memory.changes.setdefault(name, None)
+    for name in found.keys() - memory.changes.keys():
+        memory.put(None, name)
     if len(found) < MOST_STALE:
         desk.swept = now
 
@@ -217,7 +218,9 @@ async def tick() -> None:
             raise
         except LigandError as error:  # what it follows from is no longer in the journal: nothing can rest on it
             daemon.log.error("timer_given_up", rule=rule, cause=first, error=error.message)
-            async with daemon.batch({place: None}):
+            memory = Memory(daemon.state)
+            memory.put(None, place)
+            async with daemon.batch(memory.changes):
                 pass
 
 

@@ -10,10 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from services.policy_engine.expressions import Environment, Expression, ExpressionError, MissingError
-from services.policy_engine.memory import ASKED, ENTRY, LIMIT, MAX_ASKED, MAX_TIMERS, TIMER, Memory, short
+from services.policy_engine.memory import ASKED, ENTRY, LIMIT, MAX_ASKED, MAX_KEPT, MAX_TIMERS, TIMER, Memory, short
 from services.policy_engine.model import Action, Decision, Outcome, Rule, Trace, brief, shown, span
 
+MAX_KEY = 200
+"""Characters of a key as it is kept; what is longer has a digest at its end."""
+MAX_ACTIONS = 512 * 1024
+"""Bytes of all that one firing emits; until a timer's own signal comes it is kept in one piece."""
 Envelope = Mapping[str, Any]
 Check = Callable[[str, Mapping[str, Any]], None]
 """Raises `ExpressionError` when facts do not fit the signal's contract."""
@@ -97,8 +103,11 @@ class Engine:
         return replace(blank, because=because, needed=needed)
 
     def _met(self, rule: Rule, blank: Decision, event: Envelope, scope: Mapping[str, Any], memory: Memory) -> Decision:
-        now = blank.at
-        entry = {"cooldown": 0.0, "count": [], "told": [], **(memory.get(ENTRY, rule.id, short(blank.key)) or {})}
+        now, known = blank.at, memory.get(ENTRY, rule.id, short(blank.key))
+        if known is None and memory.is_full:
+            said = f"{MAX_KEPT:,} keys are remembered already; give it a coarser key, or a shorter cooldown"
+            return self._failed(blank, said, memory)
+        entry = {"cooldown": 0.0, "count": [], "told": [], **(known or {})}
         entry["last"] = now
         if rule.count is not None:
             try:
@@ -108,9 +117,8 @@ class Engine:
             memory.put(entry, ENTRY, rule.id, short(blank.key))
             if counting is not None:
                 return counting
-        wait = rule.hold or (rule.absent.within if rule.absent else 0.0)
-        if wait and entry["cooldown"] <= now + wait:
-            return self._arm(rule, blank, event, now + wait, memory)
+        if rule.wait and entry["cooldown"] <= now + rule.wait:
+            return self._arm(rule, blank, entry, event, memory)
         return self._trigger(rule, blank, entry, {"event": scope}, memory)
 
     def _trigger(
@@ -133,7 +141,7 @@ class Engine:
                 held = replace(blank, outcome=Outcome.LIMITED, needed=(f"{span(left)} more",))
                 return self._held(rule, held, said, entry, memory)
         try:
-            actions = tuple(self.action(action, scope) for action in rule.do)
+            actions = self.actions(rule.do, scope)
         except ExpressionError as error:
             return self._failed(blank, str(error), memory)
         entry |= {"cooldown": now + rule.cooldown, "count": [], "told": [], "last": now}
@@ -146,7 +154,14 @@ class Engine:
         needed = () if rule.mode == "enforce" else (f"mode: enforce (ligand policy promote {rule.id})",)
         return replace(blank, outcome=outcome, because=because, needed=needed, actions=actions)
 
-    def action(self, action: Action, scope: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    def actions(self, given: Sequence[Action], scope: Mapping[str, Any]) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """The signals and facts of a firing. Raises `ExpressionError`, also where they are too much together."""
+        found = tuple(self._action(action, scope) for action in given)
+        if (size := len(orjson.dumps(found))) > MAX_ACTIONS:
+            raise ExpressionError(f"what it would emit takes {size:,} bytes together, more than {MAX_ACTIONS:,}")
+        return found
+
+    def _action(self, action: Action, scope: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """The signal and facts of one action. Raises `ExpressionError` for what its contract refuses."""
         facts = {}
         for name, given in action.facts.items():
@@ -176,15 +191,15 @@ class Engine:
 
     # -- timers --------------------------------------------------------------------------------------
 
-    def _arm(self, rule: Rule, blank: Decision, event: Envelope, due: float, memory: Memory) -> Decision:
+    def _arm(self, rule: Rule, blank: Decision, entry: dict[str, Any], event: Envelope, memory: Memory) -> Decision:
         place = (TIMER, rule.id, short(blank.key if rule.hold else f"{blank.key}|{blank.signal_id}"))
         timer = memory.get(*place)
         if timer is None and sum(1 for _ in memory.each(TIMER)) >= MAX_TIMERS:
-            said = f"{MAX_TIMERS} timers run already"
-            return replace(blank, outcome=Outcome.LIMITED, because=(*blank.because, said), needed=("fewer timers",))
+            held = replace(blank, outcome=Outcome.LIMITED, needed=("fewer timers",))
+            return self._held(rule, held, f"{MAX_TIMERS} timers run already", entry, memory)
         if timer is None:
-            timer = {"due": due, "first": blank.signal_id, "key": blank.key}
-        memory.put({**timer, "event": dict(event)}, *place)
+            timer = {"due": blank.at + rule.wait, "first": blank.signal_id, "key": blank.key}
+        memory.put({**timer, "event": event}, *place)
         what = f"still true in {span(rule.hold)}" if rule.hold else f"no {rule.absent.signal if rule.absent else ''}"
         needed = (f"{what} until {span(max(0.0, timer['due'] - blank.at))} from then",)
         return replace(blank, outcome=Outcome.ARMED, needed=needed, due=timer_id(rule.id, timer))
@@ -195,7 +210,7 @@ class Engine:
         for name, timer in list(memory.each(TIMER)):
             if name.partition("|")[0] != rule.id:
                 continue
-            scope = {"event": self._environment.scope(timer["event"]), "other": other}
+            scope = {"event": self._environment.scope(memory.event_of(timer)), "other": other}
             try:
                 answered = rule.absent.where is None or rule.absent.where.value(scope) is True
             except ExpressionError:  # it cannot be told: then it did not come
@@ -205,11 +220,11 @@ class Engine:
 
     def _time_is_up(self, name: str, at: float, memory: Memory) -> Decision | None:
         timer = memory.get(TIMER, name)
+        event = memory.event_of(timer)
         memory.put(None, TIMER, name)
         rule = self.rules.get(name.partition("|")[0])
         if rule is None:
             return None
-        event = timer["event"]
         causes = tuple(dict.fromkeys((timer["first"], str(event["id"]))))
         scope = {"event": self._environment.scope(event)}
         traces = tuple(_traced(name, expression, scope) for name, expression in rule.when)
@@ -252,5 +267,6 @@ def _count(rule: Rule, blank: Decision, entry: dict[str, Any], scope: Mapping[st
 
 
 def shown_key(value: Any) -> str:
-    """A key as text."""
-    return value if isinstance(value, str) else shown(value)
+    """A key as text: short, for it is kept, and another for each value."""
+    text = value if isinstance(value, str) else shown(value)
+    return text if len(text) <= MAX_KEY else f"{text[:MAX_KEY]}…{short(text)}"

@@ -7,8 +7,12 @@ from hashlib import sha256
 from typing import Any
 
 ENTRY, TIMER, LIMIT, OWED, ASKED = "entry", "timer", "limit", "owed", "asked"
+EVENT = "event"
+"""A signal that timers and requests rest on: kept once, since many rules may wait on one that is long."""
 MAX_TIMERS = 500
 MAX_ASKED = 500
+MAX_KEPT = 50_000
+"""Keys and waits that are remembered, of all rules together."""
 MOST_STALE = 1000
 
 
@@ -19,16 +23,37 @@ class Memory:
         self._kept = kept
         self.changes: dict[str, Any] = {}
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is remembered that nothing new may be."""
+        return len(self._kept) >= MAX_KEPT
+
     def get(self, *parts: str) -> Any:
         """The value, or None."""
         name = "|".join(parts)
         return self.changes[name] if name in self.changes else self._kept.get(name)
 
     def put(self, value: Any, *parts: str) -> None:
-        """Change a value; None forgets it."""
-        name = "|".join(parts)
-        if value is not None or self.get(*parts) is not None:
-            self.changes[name] = value
+        """Change a value; None forgets it. The signal in it, as `event`, is kept apart: see `event_of`."""
+        before = self.get(*parts)
+        if value is None and before is None:
+            return
+        if isinstance(value, dict) and isinstance(event := value.get(EVENT), Mapping):
+            self.changes[f"{EVENT}|{event['id']}"] = dict(event)
+            value = value | {EVENT: event["id"]}
+        self.changes["|".join(parts)] = value
+        if isinstance(before, dict) and isinstance(before.get(EVENT), str):
+            self._let_go(before[EVENT])
+
+    def event_of(self, value: Mapping[str, Any]) -> Any:
+        """The signal that was put with a value, while that is there."""
+        found = value[EVENT]
+        return self.get(EVENT, found) if isinstance(found, str) else found
+
+    def _let_go(self, event_id: str) -> None:
+        """Forget a signal that nothing rests on any more."""
+        if not any(one.get(EVENT) == event_id for kind in (TIMER, ASKED) for _, one in self.each(kind)):
+            self.changes[f"{EVENT}|{event_id}"] = None
 
     def each(self, kind: str) -> Iterator[tuple[str, Any]]:
         """Everything of one kind: the name below it, and the value."""

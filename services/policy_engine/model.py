@@ -104,6 +104,11 @@ class Rule:
         return frozenset(action.signal for action in (*self.do, *chosen))
 
     @property
+    def wait(self) -> float:
+        """Seconds that it waits before it fires; 0 for one that fires at once."""
+        return self.hold or (self.absent.within if self.absent else 0.0)
+
+    @property
     def reach(self) -> float:
         """Seconds after which nothing of the past bears on it."""
         spans = (self.cooldown, self.hold, self.limit.per if self.limit else 0.0)

@@ -95,7 +95,7 @@ def _carried(engine: Engine, rule: Rule, blank: Decision, event: Envelope, chose
     scope = {"event": engine.scope(event)}
     try:
         given = rule.choose.actions[chosen["choice"]][1]
-        actions = tuple(engine.action(action, scope) for action in given)
+        actions = engine.actions(given, scope)
     except ExpressionError as error:
         return _no(replace(blank, because=because), str(error))
     taint = ", ".join(event.get("taint", ()))

@@ -28,7 +28,8 @@ class Plan:
     `ends`: stop, length, content_filter (a finish_reason), cut (the connection), silent (a stream without an end),
     stall (nothing more until the other side goes), hold (until `go`, or the other side goes), dies (the connection, and
     the server with it), error (told in the stream). `late_s`: seconds between the greeting and the first piece.
-    `goodbye`: whether the stream itself ends once the answer has.
+    `goodbye`: whether the stream itself ends once the answer has. `whole`: it is no stream, though one was asked for.
+    `kind`: what a stream calls itself.
     """
 
     pieces: tuple[str, ...] = ("Hello", " there", ".")
@@ -42,6 +43,8 @@ class Plan:
     thinks: tuple[str, ...] = ()
     late_s: float = 0.0
     goodbye: bool = True
+    whole: bool = False
+    kind: str = "text/event-stream"
 
 
 def says(*pieces: str, **more: Any) -> Plan:
@@ -243,9 +246,12 @@ class _Handler(BaseHTTPRequestHandler):
         if plan.status != 200:
             self._say(plan.status, {"error": {"message": plan.message}}, plan.headers)
             return
+        if plan.whole:
+            self._say_whole(plan)
+            return
         self.close_connection = True
         self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Type", plan.kind)
         self.send_header("Transfer-Encoding", "chunked")
         self.send_header("Connection", "close")
         self.end_headers()
@@ -253,6 +259,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream(plan)
         except OSError:
             self.it.note("left")
+
+    def _say_whole(self, plan: Plan) -> None:
+        if plan.ends == "error":
+            self._say(200, {"error": {"message": plan.message}})
+            return
+        message = {"role": "assistant", "content": "".join(plan.pieces)}
+        choices = [] if plan.no_choice else [{"index": 0, "message": message, "finish_reason": plan.ends}]
+        self._say(200, {"object": "chat.completion", "model": "m", "choices": choices, "usage": plan.usage})
 
     def _stream(self, plan: Plan) -> None:
         if plan.late_s:

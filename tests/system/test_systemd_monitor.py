@@ -14,8 +14,10 @@ pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 CONFIG = "/etc/ligand/advisory_monitor.yaml"
 PROJECT, REPOSITORY = "/home/alice/watched", "/srv/alices-repository"
 GIT = ("git", "-C", REPOSITORY, "-c", "user.name=Alice", "-c", "user.email=alice@example.org")
+RESTARTS = {"restarts_of": ["flapping.service"], "restarts_warning": 2}
+FLAPPING = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=100ms\n"
 QUICK = {
-    "units": {"interval_s": 0.2, "hold_s": 0, "clear_s": 0, "critical": ["broken*"]},
+    "units": {"interval_s": 0.2, "hold_s": 0, "clear_s": 0, "critical": ["broken*"], **RESTARTS},
     "promotions": {"settle_s": 0.2},
     "files": {"watch": [{"path": PROJECT}], "settle_s": 0.2},
     "processes": {"watch": [{"label": "sleeper", "command": "sleep 98765"}], "interval_s": 0.2},
@@ -64,6 +66,18 @@ def test_a_unit_that_fails_is_told_and_that_it_is_mended(monitor: Installed) -> 
     machine.systemctl("reset-failed", "broken.service")
     told(monitor, "Q_HEALTH_CLEARED", subject="broken.service")
     machine.run("rm", "/etc/systemd/system/broken.service")
+
+
+def test_a_service_that_starts_again_and_again_is_told(monitor: Installed) -> None:
+    """A service that dies every few seconds is active whenever a person looks."""
+    machine = monitor.machine
+    machine.write("/etc/systemd/system/flapping.service", FLAPPING)
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", "--no-block", "flapping.service")
+    (alert,) = told(monitor, "Q_HEALTH_ALERT", check="unit_restarts", subject="flapping.service")
+    assert (alert["facts"]["severity"], alert["facts"]["value"] >= 2) == ("warning", True)
+    machine.systemctl("stop", "flapping.service")
+    machine.run("rm", "/etc/systemd/system/flapping.service")
 
 
 def test_people_drop_promotions_and_others_cannot(monitor: Installed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,13 +16,16 @@ from services.advisory_monitor.logic import Pace, Settled
 from services.advisory_monitor.own import OwnWrites, digest
 from services.advisory_monitor.reaching import grant_hint, reason
 from services.advisory_monitor.seen import Look, Reading, Said, Seen, Unseen
-from services.advisory_monitor.watching import Stamp, Tree, Watch, advice
+from services.advisory_monitor.watching import MAX_IN_ALL, PASSED_OVER, Stamp, Tree, Watch, advice
 from signals.paths import Paths
 
 MAX_SAID = 50
 MAX_REMEMBERED = 10_000
 SETTLE_AT_MOST = 15
 LOST_S = 60.0
+WATCH_LESS = "Watch less, or list what changes most under files.ignore in advisory_monitor.yaml."
+AGAIN_S = 300.0
+"""What is too much to be watched is not walked through again before that."""
 
 
 def make(config: Mapping[str, Any], paths: Paths) -> Files | None:
@@ -57,8 +61,7 @@ class Files:
         while self._waiting and len(says) < MAX_SAID:
             said = _said(self._waiting.popleft(), own)
             says += [said] if said is not None else []
-        faults = [(tree.path, tree.fault) for tree in self._trees if tree.fault]
-        unseen = tuple(Unseen(path, fault, grant_hint(Path(path))) for path, fault in faults)
+        unseen = tuple(Unseen(tree.path, tree.fault, _hint(tree)) for tree in self._trees if tree.fault)
         return Seen(readings=(self._reading(now.mono),), says=tuple(says), unseen=unseen)
 
     def close(self) -> None:
@@ -70,12 +73,15 @@ class Files:
     def _appearing(self, mono: float) -> None:
         """Take in what could not be seen before. What is there at the first look is no change."""
         for tree in self._trees:
-            if tree.files:
+            if tree.files or mono < tree.again_at:
                 continue
             try:
-                there = tree.walk()
+                there = self._walked(tree)
             except OSError as error:
-                tree.fault, tree.is_known = f"{tree.path} cannot be watched: {reason(error)}.", True
+                tree.fault = f"{tree.path} cannot be watched: {reason(error)}."
+                tree.is_too_much = error.errno == errno.E2BIG
+                tree.is_known = tree.is_known or not tree.is_too_much
+                tree.again_at = mono if error.errno in PASSED_OVER else mono + AGAIN_S
                 continue
             tree.fault = ""
             if not tree.is_known:
@@ -83,6 +89,12 @@ class Files:
             for path in there.keys() - tree.files.keys() - self._hints.keys():
                 self._hint(path, mono)
             self._watch_all(tree.folders(there))
+
+    def _walked(self, tree: Tree) -> dict[str, Stamp]:
+        there = tree.walk()
+        if len(there) + sum(len(one.files) for one in self._trees) > MAX_IN_ALL:
+            raise OSError(errno.E2BIG, f"all that is watched would be more than {MAX_IN_ALL:,} files")
+        return there
 
     def _hear(self, mono: float) -> None:
         paths, lost = self._watch.read()
@@ -105,7 +117,8 @@ class Files:
             try:
                 inner = tree.walk(path)
             except OSError as error:
-                tree.fault = f"{path} cannot be watched: {reason(error)}."
+                if error.errno not in PASSED_OVER:  # else it went meanwhile, or is closed to us, as some may be
+                    tree.fault = f"{path} cannot be watched: {reason(error)}."
                 return
             self._watch_all(one for one, stamp in inner.items() if stamp.is_folder)
             for one in inner:
@@ -169,9 +182,12 @@ class Files:
             return Reading("file_watch", "warning", "comparing", "reporting", "state", words, hint)
         if self._lost_at is not None and mono - self._lost_at < LOST_S:
             words = "Files changed faster than the kernel reports; everything watched was compared anew."
-            hint = "Watch less, or list what changes most under files.ignore in advisory_monitor.yaml."
-            return Reading("file_watch", "warning", "overflow", "reporting", "state", words, hint)
+            return Reading("file_watch", "warning", "overflow", "reporting", "state", words, WATCH_LESS)
         return Reading("file_watch", None, "reporting", "reporting", "state", "Watched files are reported at once.")
+
+
+def _hint(tree: Tree) -> str:
+    return WATCH_LESS if tree.is_too_much else grant_hint(Path(tree.path))
 
 
 def _ignores(patterns: Sequence[str], own: Sequence[str]) -> Callable[[str], bool]:

@@ -6,14 +6,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from services.advisory_monitor.git import NoGit, NotReadable, Repository
 from services.advisory_monitor.hearing import short
 from services.advisory_monitor.logic import Pace
+from services.advisory_monitor.reaching import grant_hint, reason
 from services.advisory_monitor.seen import Look, Reading, Said, Seen, Unseen
 from signals.paths import Paths
 
 MAX_REFS = 1_000
 MAX_SAID = 20
+ROOM = 512 * 1024
+"""Bytes of what is told and kept of one look, which becomes true in one step; what is too much is found again later."""
+SIGNAL_BYTES = 1024
 
 Refs = Mapping[str, tuple[str, str, str]]
 
@@ -37,18 +43,25 @@ class Repositories:
         readings: list[Reading] = []
         puts: dict[str, Any] = {}
         unseen: list[Unseen] = []
+        room = ROOM
         for path in self._paths:
             try:
                 said, kept, reading = self._look(Repository(path), now)
             except NotReadable as error:
                 unseen.append(Unseen(str(path), str(error), error.hint))
+            except OSError as error:
+                unseen.append(Unseen(str(path), f"{path} cannot be read: {reason(error)}.", grant_hint(path)))
             except NoGit as error:
                 unseen.append(Unseen("git", str(error), "Install git: apt install git."))
                 break
             else:
-                says += said
                 readings.append(reading)
-                puts |= {short(str(path)): kept} if kept != now.kept.get(short(str(path))) else {}
+                if kept == now.kept.get(short(str(path))):
+                    continue
+                room -= len(orjson.dumps(kept)) + SIGNAL_BYTES * len(said)
+                if room >= 0 or not puts:
+                    says += said
+                    puts[short(str(path))] = kept
         return Seen(readings=tuple(readings), says=tuple(says), puts=puts, unseen=tuple(unseen))
 
     def close(self) -> None:

@@ -43,6 +43,7 @@ class Units:
                     readings += self._restarting(manager, now)
             except NoManager as error:
                 lacking = str(error) if scope == SYSTEM else lacking
+        self._forget_those_not_seen_since(now.mono)
         return Seen(readings=tuple(readings), lacking=lacking)
 
     def close(self) -> None:
@@ -83,3 +84,8 @@ class Units:
         while seen[0][0] < mono - self._window_s:
             seen.popleft()
         return total - seen[0][1]
+
+    def _forget_those_not_seen_since(self, mono: float) -> None:
+        """Of units that are gone nothing is kept: a machine may make a new one each minute."""
+        for subject in [one for one, seen in self._restarts.items() if seen[-1][0] < mono]:
+            del self._restarts[subject]

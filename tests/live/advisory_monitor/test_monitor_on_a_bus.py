@@ -110,3 +110,8 @@ def test_dead_letters_and_model_servers_are_told_with_their_cause(watched: Watch
     assert "connection refused" in away.facts["message"]
     watched.emit("Q_MODEL_AVAILABLE", **server, models=["m"])
     home.wait_for("Q_HEALTH_CLEARED", check="model_server")
+    other = server | {"server": "http://127.0.0.1:10"}
+    watched.emit("Q_MODEL_UNAVAILABLE", **other, reason="connection refused")
+    (away,) = home.wait_for("Q_HEALTH_ALERT", check="model_server", subject="primary http://127.0.0.1:10")
+    watched.emit("Q_MODEL_UNAVAILABLE", **other, reason="not listed any more", removed=True)
+    home.wait_for("Q_HEALTH_CLEARED", check="model_server", subject=away.facts["subject"])

@@ -9,6 +9,7 @@ import pytest
 from signals import wire
 from signals.checksums import connect
 from signals.errors import PressureError
+from tests.support.inprocess import InProcess
 from tests.support.keeping import ITEM, emit, fill, keep_house, lines, reject
 from tests.support.raw import Raw
 
@@ -168,20 +169,51 @@ def test_a_request_that_is_forgotten_before_anybody_took_it_is_told_as_timed_out
     assert bus.store.open_deadlines() == []
 
 
+def watch_lag(bus: InProcess, lag_signals: int) -> None:
+    """A while passes: who is further behind than so many signals is told."""
+    bus.housekeeping.limits = replace(bus.limits, lag_signals=lag_signals)
+    keep_house(bus, what="lag")
+
+
 def test_lag_is_told_when_it_begins_and_when_it_ends_and_not_in_between(home, buses):
     """A person must hear who is behind, once."""
     bus = buses()
-    bus.housekeeping.limits = replace(bus.limits, lag_signals=10)
     bus.attach("eater")
     for _ in range(3):
         emit(bus, *range(10))
-        keep_house(bus, what="lag")
+        watch_lag(bus, 10)
     assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_LAGGING")] == ["eater", "other"]
     while given := bus.given("eater"):
         bus.settle("eater", given[0])
     for _ in range(2):
-        keep_house(bus, what="lag")
+        watch_lag(bus, 10)
     assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_RECOVERED")] == ["eater"]
+    (home.paths.manifests / "other.yaml").unlink()
+    watch_lag(buses(), 10)
+    assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_RECOVERED")] == ["eater", "other"]
+
+
+def test_what_was_told_of_a_laggard_is_not_told_again_after_a_restart_and_its_end_is(home, buses):
+    """An alert that somebody is behind would stand for ever: the bus was updated meanwhile, or they were taken out."""
+    bus = buses()
+    emit(bus, *range(20))
+    for lag_signals, recovered in ((10, []), (30, []), (100, ["eater"])):
+        watch_lag(bus, lag_signals)
+        assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_LAGGING")] == ["eater", "other"]
+        assert [s.facts["consumer"] for s in home.signals("Q_CONSUMER_RECOVERED")][:1] == recovered
+        bus = buses()
+
+
+def test_that_there_is_room_again_is_told_after_a_restart_too(home, buses):
+    """The alert that nothing new is taken in would stand for ever after a person gave the journal more room."""
+    home.manifest("eater", consumes=["Q_ITEM_SEEN"], emits=["Q_ITEM_DONE"], in_flight=1000)
+    (home.paths.manifests / "other.yaml").unlink()
+    bus = buses(bytes=BUDGET)
+    bus.attach("eater")
+    with pytest.raises(PressureError):
+        fill(bus, 400)
+    keep_house(buses(bytes=9 * BUDGET))
+    assert home.signals("Q_JOURNAL_PRESSURE")[-1].facts["action"] == "relieved"
 
 
 def test_small_signals_under_pressure_do_not_make_more_than_they_free(home, buses):

@@ -84,6 +84,27 @@ def test_a_kill_while_the_model_thinks_costs_neither_the_question_nor_a_second_a
     assert not desk.home.dead()
 
 
+def test_so_many_questions_are_put_to_the_model_at_a_time_and_the_urgent_one_first(desk):
+    """Background questions would take all the model's time, and a person wait behind each of them."""
+    server = desk.server
+    server.usual = about(claim("Watches the front door.", "E1"))
+    server.plans.append(replace(server.usual, ends="hold"))
+    desk.start(model={"at_once": 1})
+    for name in ("early", "late", "urgent"):
+        desk.module(name)
+    desk.ask("early")
+    server.until("asked")
+    asked = [desk.ask("late", priority="low"), desk.ask("urgent", priority="critical")]
+    while len(list((desk.home.paths.state_of("investigator") / "open").glob("*.json"))) < 3:
+        pass  # until both have been read, and wait for the model
+    server.go.set()
+    for one in asked:
+        desk.end(one)
+    modules = [body["messages"][-1]["content"].split()[1].rstrip(",") for body in server.questions]
+    assert modules == ["early", "urgent", "late"]
+    assert [event for event in server.events if event in ("asked", "answered")] == ["asked", "answered"] * 3
+
+
 def test_a_policy_asks_the_model_again_only_when_something_changed_a_person_always(desk):
     """Rules that ask about a module every day cost no tokens until it changes; a person who asks is answered afresh."""
     desk.module("window")

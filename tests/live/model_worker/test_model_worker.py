@@ -233,3 +233,5 @@ def test_a_new_configuration_holds_for_the_next_question(home):
             new.until("left")
             old.go.set()
             assert home.answer(first).facts["text"] == "Old"
+    (removed,) = home.home.signals("Q_MODEL_UNAVAILABLE")  # else it would be remembered as there for ever
+    assert (removed.facts["server"], removed.facts["removed"]) == (old.url, True)

@@ -115,13 +115,16 @@ def test_timers_that_owe_more_than_a_settle_can_carry_are_all_decided_on(policie
     path = "event.facts.promotions_path"
     ask = {"question": f"={path} + {path} + {path}", "question_id": f"={path}.substring(0, 9)"}
     asks = {"emit": "Q_CURIOSITY_INVESTIGATE", "facts": ask | {"priority": "low", "evidence": []}}
-    policies.rules(ON_PROMOTIONS | {"hold": "0.2s", "do": [asks]})
+    long = [about(WAITS, "long") | {"id": f"long-{nth}", "key": "'all'"} for nth in range(40)]
+    policies.rules(ON_PROMOTIONS | {"hold": "0.2s", "do": [asks]}, *long)
     assert policies.start().stop() == 0
     with policies.home.emitter() as sensor:
         for nth in range(WAITING):
             facts = PROMOTIONS | {"promotions_path": f"/{nth:08}" + "x" * 4000}
             sensor.emit(sensor.signal("Q_PROMOTIONS_DETECTED", facts))
+    sensed(policies, promotions_path="long", promotion_ids=[f"{nth:0128}" for nth in range(256)])
     engine = policies.start()
+    policies.home.wait_for("Q_DREAM_TRIGGER", len(long))
     asked = policies.home.wait_for("Q_CURIOSITY_INVESTIGATE", WAITING)
     assert len({one.facts["question_id"] for one in asked}) == len(asked) == WAITING
     assert engine.stop() == 0

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from services.advisory_monitor.changes import changes
-from services.advisory_monitor.checks import modules
+from services.advisory_monitor.checks import files, modules
 from services.advisory_monitor.hearing import short
-from services.advisory_monitor.watching import Stamp, Watch
+from services.advisory_monitor.watching import Stamp, Tree, Watch
 from tests.unit.advisory_monitor.looking import Looking
 
 
@@ -39,6 +39,21 @@ class TestPromotions:
         (folder / "d.json").write_text("{}")
         assert looking.says(1) == []
         assert looking.says(3)[0]["unacknowledged_count"] == 4
+
+    def test_how_long_the_oldest_has_waited_is_told_with_the_last_cycle(self, tmp_path: Path) -> None:
+        """A rule that waits for a promotion to be a day old would never fire, or at once."""
+        looking = Looking("promotions", tmp_path)
+        looking.look()
+        now = 1_700_000_000 + looking.now
+        for name, hours in (("new", 1), ("old", 30), ("done", 90)):
+            file = tmp_path / "promotions" / f"{name}.json"
+            file.write_text("{}")
+            os.utime(file, (now - 3600 * hours,) * 2)
+        looking.heard |= {"acknowledged|done": {"at": 1, "signal": "s"}, "last_dream": "2026-01-01T00:00:00Z"}
+        looking.look()
+        (told,) = looking.says(3)
+        assert (told["oldest_promotion_age_hours"], told["last_dream_time"]) == (30.001, "2026-01-01T00:00:00Z")
+        assert (told["promotion_count"], told["promotion_ids"]) == (3, ["old", "new"])
 
     def test_what_waits_for_long_is_told_again_and_what_is_acknowledged_never(self, tmp_path: Path) -> None:
         """Promotions would be forgotten, or a settled one start a cycle each day."""
@@ -278,6 +293,55 @@ class TestFiles:
         looking.look()
         assert [one["path"] for one in looking.says(3)] == [str(place / "new.txt")]
         assert looking.look(60).readings[0].severity is None
+
+    def test_what_is_too_much_is_said_and_seldom_walked_through(
+        self, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A person who watches a whole home would have a core at work for nothing, or the monitor out of memory."""
+        walks: list[str] = []
+        walk = Tree.walk
+
+        def counted(tree: Tree, top: str | None = None) -> dict[str, Stamp]:
+            walks.append(tree.path)
+            return walk(tree, top)
+
+        monkeypatch.setattr(Tree, "walk", counted)
+        monkeypatch.setattr(files, "MAX_IN_ALL", 5)
+        (tmp_path / "other").mkdir()
+        looking = Looking(
+            "files", tmp_path / "ligand", watch=[{"path": str(one)} for one in (place, tmp_path / "other")], again_s=0
+        )
+        (place / "more").mkdir()
+        (place / "more" / "a").touch()
+        (place / "more" / "b").touch()
+        (unseen,) = looking.look().unseen
+        assert (unseen.subject, "more than 5 files" in unseen.message) == (str(place), True)
+        assert unseen.hint.startswith("Watch less")
+        (tmp_path / "other" / "new").touch()
+        looking.look(1)
+        assert [one["path"] for one in looking.says(3)] == [str(tmp_path / "other" / "new")]
+        assert walks.count(str(place)) == 1
+        shutil.rmtree(place / "more")
+        assert looking.look(300).unseen == ()
+        (place / "old.txt").unlink()
+        assert self.told(looking) == [("deleted", "/old.txt")]
+        looking.check.close()
+
+    def test_a_folder_that_goes_at_once_or_is_closed_is_no_fault(
+        self, looking: Looking, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each folder that a build makes for a moment would leave an alert that stands until a restart."""
+        walk = Tree.walk
+
+        def gone(tree: Tree, top: str | None = None) -> dict[str, Stamp]:
+            if top == str(place / "moment"):
+                os.rmdir(top)
+            return walk(tree, top)
+
+        (place / "moment").mkdir()
+        monkeypatch.setattr(Tree, "walk", gone)
+        assert looking.look().unseen == ()
+        assert self.told(looking) == []
 
     def test_a_tree_however_deep_is_watched(self, tmp_path: Path, deep: Path) -> None:
         """One folder that goes deeper than a program may recurse would blind the watch on all files."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
+from services.advisory_monitor import git
+from services.advisory_monitor.checks import repositories, units
 from services.advisory_monitor.filesystems import Mount, mounts
 from services.advisory_monitor.git import Repository, _environment
 from services.advisory_monitor.seen import Reading, Seen
@@ -107,6 +110,22 @@ class TestHealth:
         assert Mount("/", "/dev/x", (0, 42), is_covered=True).is_seen() is False
         assert Mount("/", "/dev/x", (0, 42)).is_seen()
         assert Mount("/", "/dev/x", (os.major(os.stat("/").st_dev), os.minor(os.stat("/").st_dev))).is_seen()
+
+
+class TestUnits:
+    """systemd's units, as far as no systemd is needed; the rest is in tests/system."""
+
+    def test_restarts_are_counted_within_their_time_and_of_units_that_are_gone_nothing_is_kept(
+        self, tmp_path: Path
+    ) -> None:
+        """A machine that makes a unit for each job would fill the monitor's memory over the months."""
+        check = Looking("units", tmp_path, window_s=60).check
+        assert isinstance(check, units.Units)
+        counts = [check._within("a.service", total, mono) for mono, total in ((0, 5), (30, 7), (80, 8), (110, 0))]
+        assert counts == [0, 2, 1, 0]  # the last: it was started by hand, and counts anew
+        check._within("b.service", 3, 120.0)
+        check._forget_those_not_seen_since(120.0)
+        assert check._restarts.keys() == {"b.service"}
 
 
 class TestProcesses:
@@ -290,6 +309,56 @@ class TestRepositories:
         assert Repository(place).changed_files() == 0
         (place / "file.txt").write_text("another text")
         assert Repository(place).changed_files() == 1
+
+    def test_one_that_hangs_or_cannot_be_read_hides_no_other(
+        self, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One repository on a disk that does not answer would blind the monitor to all of them."""
+        real = subprocess.run
+
+        def run(command: list[str], **how: Any) -> Any:
+            if "/slow" in str(command):
+                raise subprocess.TimeoutExpired(command, 20)
+            if "/closed" in str(command):
+                raise PermissionError(13, "Permission denied")
+            return real(command, **how)
+
+        monkeypatch.setattr(git.subprocess, "run", run)  # type: ignore[attr-defined]
+        looking = Looking("repositories", tmp_path, paths=["/slow", "/closed", str(place)])
+        slow, closed = looking.look().unseen
+        assert (slow.subject, "has not come back" in slow.message) == ("/slow", True)
+        assert (closed.subject, "Permission denied" in closed.message) == ("/closed", True)
+        self.commit(place, "Mend")
+        assert [one["subject"] for one in looking.says(60)] == ["Mend"]
+
+    def test_what_is_too_much_for_one_step_is_told_with_the_next_looks(
+        self, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A dozen repositories of a thousand branches would be refused by the bus, and none of them ever be told of."""
+        monkeypatch.setattr(repositories, "ROOM", 100)
+        places = [place, tmp_path / "second", tmp_path / "third"]
+        for other in places[1:]:
+            shutil.copytree(place, other)
+        looking = Looking("repositories", tmp_path, paths=[str(one) for one in places])
+        assert [(len(looking.look().puts), len(looking.kept)) for _ in places] == [(1, 1), (1, 2), (1, 3)]
+        for nth, one in enumerate(places):
+            self.commit(one, f"Mend {nth}")
+        told = [looking.says(60) for _ in range(4)]
+        assert [[one["subject"] for one in says] for says in told] == [["Mend 0"], ["Mend 1"], ["Mend 2"], []]
+
+    def test_a_look_takes_few_programs(self, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Sixty repositories, each minute, would cost more than all else that the monitor does."""
+        asked: list[str] = []
+        call = Repository._call
+
+        def counted(repository: Repository, arguments: Any, environ: Any) -> Any:
+            asked.append(arguments[0])
+            return call(repository, arguments, environ)
+
+        monkeypatch.setattr(Repository, "_call", counted)
+        Looking("repositories", tmp_path, paths=[str(place)]).look()
+        assert "status" in asked
+        assert len(asked) <= 7
 
     def test_what_git_will_not_read_is_said(self, tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A repository of another user, or none at all, would be watched in appearance only."""

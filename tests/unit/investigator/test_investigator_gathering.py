@@ -40,6 +40,13 @@ def test_files_that_hold_the_rarer_words_come_first(gathering, write):
     assert found(gathering, "What of the boiler's chimney?") == ["b.md", "a.md"]
 
 
+@pytest.mark.parametrize("word", ["ÜBERSICHT", "Übersicht", "übersicht"])
+def test_a_word_is_found_however_it_is_written(gathering, write, word):
+    """A person's notes in a language with other letters than these would hold no answer to anything."""
+    write("a.md", f"Die {word} liegt im Keller.")
+    assert found(gathering, "Wo liegt die Übersicht?") == ["a.md"]
+
+
 def test_hidden_secret_binary_and_linked_files_are_nobodys_evidence(gathering, write, root, tmp_path):
     """What is hidden, named like a secret, or outside the folder must not be shown to a model."""
     for name in (".env", ".git/config", "id_rsa", "api_token.txt", "server.pem", "my/passwords/x.md"):

@@ -7,9 +7,11 @@ import functools
 import gc
 import threading
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from services.bus.registry import routes_of
 from services.investigator import pressure, suppression
 from services.investigator.gate import Gate
 from services.investigator.logic import Outcome, failed
@@ -17,6 +19,8 @@ from services.investigator.notebook import KEPT_S, Notebooks
 from services.investigator.presence import SILENT_S, WORKER, Presence
 from services.investigator.readers import Readers, Stuck
 from services.runtime import Unavailable
+from services.runtime.manifest import Manifest, find
+from signals.catalogue import Catalogue
 
 pytestmark = pytest.mark.may_leak("reading threads end with the process")
 BEAT = {"daemon": WORKER, "state": "ready", "message": "1 of 1 model servers answer"}
@@ -115,6 +119,17 @@ def test_background_work_waits_while_memory_is_short(tmp_path):
         pressure.admit(priority, 32, files)
     pressure.admit("critical", 20, files)
     pressure.admit("low", 0, (tmp_path / "absent",))
+
+
+def test_what_waits_while_memory_is_short_holds_up_nothing_urgent():
+    """A question that is put off pauses its lane: an urgent one behind it would wait as long as memory is short."""
+    manifest, catalogue = Manifest.load(find("investigator", Path())), Catalogue.load()
+    name = "Q_CURIOSITY_INVESTIGATE"
+    route = routes_of("investigator", manifest.consumes, catalogue)[name]
+    priorities = catalogue[name].schema["properties"]["priority"]["enum"]
+    lanes = {priority: route.lane({"priority": priority}) for priority in priorities}
+    paused = {lanes[priority] for priority in pressure.BACKGROUND}
+    assert paused.isdisjoint(lanes[priority] for priority in priorities if priority not in pressure.BACKGROUND)
 
 
 def test_a_worker_is_believed_by_its_heartbeat_and_before_that_by_its_word():

@@ -365,6 +365,41 @@ def test_an_answer_is_whole_without_a_goodbye(asker, first):
     assert (name, facts["text"], facts["attempts"]) == ("Q_MODEL_RESPONSE", "Four.", 1)
 
 
+def test_an_answer_that_comes_whole_where_a_stream_was_asked_for_is_read(asker, first):
+    """A server that cannot stream would be asked twice, called broken, and left alone, though it answers each time."""
+    usage = {"prompt_tokens": 19, "completion_tokens": 2, "total_tokens": 21}
+    first.usual = says("Four", ".", whole=True, usage=usage)
+    asking = asker()
+    name, facts = asking.once(at(first), stream=True)
+    assert (name, facts["text"], facts["attempts"]) == ("Q_MODEL_RESPONSE", "Four.", 1)
+    assert (facts["prompt_tokens"], facts["completion_tokens"], facts["usage"]) == (19, 2, "reported")
+    assert [token["text"] for token in asking.tokens] == ["Four."]
+    assert len(first.questions) == 1
+
+
+def test_a_stream_that_calls_itself_json_is_read_as_a_stream(asker, first):
+    """A server behind a careless proxy would answer nobody, though its answer came."""
+    first.usual = says("Four", ".", kind="application/json")
+    name, facts = asker().once(at(first))
+    assert (name, facts["text"], facts["attempts"]) == ("Q_MODEL_RESPONSE", "Four.", 1)
+
+
+@pytest.mark.parametrize(
+    ("plan", "reason", "told"),
+    [
+        ({"ends": "length"}, "invalid_output", "cut off"),
+        ({"ends": "error", "message": "out of memory"}, "unavailable", "out of memory"),
+        ({"no_choice": True}, "unavailable", "ended before the answer did"),
+    ],
+)
+def test_what_comes_whole_is_judged_like_a_stream(asker, first, plan, reason, told):
+    """Half an answer, or an error that came with status 200, would be taken for an answer."""
+    first.usual = says("Fo", whole=True, **plan)
+    name, facts = asker(rounds=1).once(at(first))
+    assert (name, facts["reason"]) == ("Q_MODEL_FAILED", reason)
+    assert told in facts["detail"]
+
+
 @pytest.mark.parametrize(("told", "kept"), [("STOP", "stop"), ("eos token!", "other"), ("tool_calls", "tool_calls")])
 def test_how_an_answer_ended_is_told_as_a_contract_can_hold_it(asker, first, told, kept):
     """An odd word of a server would make the bus refuse the whole answer."""

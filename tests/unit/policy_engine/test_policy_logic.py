@@ -117,6 +117,18 @@ def test_a_wait_fires_when_it_still_holds_and_ends_with_its_cause() -> None:
     assert past.wait(20) == []
 
 
+def test_that_too_many_wait_already_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that waits on each signal of a flood would fill the memory with waits, or the bus with refusals."""
+    monkeypatch.setattr("services.policy_engine.logic.MAX_TIMERS", 2)
+    past = Past(replace(RULE, key=None, absent=Absent("Q_SPOKEN", 5.0)))
+    assert [past.outcomes(nth)[0] for nth in range(4)] == ["armed", "armed", "limited", "limited"]
+    first, second = past.told[-2:]
+    assert (first.is_told, second.is_told) == (True, False)
+    assert "2 timers run already" in first.because
+    assert past.wait(7) == ["fired", "fired"]
+    assert past.outcomes(8) == ["armed"]
+
+
 def test_what_comes_after_a_timer_is_due_does_not_change_it() -> None:
     """A late engine would decide otherwise than a prompt one, and a rehearsal otherwise than both."""
     past = Past(replace(RULE, hold=2.0))
@@ -205,6 +217,65 @@ def test_what_a_condition_saw_is_kept_in_short() -> None:
     (decision,) = Past(replace(RULE, when=(path,) * 10, key=None)).hear(0, path="x" * 50_000)
     assert len(orjson.dumps(decision.as_json())) < 20_000
     assert decision.traces[0].words().count("x") < 80
+
+
+def test_many_waits_on_one_long_signal_keep_it_once_and_for_as_long_as_they_wait() -> None:
+    """Fifteen rules that wait on one long signal would exceed what a settle can carry, and bury it."""
+    on_time = Past(*(replace(RULE, id=f"r{nth}", key=None, hold=2.0) for nth in range(40)))
+    silence = replace(RULE, key=None, absent=Absent("Q_SPOKEN", 5.0))
+    ended = Past(*(replace(silence, id=f"r{nth}") for nth in range(40)), replace(RULE, id="hold", hold=9.0, key=None))
+    for past in (on_time, ended):
+        past.hear(0, path="x" * 50_000)
+        assert len(orjson.dumps(past.state)) < 80_000
+    assert on_time.wait(2) == ["fired"] * 40
+    ended.hear(1, name="Q_SPOKEN")
+    assert [name for name in ended.state if name.startswith("event|")]
+    assert ended.outcomes(2, count=0) == ["no_match"] * 41
+    for past in (on_time, ended):
+        assert not [name for name in past.state if name.startswith(("event|", "timer|"))]
+
+
+def test_a_wait_rests_on_the_last_signal_that_renewed_it() -> None:
+    """What is emitted at the end of a wait would tell of how it was at its beginning."""
+    count = Action("Q_DREAM_TRIGGER", {**DO[0].facts, "promotion_count": compiled("event.facts.promotion_count")})
+    past = Past(replace(RULE, hold=2.0, do=(count,)))
+    past.hear(0, count=1)
+    past.hear(1, count=3)
+    (decision,) = past.due(2)
+    assert decision.actions[0][1]["promotion_count"] == 3
+    assert not [name for name in past.state if name.startswith("event|")]
+
+
+def test_long_keys_are_told_apart_and_kept_in_short() -> None:
+    """Fifty long texts that are counted apart would exceed what a settle can carry, and bury each that follows."""
+    past = Past(replace(RULE, key=None, count=Count(200, 1000.0, compiled("event.facts.promotions_path"))))
+    for nth in range(199):
+        assert past.outcomes(nth, path="x" * 8_000 + str(nth)) == ["counting"]
+    assert len(orjson.dumps(past.state)) < 100_000
+    assert past.outcomes(199, path="x" * 8_000 + "0") == ["counting"]
+    assert past.outcomes(200, path="x" * 8_000 + "new") == ["fired"]
+
+
+def test_what_is_remembered_has_a_bound_that_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule with another key for each signal and a long cooldown would fill the memory until the engine is killed."""
+    monkeypatch.setattr("services.policy_engine.memory.MAX_KEPT", 5)
+    past = Past(replace(RULE, cooldown=1e6))
+    assert [past.outcomes(nth, path=f"/{nth}")[0] for nth in range(5)] == ["fired"] * 5
+    first, second = past.hear(6, path="/6")[0], past.hear(7, path="/7")[0]
+    assert (first.outcome, first.is_told, second.is_told) == ("error", True, False)
+    assert "coarser key" in first.because[-1]
+    assert past.outcomes(8, path="/0") == ["suppressed"]
+    assert len(past.state) == 6
+
+
+def test_what_is_too_much_for_one_firing_is_an_error_of_the_rule() -> None:
+    """What a timer owes is kept until its turn comes; one that no settle can carry would bury every signal."""
+    path = compiled("event.facts.promotions_path")
+    long = Action("Q_CURIOSITY_INVESTIGATE", {"question": path, "question_id": "x", "priority": "low", "evidence": []})
+    past = Past(replace(RULE, do=(long,) * 12, key=None, hold=1.0))
+    past.hear(0, path="\U0001f9e0" * 12_000)
+    (decision,) = past.due(2)
+    assert (decision.outcome, "together" in decision.because[-1]) == ("error", True)
 
 
 @pytest.fixture(scope="module")
