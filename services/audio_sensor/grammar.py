@@ -73,7 +73,8 @@ def parse(text: str, file: str, known: Callable[[str], bool] = lambda _: True) -
         problems.append((found[MOST_LINES].line, f"more than {MOST_LINES} commands"))
     if problems:
         words = [f"{file}:{line}: {problem}" for line, problem in problems]
-        raise ConfigError(f"audio_sensor: {words[0]}", file=file, line=problems[0][0], problems=words)
+        lines = [line for line, _ in problems]
+        raise ConfigError(f"audio_sensor: {words[0]}", file=file, line=lines[0], problems=words, lines=lines)
     return Grammar(tuple(found))
 
 

@@ -41,7 +41,8 @@ def new(name: str, *, home: Path | None) -> int:
             file.write(TEXT.format(name=name))
     except FileExistsError as error:
         raise Failure(f"{path} is there already. Choose another name, or edit that one.") from error
-    say(str(path), f"Say there what is tuned and how it is measured; ligand dream run {name} then tries it.")
+    words = "Say there what is tuned and how it is measured"
+    say(str(path), f"{words}; ligand config check says what is missing, ligand dream run {name} then tries it.")
     return 0
 
 
@@ -91,7 +92,7 @@ def list_(*, form: str, home: Path | None) -> int:
     for name, one in found.items():
         say(f"{name:<24}{one.about}")
     for error in refused:
-        say(f"cannot be used: {error.message}")
+        say(*f"cannot be used: {error.message}".splitlines())
     if not found and not refused:
         say(f"No experiments in {paths.config / FOLDER}: ligand dream new NAME begins one.")
     for end in ended:
@@ -100,12 +101,12 @@ def list_(*, form: str, home: Path | None) -> int:
 
 
 @dream.command()
-@click.argument("cycle")
+@click.argument("cycle", default="last")
 @form_option
 @home_option
 @told
 def show(cycle: str, *, form: str, home: Path | None) -> int:
-    """Say what came of CYCLE: its id, the beginning of it, or `last`."""
+    """Say what came of CYCLE: its id, the beginning of it, or `last`, which is meant without it."""
     paths = Paths.resolve(home)
     ended = [one for one in _ended(paths) if "cycle_id" in one.facts]
     fits = ended[-1:] if cycle == "last" else [one for one in ended if one.facts["cycle_id"].startswith(cycle)]

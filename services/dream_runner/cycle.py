@@ -20,6 +20,7 @@ from services.experiments.promotions import beside
 from signals.paths import Paths
 
 MAX_ERRORS = 4000
+MAX_DETAIL = 2000
 MAX_LINE = 1 << 20
 LATER = ("engine_missing", "no_time", "experiment_changed")
 """Reasons of a failure that the next cycle need not have."""
@@ -75,8 +76,9 @@ class Runner:
         puts = {f"{ACKNOWLEDGED}{one['id']}": time.time() for one in made.rejected}
         if made.refused.reason == "nothing_due" and last is not None and came_at <= last["ended"]:
             return Outcome("Q_DREAM_COMPLETE", _folded(cycle, last["cycle_id"], wish, made), judged, puts)
-        facts = {"reason": made.refused.reason, "detail": made.refused.detail, "cycle_id": cycle, "topic": wish.topic}
-        return Outcome("Q_DREAM_FAILED", {**facts, "retryable": made.refused.retryable}, judged, puts)
+        refused = {"reason": made.refused.reason, "detail": logic.tellable(made.refused.detail, MAX_DETAIL)}
+        facts = {**refused, "cycle_id": cycle, "topic": wish.topic, "retryable": made.refused.retryable}
+        return Outcome("Q_DREAM_FAILED", facts, judged, puts)
 
     # -- a cycle -------------------------------------------------------------------------------------
 
@@ -191,7 +193,7 @@ async def _last_of(stream: asyncio.StreamReader | None) -> str:
 
 def _failure(cycle: str, failed: list[dict[str, str]]) -> dict[str, Any]:
     reasons = {one["reason"] for one in failed}
-    words = "\n".join(f"{one['experiment']}: {one['detail']}" for one in failed)[:2000]
+    words = "\n".join(f"{one['experiment']}: {one['detail']}" for one in failed)[:MAX_DETAIL]
     reason = reasons.pop() if len(reasons) == 1 else "experiment_failed"
     return {"reason": reason, "detail": words, "cycle_id": cycle, "retryable": reason in LATER}
 

@@ -11,9 +11,10 @@ from typing import Any
 from services.dream_runner import logic
 from services.dream_runner.cycle import Runner
 from services.dream_runner.planning import ACKNOWLEDGED, Wish
-from services.experiments import promotions
+from services.experiments import promotions, standing
 from services.experiments.definition import load_all
 from services.runtime import Daemon
+from services.runtime.manifest import load_all as load_manifests
 from signals.envelope import Signal
 
 MAX_ACKNOWLEDGED = 5_000
@@ -23,10 +24,20 @@ daemon = Daemon("dream_runner")
 
 @daemon.on_check
 def check() -> None:
-    """Every experiment can be used. Raises a group of `ConfigError`, one for each that cannot."""
-    _, refused = load_all(daemon.paths.config)
+    """Every experiment can be used, and tunes what is there. Raises a group of `ConfigError`, one for each fault."""
+    found, refused = load_all(daemon.paths.config)
+    reloaded = _reloaded()
+    refused += [fault for one in found.values() if (fault := standing.fault(one, reloaded))]
     if refused:
         raise ExceptionGroup("experiments", refused)
+
+
+def _reloaded() -> list[str]:
+    """The daemons that read their configuration again when they are told to."""
+    known = load_manifests(daemon.paths.manifests)
+    return [
+        name for name, one in known.items() if any(line.signal == "Q_CONFIGURATION_CHANGED" for line in one.consumes)
+    ]
 
 
 @daemon.every(60)

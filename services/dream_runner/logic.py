@@ -220,6 +220,11 @@ def _cut(text: str, most: int = MAX_REASON) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def tellable(text: str, most: int) -> str:
+    """As a signal can carry it: cut, and without what is no character, as in the name of a file."""
+    return _cut(text.encode("utf-8", "replace").decode(), most)
+
+
 # -- what is told --------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from math import inf
 from typing import Any
+
+from signals.terminal import clean
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 880, 420, 86, 30, 86, 56
 USED, WINNER, TRIED, LINE, INK = "#c8553d", "#3a7d44", "#0b6fa4", "#8a5fbf", "#333333"
@@ -63,7 +66,7 @@ def _over_time(record: Mapping[str, Any], name: str) -> Iterator[str]:
     values = [one["metrics"][name] for one in complete] + [used]
     x = _Scale.over([0.0, *(one["at_s"] for one in record["trials"])], LEFT, WIDTH - RIGHT)
     y = _Scale.over(values, HEIGHT - BOTTOM, TOP)
-    yield from _axes(x, y, "seconds", f"{name} ({record['objective']['metrics'][name]})")
+    yield from _axes(x, y, "seconds", f"{name} ({record['objective']['metrics'][name]})", least=0.0)
     yield _line([(x.begin, y(used)), (x.end, y(used))], USED, "4 3")
     way = max if record["objective"]["metrics"][name] == "maximize" else min
     best, stairs = used, [(x(0.0), y(used))]
@@ -92,12 +95,12 @@ def _front(record: Mapping[str, Any], across: str, up: str) -> Iterator[str]:
     yield from _legend(("in use", USED), ("front", LINE), ("tried", TRIED), ("winner", WINNER))
 
 
-def _axes(x: _Scale, y: _Scale, across: str, up: str) -> Iterator[str]:
+def _axes(x: _Scale, y: _Scale, across: str, up: str, least: float = -inf) -> Iterator[str]:
     for value in y.ticks():
         yield _line([(x.begin, y(value)), (x.end, y(value))], "#e4e4e4")
         yield _text(LEFT - 8, y(value) + 4, f"{value:.4g}", anchor="end")
     for value in x.ticks():
-        if value >= 0 or x.low < -1:
+        if value >= least:
             yield _text(x(value), HEIGHT - BOTTOM + 18, f"{value:.4g}", anchor="middle")
     yield _text((x.begin + x.end) / 2, HEIGHT - 14, across, anchor="middle")
     yield _text(LEFT, TOP - 10, up)
@@ -106,7 +109,7 @@ def _axes(x: _Scale, y: _Scale, across: str, up: str) -> Iterator[str]:
 def _dot(x: float, y: float, one: Mapping[str, Any], record: Mapping[str, Any]) -> str:
     wins = record["winner"] is not None and record["winner"]["n"] == one["n"]
     said = ", ".join(f"{name} {value}" for name, value in one["params"].items())
-    title = f"<title>{escape('trial {n}, {from}: '.format(**one) + said)}</title>"
+    title = f"<title>{escape(clean('trial {n}, {from}: '.format(**one) + said))}</title>"
     fill = WINNER if wins else "#ffffff" if one["crossed"] else TRIED
     return (
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{7 if wins else 3.5}" fill="{fill}" stroke="{TRIED}" '
@@ -132,5 +135,5 @@ def _line(points: Sequence[Point], colour: str, dashes: str = "") -> str:
 
 
 def _text(x: float, y: float, words: str, *, size: int = 12, anchor: str = "start") -> str:
-    said = escape(words)
+    said = escape(clean(words))  # XML has no place for control characters
     return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" fill="{INK}">{said}</text>'

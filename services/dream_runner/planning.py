@@ -16,7 +16,7 @@ from services.experiments.files import digest, opened
 from services.experiments.model import Experiment
 from services.experiments.promotions import Promotion, PromotionError
 from services.experiments.space import Params
-from services.experiments.targets import place_of, values_in
+from services.experiments.targets import FormatError, place_of, values_in
 from signals.errors import LigandError
 
 MAX_PROMOTIONS = 48
@@ -99,10 +99,7 @@ def plan(config: Path, folder: Path, wish: Wish, state: Mapping[str, Any], setti
     names = {path.stem for path in files(config)}
     found = waiting(folder, state, now)
     made = Plan(rejected=[{"id": name, "reason": why} for name, why in found.broken.items()])
-    made.failed += [
-        {"experiment": Path(str(error.fields["file"])).stem, "reason": "not_usable", "detail": error.message[:500]}
-        for error in refused
-    ]
+    made.failed += [_failure(Path(str(error.fields["file"])).stem, "not_usable", error.message) for error in refused]
     usable = _held_against(found.found, known, names, made)
     wanted = [one for one in known.values() if _is_wanted(one, wish)]
     if not wanted:
@@ -170,6 +167,10 @@ def _not_due(failed: Sequence[Mapping[str, str]]) -> Refused:
     return Refused("experiment_failed", (words or "no experiment can be run")[:2000])
 
 
+def _failure(experiment: str, reason: str, detail: str) -> dict[str, str]:
+    return {"experiment": logic.tellable(experiment, 64), "reason": reason, "detail": logic.tellable(detail, 500)}
+
+
 @dataclass(frozen=True, slots=True)
 class _InUse:
     """The values that stand in the target, and the SHA-256 of the very bytes they were read from."""
@@ -184,8 +185,10 @@ def _in_use(experiment: Experiment, made: Plan) -> _InUse | None:
             raw = file.read()
         return _InUse(values_in(experiment, raw), digest(raw))
     except (LigandError, OSError) as error:
-        words = f"The values in use cannot be read: {error}"[:500]
-        made.failed.append({"experiment": experiment.name, "reason": "no_baseline", "detail": words})
+        where = f"{experiment.target.path}: " if isinstance(error, FormatError) else ""
+        made.failed.append(
+            _failure(experiment.name, "no_baseline", f"The values in use cannot be read: {where}{error}")
+        )
         return None
 
 

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from services.experiments.child import MAX_OUTPUT, Ended, run
 from services.experiments.definition import Experiment
 from services.experiments.exact import single
-from services.experiments.space import MAX_MAGNITUDE, Params
+from services.experiments.space import MAX_MAGNITUDE, MAX_TEXT, Params
 
+MOST_METRICS = 32
+"""So many are kept, those that are asked for first; a signal carries no more, nor names longer than `MAX_TEXT`."""
 _OURS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY", "LISTEN_FDS", "LISTEN_PID")
 
 
@@ -42,8 +44,8 @@ def evaluate(experiment: Experiment, asked: Asked, timeout_s: float | None = Non
     """Measure once. Raises `EvaluationError`: not_started, exit_status, killed, timed_out, output_too_large,
     not_metrics, metric_missing, metric_not_a_number, metric_not_finite, metric_not_plausible.
 
-    Every metric of the objective and its guardrails must be there; further ones that are numbers are kept. Blocks; to
-    be called from a thread that lives until it returns.
+    Every metric of the objective and its guardrails must be there; further ones that are numbers are kept, up to
+    `MOST_METRICS`. Blocks; to be called from a thread that lives until it returns.
     """
     said = experiment.evaluate
     limit_s = min(said.timeout_s, timeout_s) if timeout_s is not None else said.timeout_s
@@ -57,7 +59,7 @@ def evaluate(experiment: Experiment, asked: Asked, timeout_s: float | None = Non
                 memory_mib=said.memory_mib,
                 timeout_s=limit_s,
             )
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a value with a NUL in it cannot be in an environment
         raise EvaluationError("not_started", f"it cannot be started: {error}") from error
     _judge(ended, limit_s)
     return metrics_of(ended.output, experiment.objective.measured)
@@ -111,11 +113,15 @@ def metrics_of(output: bytes, wanted: Sequence[str]) -> dict[str, float]:
     for name in wanted:
         if name not in found:
             raise EvaluationError("metric_missing", f"{name} is not among what it printed: {', '.join(found)[:200]}")
-    return {name: _number(name, found[name]) for name in found if name in wanted or _is_number(found[name])}
+    asked = {name: _number(name, found[name]) for name in wanted}
+    further = {name: float(value) for name, value in found.items() if name not in asked and _is_kept(name, value)}
+    return dict([*asked.items(), *further.items()][:MOST_METRICS])
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_MAGNITUDE
+def _is_kept(name: str, value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= MAX_MAGNITUDE and len(name) <= MAX_TEXT
 
 
 def _number(name: str, value: object) -> float:

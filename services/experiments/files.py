@@ -56,7 +56,7 @@ class Place:
     def of(cls, written: str, config: Path) -> Place:
         """What a person wrote: relative to the configuration folder, or absolute. Raises `FileError`."""
         names = written.split("/")
-        if ".." in names or "\0" in written or not names[-1]:
+        if ".." in names or "\0" in written or names[-1] in ("", "."):
             raise FileError(f"{written!r}: name a file by its straight way, without `..`.")
         parts = tuple(name for name in names if name not in ("", "."))
         if written.startswith("/"):
@@ -162,6 +162,13 @@ class OpenFile:
 
         `before` and `after` are the SHA-256 of what should have been replaced by what. Raises `FileError`.
         """
+        try:
+            self._settle(before, after)
+        except OSError as error:
+            words = f"{self._beside} in {self.path.parent}, left by a kill, cannot be cleared away: {error.strerror}."
+            raise FileError(f"{words} Take it away.", "target_unwritable") from error
+
+    def _settle(self, before: str, after: str) -> None:
         if self._beside not in os.listdir(self._folder):
             return
         swapped = digest(self.read()) == after

@@ -56,7 +56,8 @@ class _Fault:
 def _refusal(path: Path, faults: list[_Fault]) -> ConfigError:
     problems = [f"{path}:{one.line}: {one.key + ': ' if one.key else ''}{one.words}" for one in faults]
     words = f"experiment {path.stem}: " + "\n  ".join(problems[:10])
-    return ConfigError(words, file=str(path), line=faults[0].line, key=faults[0].key, problems=problems)
+    first, lines = faults[0], [one.line for one in faults]
+    return ConfigError(words, file=str(path), line=first.line, key=first.key, problems=problems, lines=lines)
 
 
 class _Reader:
@@ -87,6 +88,8 @@ class _Reader:
         said = self._data["target"]
         if ".." in PurePosixPath(said["file"]).parts or "\0" in said["file"]:
             yield self._fault("may not lead out of its folder with ..; write the whole path", "target", "file")
+        elif said["file"].rsplit("/")[-1] in ("", "."):
+            yield self._fault("names a folder; name the file itself", "target", "file")
         if "daemon" in said and "reload" in said:
             yield self._fault(
                 "a Ligand daemon is reloaded by its signal; take reload or daemon away", "target", "reload"

@@ -9,15 +9,17 @@ from services.experiments.space import MAX_MAGNITUDE, MAX_TEXT
 NAME = "^[a-z][a-z0-9_]{0,63}$"
 FORMATS = ("yaml", "json", "toml", "env", "ini")
 AUTONOMY = ("deploy", "ask", "report")
+NO_NUL = r"^[^\x00]*$"
+"""Neither an argument nor an environment can carry it."""
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 512}
-_WORD = {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": r"^[^\x00]*$"}
+_WORD = {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": NO_NUL}
 _ARGV = {"type": "array", "items": _WORD, "minItems": 1, "maxItems": 64}
 _BOUNDS = {"minimum": -MAX_MAGNITUDE, "maximum": MAX_MAGNITUDE}
 _NUMBER = {"type": "number", **_BOUNDS}
-VALUE = {"type": ["string", "number", "boolean"], "maxLength": MAX_TEXT, **_BOUNDS}
+VALUE = {"type": ["string", "number", "boolean"], "maxLength": MAX_TEXT, "pattern": NO_NUL, **_BOUNDS}
 _CASES = {
     "type": "array",
-    "items": {"type": "string", "minLength": 1, "maxLength": 256},
+    "items": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": NO_NUL},
     "minItems": 1,
     "maxItems": 32,
     "uniqueItems": True,

@@ -37,6 +37,13 @@ def check(steps: Iterable[Callable[[], object]]) -> NoReturn:
 
 
 def _tell(error: LigandError) -> None:
-    file, line = str(error.fields.get("file", "")), int(error.fields.get("line") or 0)
-    for message in error.fields.get("problems") or [error.message]:
-        sys.stdout.buffer.write(orjson.dumps({"file": file, "line": line, "message": str(message)}) + b"\n")
+    for line, message in problems_of(error):
+        told = {"file": str(error.fields.get("file", "")), "line": line, "message": message}
+        sys.stdout.buffer.write(orjson.dumps(told) + b"\n")
+
+
+def problems_of(error: LigandError) -> list[tuple[int, str]]:
+    """All that an error tells of a file, each with its line, 0 where there is none."""
+    first = int(error.fields.get("line") or 0)
+    problems = [str(one) for one in error.fields.get("problems") or [error.message]]
+    return list(zip(error.fields.get("lines") or [first] * len(problems), problems, strict=True))

@@ -56,6 +56,7 @@ def explain(filled: Any, schema: Mapping[str, Any], marked: Marked, path: Path |
         line=first.line,
         key=first.key,
         problems=lines,
+        lines=[one.line for one in problems],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -36,10 +37,11 @@ class Backups:
     def prune(self, keep: int, but: Collection[str]) -> None:
         """Let go of the oldest beyond `keep`, never of those named. Raises OSError."""
         with suppress(FileNotFoundError):
-            folders = sorted(self._folder.iterdir(), key=lambda folder: folder.stat().st_mtime)
+            found = (path for path in self._folder.iterdir() if path.is_dir())
+            folders = sorted(found, key=lambda folder: folder.stat().st_mtime)
             for folder in folders[: max(0, len(folders) - keep)]:
                 if folder.name not in but:
-                    _remove(folder)
+                    shutil.rmtree(folder)
 
 
 def kept(path: str, sha256: str) -> bytes:
@@ -51,9 +53,3 @@ def kept(path: str, sha256: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != sha256:
         raise Refused("backup_lost", f"The backup {path} is not what was kept there.")
     return content
-
-
-def _remove(folder: Path) -> None:
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()

@@ -117,8 +117,8 @@ def cannot_reload(experiment: Experiment, units: Sequence[str]) -> str:
     missing = [unit for unit in map(whole, meant) if unit not in allowed]
     if meant and not missing:
         return ""
+    options = "".join(f" --allow-reload {unit}" for unit in sorted({*allowed, *missing}))
     return (
-        f"To reload {', '.join(missing) or 'that unit'} takes a rule of polkit, which "
-        f"`sudo ligand install --system{''.join(f' --allow-reload {unit}' for unit in sorted({*allowed, *missing}))}` "
-        "writes: docs/deployment.md."
+        f"It takes a rule of polkit (docs/deployment.md) to reload {', '.join(missing) or 'that unit'}: "
+        f"`sudo ligand install --system{options}` writes it."
     )

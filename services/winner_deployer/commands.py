@@ -122,7 +122,7 @@ def _command(word: _Word) -> None:
     def say_it(deployment_id: str, *, reason: str | None, home: Path | None) -> int:
         one = _one(home, deployment_id)
         if one.state != word.state:
-            raise Failure(f"{one.id} is {one.state}; {word.otherwise}.")
+            raise Failure(f"{one.id}: {one.state}; {word.otherwise}.")
         _emit(home, word.signal, word.facts(one) | ({"reason": reason} if reason else {}))
         say(word.answer.format(id=one.id))
         return 0

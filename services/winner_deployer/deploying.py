@@ -111,7 +111,7 @@ class Deployer:
             "file": change.path,
             "changes": change.changes,
             "mode": way,
-            "why": why,
+            "why": why[:1024],
         }
         if way == "report":
             self._steps.note(one, "ended", signal=PROPOSED, facts=facts)

@@ -18,6 +18,7 @@ from services.winner_deployer import checks, logic
 from services.winner_deployer.backups import Backups
 from services.winner_deployer.deploying import Deployer, Settings
 from services.winner_deployer.ledger import Ledger
+from signals.catalogue import Catalogue
 
 OLD = b"# what it goes by\nnear: 0.5   # by hand\nother: [1, 2]\n"
 THEIRS = b"# mine\nnear: 0.6\n"
@@ -31,6 +32,7 @@ autonomy: deploy
 """
 SIGNAL = "01935b0e-6a70-7cc3-98c4-dc0c0c07398f"
 NOW = 1_764_000_000.0
+CATALOGUE = Catalogue.load()
 
 
 class Remembering:
@@ -47,6 +49,7 @@ class Remembering:
         return [json.loads(line) for line in self._told.read_bytes().splitlines()]
 
     def tell(self, name: str, facts: Mapping[str, Any], key: str, because: str) -> None:
+        CATALOGUE[name].check(facts)
         same = [one for one in self.said() if one["key"] == key]
         assert all(one["facts"] == facts for one in same), "a key stands for one content"
         if not same:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from services.dream_runner import conducting
+from services.dream_runner import conducting, measuring, trying
 from services.dream_runner.task import Task
 from services.experiments.definition import load
 from tests.dream.noise import noise
@@ -34,8 +34,9 @@ def whole_cycles(alpha: float, pairs: int, cycles: int) -> tuple[int, int]:
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch.object(conducting, "evaluate", drawn),
-        patch.object(conducting, "tell", lambda **_: None),
+        patch.object(measuring, "evaluate", drawn),
+        patch.object(trying, "evaluate", drawn),
+        patch.object(trying, "tell", lambda **_: None),
     ):
         found = [_record(Path(folder), alpha, pairs, nth) for nth in range(cycles)]
     return sum(one["finalist"] is not None for one in found), sum(one["winner"] is not None for one in found)

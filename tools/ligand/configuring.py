@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from services.runtime import config as configuration
+from services.runtime.checking import problems_of
 from services.runtime.manifest import Manifest, load_all
 from signals.catalogue import Catalogue
 from signals.errors import ConfigError, LigandError, UsageError
@@ -66,8 +67,8 @@ def _config(paths: Paths, name: str, manifest: Manifest) -> Iterator[Problem]:
     try:
         configuration.load(file, manifest.config, daemon=name)
     except ConfigError as error:
-        for told in error.fields.get("problems") or [error.message]:
-            yield Problem(str(file), int(error.fields.get("line") or 0), name, str(told))
+        for line, told in problems_of(error):
+            yield Problem(str(file), line, name, told)
     except LigandError as error:
         yield Problem(manifest.origin, 0, name, error.message)
 

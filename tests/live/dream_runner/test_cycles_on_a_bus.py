@@ -18,6 +18,7 @@ import yaml
 
 from signals.envelope import Signal
 from signals.live import Subscription
+from tests.live.advisory_monitor.conftest import CHECKS
 from tests.support.constellation import ROOT, Constellation, Running, constellation, others
 
 ENDS = ("Q_DREAM_COMPLETE", "Q_DREAM_FAILED")
@@ -78,6 +79,12 @@ class Dreams:
         program = [sys.executable, "-m", "tools.ligand", "dream", *arguments, "--home", str(self.home.home)]
         return subprocess.run(program, capture_output=True, text=True, check=False, timeout=100)
 
+    def watch(self) -> None:
+        """Have the monitor look at the promotions, and at nothing else."""
+        off = {name: {"enabled": False} for name in CHECKS}
+        self.home.config("advisory_monitor", off | {"promotions": {"interval_s": 0.1, "settle_s": 0.2}})
+        self.home.daemon("advisory_monitor").ready()
+
     def start(self) -> Running:
         return self.home.daemon("dream_runner").ready()
 
@@ -108,7 +115,7 @@ class Dreams:
 @pytest.fixture
 def dreams(tmp_path: Path) -> Iterator[Dreams]:
     with constellation(tmp_path) as home:
-        home.config("bus", {"disable": others("dream_runner")})
+        home.config("bus", {"disable": others("dream_runner", "advisory_monitor")})
         home.bus()
         yield Dreams(home)
 
@@ -134,6 +141,9 @@ def test_a_promotion_is_tried_proven_and_acknowledged_and_nothing_runs_for_ever(
     os.utime(dreams.promotions / "half.json", (0, 0))
     (dreams.promotions / "broken.json").write_text("{")
     os.utime(dreams.promotions / "broken.json", (0, 0))
+    (dreams.folder / f"{'n' * 200}.yaml").write_text("a: [")
+    dreams.watch()
+    dreams.home.wait_for("Q_PROMOTIONS_DETECTED", unacknowledged_count=7)
     dreams.start()
     first, second = dreams.trigger(), dreams.trigger()
     end = dreams.end_of(first)
@@ -154,7 +164,12 @@ def test_a_promotion_is_tried_proven_and_acknowledged_and_nothing_runs_for_ever(
     assert "not JSON" in broken
     huge, half_named = rejected(judged, ["huge", "half"])
     assert "params.x: " in huge
-    assert "it calls itself" in half_named
+    assert "half a character" in half_named
+
+    (seen,) = dreams.home.wait_for("Q_PROMOTIONS_DETECTED", unacknowledged_count=0)
+    assert seen.facts["promotion_count"] == 7, "the monitor reports none of what was judged, though all lies there"
+    (unusable,) = end.facts["failed"]
+    assert (unusable["experiment"], unusable["reason"]) == (f"{'n' * 63}…", "not_usable")
 
     folded = dreams.end_of(second)
     assert (folded.signal, folded.facts["winners"]) == ("Q_DREAM_COMPLETE", [])

@@ -5,18 +5,20 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from services.dream_runner import logic
 from services.dream_runner.logic import Past
-from services.dream_runner.picture import draw
+from services.dream_runner.picture import LINE, draw
 from services.experiments.constraints import compiled
 from services.experiments.model import Guardrail, Objective
 from services.experiments.space import Parameter, Params, Space
 from tests.dream.functions import CASES
 from tests.dream.noise import LEVELS, false_winners, most_by_chance
 
+SVG = "{http://www.w3.org/2000/svg}"
 ONE = Objective({"f1": "maximize"}, (Guardrail("precision", min=0.9),), 0.05, 0.01)
 TWO = Objective({"f1": "maximize", "ms": "minimize"}, (), 0.05, 0.01)
 USED = {"f1": 0.8, "precision": 0.95, "ms": 10.0}
@@ -201,8 +203,74 @@ def test_the_picture_shows_what_was_tried_in_use_and_won() -> None:
     assert picture.count("<circle") == 4
     assert "&lt;b&gt;&amp;" in picture
     assert "Winner: f1: better" in picture
-    two = record(objective={"metrics": {"f1": "maximize", "ms": "minimize"}}, winner=None)
-    assert "No winner" in draw(two)
+    assert ElementTree.fromstring(draw(record(about="bell \a", present={"x": "\x1b"})))
+
+
+def lines_of(picture: str, colour: str) -> list[list[tuple[float, float]]]:
+    """The points of each line of a colour."""
+    found = [one for one in ElementTree.fromstring(picture).iter(f"{SVG}polyline") if one.get("stroke") == colour]
+    return [[(float(x), float(y)) for x, y in (at.split(",") for at in one.get("points", "").split())] for one in found]
+
+
+def dots_of(picture: str) -> dict[int, tuple[float, float]]:
+    """Where each candidate is, by its number."""
+    found = {}
+    for dot in ElementTree.fromstring(picture).iter(f"{SVG}circle"):
+        title = dot.find(f"{SVG}title")
+        if title is not None and title.text is not None:
+            place = float(dot.get("cx", "")), float(dot.get("cy", ""))
+            found[int(title.text.split(",")[0].removeprefix("trial "))] = place
+    return found
+
+
+def test_the_picture_of_two_metrics_shows_the_front_and_who_is_behind_it() -> None:
+    """Where two metrics pull apart a person chooses along the front; one who is worse in both is not on it."""
+    trials = [trial(1, 0.9, ms=20.0), trial(2, 0.85, ms=8.0), trial(3, 0.7, ms=2.0), trial(4, 0.7, ms=9.0), FAILED]
+    trials.append(trial(5, 0.95, ms=1.0, precision=0.1))  # crosses a guardrail
+    two = record(
+        objective={"metrics": {"f1": "maximize", "ms": "minimize"}},
+        trials=trials,
+        front=logic.front(TWO, trials),
+        winner={"params": {"x": 2}, "n": 2},
+    )
+    picture = draw(two)
+    (front,), dots = lines_of(picture, LINE), dots_of(picture)
+    assert dots.keys() == {1, 2, 3, 4, 5}, "what failed has no place"
+    assert front == [dots[3], dots[2], dots[1]], "from the one with the least f1 to the one with the most"
+    assert dots[1][0] > dots[2][0] > dots[3][0] == dots[4][0], "to the right f1 grows"
+    assert dots[1][1] < dots[4][1] < dots[2][1] < dots[3][1], "upwards ms grows"
+    assert "f1 (maximize)" in picture
+    assert "ms (minimize)" in picture
+    none = record(objective=two["objective"], trials=[FAILED], front=[], winner=None)
+    assert "No winner" in draw(none)
+    assert dots_of(draw(none)) == {}
+
+
+def test_the_best_so_far_never_falls_and_passes_over_what_crosses_a_guardrail() -> None:
+    """A line that climbs by a setting that may not win promises what nobody gets."""
+    picture = draw(record())
+    (stairs,), dots = lines_of(picture, LINE), dots_of(picture)
+    heights = [y for _, y in stairs]
+    assert heights == sorted(heights, reverse=True), "upwards is a smaller y"
+    assert min(heights) == dots[1][1] > dots[2][1], "trial 2 is higher, and crosses a guardrail"
+
+
+@pytest.mark.parametrize("low", [-0.9, 0.0, 1e-300, -1e15])
+def test_an_axis_is_labelled_whatever_its_values(low: float) -> None:
+    """Two metrics between -1 and 0, such as correlations, had no numbers at the bottom."""
+    trials = [trial(1, low, ms=low), trial(2, low / 2, ms=low / 2)]
+    two = record(objective={"metrics": {"f1": "maximize", "ms": "minimize"}}, trials=trials, front=[1], winner=None)
+    two["baseline"] = {"f1": low, "ms": low}
+    labels = [one.text or "" for one in ElementTree.fromstring(draw(two)).iter(f"{SVG}text")]
+    assert len([one for one in labels if is_number(one)]) == 10
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(("alpha", "pairs"), LEVELS)

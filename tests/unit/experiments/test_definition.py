@@ -13,6 +13,7 @@ import yaml
 
 from services.experiments.definition import Experiment, load, load_all
 from services.experiments.startable import faults
+from services.runtime.checking import problems_of
 from signals.errors import ConfigError
 
 NOBODY = 65534
@@ -113,6 +114,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("surplus", 1, "surplus: unknown key"),
     ("autonomy", "always", "must be one of deploy, ask, report"),
     ("target.file", "../other.yaml", "may not lead out of its folder"),
+    ("target.file", "./.", "names a folder"),
     ("target.reload", ["systemctl", "reload", "x"], "take reload or daemon away"),
     ("target.reload", "systemctl reload x", "must be a list"),
     ("target.keys.mean", "x", "target.keys.mean: is no parameter of search_space"),
@@ -153,6 +155,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("objective.guardrails.precision", {"min": 10**400}, "must be at most"),
     ("evaluate.timeout_s", 900, "is longer than the whole budget (600 s)"),
     ("evaluate.command", ["./measure\0"], "must match the pattern"),
+    ("evaluate.cases.tuning", ["a\0"], "must match the pattern"),
+    ("search_space.way.choices", ["plain", "grams", "\0"], "must match the pattern"),
     ("budget.concurrency", 17, "must be at most 16"),
 ]
 
@@ -164,6 +168,22 @@ def test_each_mistake_is_told_with_its_line(tmp_path: Path, place: str, value: A
         read(tmp_path, changed(place, value))
     assert said in refused.value.message
     assert f"dedup.yaml:{refused.value.fields['line']}: " in refused.value.message
+
+
+def test_each_of_several_mistakes_has_its_own_line(tmp_path: Path) -> None:
+    """An editor that marks what `ligand config check -o json` says would mark the first line for all of them."""
+    data = changed("search_space.near.high", 0.1)
+    data["constraints"], data["objective"]["guardrails"]["precision"] = ["near + far"], {"min": 0.9, "max": 0.1}
+    text = yaml.safe_dump(data, sort_keys=False).splitlines()
+    with pytest.raises(ConfigError) as refused:
+        read(tmp_path, "\n".join(text))
+    told = problems_of(refused.value)
+    assert [text[line - 1].strip() for line, _ in told] == ["high: 0.1", "- near + far", "precision:"]
+    data["surplus"], data["budget"] = 1, {"trials": 0}
+    with pytest.raises(ConfigError) as refused:
+        read(tmp_path, data)
+    text = yaml.safe_dump(data, sort_keys=False).splitlines()
+    assert [text[line - 1].strip() for line, _ in problems_of(refused.value)] == ["surplus: 1", "trials: 0"]
 
 
 def test_the_line_told_is_the_line_of_the_mistake(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from services.experiments.definition import Evaluate, Experiment
-from services.experiments.evaluation import Asked, EvaluationError, evaluate
+from services.experiments.evaluation import MOST_METRICS, Asked, EvaluationError, evaluate
 from tests.unit.experiments.test_definition import GOOD, read
 
 PARAMS = {"near": 0.5, "far": 0.25, "way": True}
@@ -99,6 +99,24 @@ def test_each_failure_has_a_name_and_is_never_a_number(tmp_path: Path, text: str
         evaluate(shell(tmp_path, text, timeout_s=1 if reason == "timed_out" else 20), Asked(PARAMS))
     assert failed.value.reason == reason
     assert "broke" in str(failed.value) or reason != "exit_status"
+
+
+def test_no_more_metrics_are_kept_than_a_signal_can_carry(tmp_path: Path) -> None:
+    """Of a winner that is in use already nothing could be told, and the deployer would fail at each start."""
+    text = """
+        import json
+        print(json.dumps({**{f"m{nth}": nth for nth in range(100)}, "n" * 129: 1, "f1": 1, "precision": 1}))
+    """
+    found = evaluate(program(tmp_path, text), Asked(PARAMS))
+    assert list(found)[:3] == ["f1", "precision", "m0"]
+    assert (len(found), max(map(len, found))) == (MOST_METRICS, len("precision"))
+
+
+def test_a_value_that_no_environment_can_carry_is_a_failure_with_a_name(tmp_path: Path) -> None:
+    """Such a text can stand in a person's file; the trial fails, not the runner."""
+    with pytest.raises(EvaluationError, match="null byte") as failed:
+        evaluate(measuring(tmp_path, "true"), Asked({"near": "\0"}))
+    assert failed.value.reason == "not_started"
 
 
 def test_a_folder_that_is_gone_is_a_failure_with_a_name(tmp_path: Path) -> None:

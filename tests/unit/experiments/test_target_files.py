@@ -160,6 +160,15 @@ def test_what_a_killed_replacement_left_is_cleaned_up(tmp_path, swapped) -> None
     assert os.listdir(tmp_path) == ["x.yaml"]
 
 
+def test_what_cannot_be_cleared_away_is_told(tmp_path) -> None:
+    """Taken for a full disk of the deployer's own, it would keep every other deployment waiting for ever."""
+    (tmp_path / "x.yaml").write_bytes(b"new")
+    (tmp_path / ".x.yaml.ligand-new").mkdir()
+    with opened(Place.of("x.yaml", tmp_path)) as file, pytest.raises(FileError, match="Take it away"):
+        file.settle(files.digest(b"other"), files.digest(b"old"))
+    assert (tmp_path / "x.yaml").read_bytes() == b"new"
+
+
 def refused(written: str, config: Path) -> str:
     with pytest.raises(FileError) as caught, opened(Place.of(written, config)) as file:
         file.read()
@@ -179,6 +188,7 @@ def test_links_and_ways_upwards_are_refused(tmp_path) -> None:
     assert "is a link" in refused(f"{tmp_path}/x", tmp_path)
     assert "straight way" in refused("real/../real/x", tmp_path)
     assert "straight way" in refused("real/", tmp_path)
+    assert "straight way" in refused("./.", tmp_path)
     assert "2 names" in refused("hard", tmp_path)
     assert "regular" in refused("pipe", tmp_path)
     assert "regular" in refused("real", tmp_path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from services.experiments import standing
 from services.experiments.definition import Experiment, load
 from services.experiments.files import FileError
 from services.experiments.formats import FormatError
@@ -50,6 +52,37 @@ def test_values_are_read_in_the_types_of_their_parameters(tmp_path, form, text, 
     found = read_values(experiment(tmp_path, "f", form, prefix))
     assert found == {"near": 1.0, "way": "plain"}, "what does not take part need not stand there"
     assert isinstance(found["near"], float)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("f", None, ":3: target.file: {folder}/f: No such file or directory. Write it, with the values"),
+        ("f", "near: 1\n", ":5: target.keys: {folder}/f: way does not stand in the file"),
+        ("f", "near: high\nway: plain\n", ":5: target.keys: {folder}/f: near is 'high', which is no float"),
+        ("link", "near: 1\nway: plain\n", ":3: target.file: {folder}/link is a link"),
+        ("f", "near: 1\nway: plain\n", None),
+    ],
+)
+def test_what_is_tuned_must_be_there_when_the_experiment_is_written(tmp_path, file, text, said) -> None:
+    """A person learns of a key that stands nowhere from `ligand config check`, not from a cycle in the night."""
+    if text is not None:
+        (tmp_path / "f").write_text(text)
+    (tmp_path / "link").symlink_to("f")
+    found = standing.fault(experiment(tmp_path, file, "yaml"), [])
+    assert (found is None) == (said is None)
+    assert found is None or f"x.yaml{said.format(folder=tmp_path)}" in found.message
+
+
+def test_a_daemon_that_reads_nothing_again_is_told(tmp_path) -> None:
+    """Each winner would wait a minute for an answer that nobody gives, and be taken back."""
+    (tmp_path / "f").write_text("near: 1\nway: plain\n")
+    found = experiment(tmp_path, "f", "yaml")
+    found = replace(found, target=replace(found.target, daemon="semantic_dedpu"))
+    told = standing.fault(found, ["semantic_dedup"])
+    assert told is not None
+    assert "no daemon semantic_dedpu takes a new configuration; there are: semantic_dedup" in told.message
+    assert standing.fault(found, ["semantic_dedpu"]) is None
 
 
 def test_a_text_file_says_true_where_a_choice_is_true(tmp_path) -> None:

@@ -119,6 +119,10 @@ def test_backups_are_what_they_were_and_the_oldest_go(tmp_path) -> None:
     paths = [backups.keep(f"d{n}", "x.yaml", b"old") for n in range(4)]
     for age, path in enumerate(paths):
         os.utime(path.parent, (age, age))
+    (tmp_path / "b" / "note").write_text("a person's")
+    os.utime(tmp_path / "b" / "note", (0, 0))
+    (paths[1].parent / "more").mkdir()
+    os.utime(paths[1].parent, (1, 1))
     backups.prune(1, {"d0"})
     assert [path.exists() for path in paths] == [True, False, False, True]
     assert kept(str(paths[3]), "cba06b5736faf67e54b07b561eae94395e774c517a7d910a54369e1263ccfbd4") == b"old"

@@ -1,0 +1,105 @@
+"""One experiment from the baseline to its record, by the real engine, with evaluations that take no time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.dream_runner import measuring, trying
+from services.dream_runner.conducting import conduct
+from services.dream_runner.task import EngineError, Task
+from services.experiments.definition import load
+from services.experiments.evaluation import Asked, EvaluationError
+
+EXPERIMENT = """\
+about: a way between quick and good
+target: {file: x.yaml, format: yaml, keys: {x: x}}
+search_space: {x: {type: float, low: 0, high: 1}}
+evaluate: {command: ["true"], repeats: 1, cases: {tuning: [a, b], held_out: [c, d, e, f, g, h]}}
+objective:
+  metrics: {f1: maximize, ms: minimize}
+  guardrails: {f1: {min: 0.1}}
+budget: {trials: 16}
+"""
+Measure = Callable[[Asked], Mapping[str, float]]
+
+
+@pytest.fixture
+def conducted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Measure], dict[str, Any]]:
+    def by(measure: Measure) -> dict[str, Any]:
+        path = tmp_path / "experiments" / "way.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(EXPERIMENT)
+        for module in (measuring, trying):
+            monkeypatch.setattr(module, "evaluate", lambda _, asked, __: dict(measure(asked)))
+        monkeypatch.setattr(trying, "tell", lambda **_: None)
+        task = Task(load(path, tmp_path), tmp_path, "c-1", tmp_path, {"x": 0.5}, [({"x": 0.25}, "promotion:p")], 1, 60)
+        return conduct(task, time.monotonic())
+
+    return by
+
+
+def test_of_two_metrics_one_may_win_and_the_front_says_what_else_there_is(conducted: Any) -> None:
+    """Quicker and no worse is a winner; the front shows a person what more speed would cost."""
+
+    def measure(asked: Asked) -> dict[str, float]:
+        x = float(asked.params["x"])
+        return {"f1": min(0.8, 0.2 + 2.4 * x), "ms": 10 * x}
+
+    record = conducted(measure)
+    assert (record["sampler"], len(record["trials"])) == ("nsga2", 16)
+    assert record["winner"]["params"] == {"x": 0.25}, "as good as what is in use, in half the time"
+    assert record["verdict"]["pairs"] == 6
+    by_number = {one["n"]: one for one in record["trials"]}
+    front = sorted((by_number[n]["metrics"]["ms"], by_number[n]["metrics"]["f1"]) for n in record["front"])
+    assert len(front) > 2
+    assert [f1 for _, f1 in front] == sorted(f1 for _, f1 in front), "along the front what is slower is better"
+
+
+def test_a_metric_that_pulls_the_other_way_wins_nothing(conducted: Any) -> None:
+    """What is quicker only by being worse is a choice, which a person makes."""
+    record = conducted(lambda asked: {"f1": 0.2 + 0.6 * float(asked.params["x"]), "ms": 10 * float(asked.params["x"])})
+    assert record["winner"] is None
+    assert record["verdict"]["reasons"] == ["none of the candidates looked better than what is in use"]
+    assert len(record["front"]) > 2
+
+
+def test_a_guardrail_that_is_crossed_on_held_out_cases_alone_is_no_winner(conducted: Any) -> None:
+    """In the system before this one guardrail failures were ignored; here they count to the end."""
+
+    def measure(asked: Asked) -> dict[str, float]:
+        worse = asked.case in "cdefgh" and asked.params["x"] != 0.5
+        return {"f1": 0.05 if worse else 0.8, "ms": 10 * abs(float(asked.params["x"]) - 0.2)}
+
+    record = conducted(measure)
+    assert record["winner"] is None
+    assert any("a guardrail is crossed: f1 is 0.05" in one for one in record["verdict"]["reasons"])
+
+
+def test_a_proof_that_fails_proves_nothing(conducted: Any) -> None:
+    """Half of the pairs are no pairs; what was not measured is never made up for."""
+
+    def measure(asked: Asked) -> dict[str, float]:
+        if asked.case == "e" and asked.params["x"] != 0.5:
+            raise EvaluationError("metric_not_finite", "f1 is nan")
+        return {"f1": 0.8, "ms": 10 * float(asked.params["x"])}
+
+    record = conducted(measure)
+    assert record["winner"] is None
+    (reason,) = record["verdict"]["reasons"]
+    assert "a held-out measurement of the candidate failed: metric_not_finite: f1 is nan" in reason
+
+
+def test_without_a_baseline_there_is_nothing_to_compare(conducted: Any) -> None:
+    """A candidate that is compared with nothing would always win."""
+
+    def measure(asked: Asked) -> dict[str, float]:
+        raise EvaluationError("exit_status", "it ended with status 3")
+
+    with pytest.raises(EngineError, match="what is in use cannot be measured: exit_status") as failed:
+        conducted(measure)
+    assert failed.value.reason == "baseline_failed"
