@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from services.gaze_sensor.settings import AUTO
+from services.gaze_sensor import bundle
+from services.gaze_sensor.settings import AUTO, Seeing
 from services.runtime import extras
 
 DEVICES = Path("/dev")
@@ -42,10 +45,13 @@ class Target:
         return bool(self.stamp)
 
 
-def find(camera: str) -> Target | Trouble:
-    """What to open for this setting, or why there is nothing."""
+def find(seeing: Seeing) -> Target | Trouble:
+    """What to open for these settings, or why there is nothing."""
+    camera = seeing.camera
     if (missing := extras.lacking("gaze")) is not None:
         return Trouble(missing.reason, f"{missing.hint}; if it is not wanted, enabled: false in {FILE}")
+    if (fault := bundle.fault(seeing.model)) is not None:
+        return Trouble(fault, f"{bundle.HINT}; {AGAIN}")
     extra = extras.folder_of("gaze")
     if camera == AUTO:
         return Target(extra, found) if (found := _devices()) else _nothing()
@@ -93,6 +99,13 @@ def unusable(kind: str, sources: tuple[str, ...]) -> Trouble:
     if kind == "gone":
         return Trouble(f"{name} is gone", f"plug it in again, or see that it runs; {AGAIN}", device)
     return Trouble(f"{name} has ended", f"name a camera in {FILE}, or put another film in its place", device)
+
+
+def ended(told: Mapping[str, Any], sources: tuple[str, ...]) -> Trouble:
+    """What it means that the child has ended by itself: `told` is the last of it, see `engine.child`."""
+    if told["ended"] == "model":
+        return Trouble(f"the engine cannot use the model {told['model']}: {told['why']}", f"{bundle.HINT}; {AGAIN}")
+    return unusable(told["ended"], sources)
 
 
 def crashed(code: int, said: str) -> Trouble:

@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from services.gaze_sensor import calibrating, cameras
 from services.gaze_sensor.cameras import Target, Trouble
 from services.gaze_sensor.logic import Face, nearest
 from services.gaze_sensor.session import command, environment, order
-from services.gaze_sensor.settings import Settings
+from services.gaze_sensor.settings import Seeing, Settings
 from services.runtime import config as configuration
 from services.runtime.commands import Failure, Finite, form_option, home_option, say, say_json, told
 from services.runtime.manifest import Manifest, packaged
@@ -47,7 +48,7 @@ def gaze() -> None:
 def preview(*, camera: str | None, png: Path | None, form: str, home: Path | None) -> int:
     """Look once, and show the landmarks and the score. A picture is written only with --png."""
     config, settings = _settings(Paths.resolve(home))
-    target = _target(camera or settings.seeing.camera)
+    target = _target(settings.seeing, camera)
     bounds = {"bounds": config["bounds"], "straight": config["straight"]}
     drawn = "" if png is None else str(png.absolute())
     asked = order(target, "preview", settings.seeing, **bounds, png=drawn)
@@ -77,7 +78,7 @@ def calibrate(*, camera: str | None, seconds: float, write: bool, home: Path | N
     """Measure you while you look at the screen, and suggest settings. Sit as usual, and look where you usually look."""
     paths = Paths.resolve(home)
     settings = _settings(paths)[1]
-    target = _target(camera or settings.seeing.camera)
+    target = _target(settings.seeing, camera)
     click.echo(f"Look at the screen for {seconds:g} seconds.", err=True)
     frames = list(_frames(target, order(target, "look", settings.seeing), seconds))
     faces = [face for face in frames if face is not None]
@@ -129,8 +130,9 @@ def _settings(paths: Paths) -> tuple[dict[str, Any], Settings]:
     return config, Settings.of(config)
 
 
-def _target(camera: str) -> Target:
-    found = cameras.find(str(Path(camera).absolute()) if Path(camera).exists() else camera)
+def _target(seeing: Seeing, camera: str | None) -> Target:
+    there = seeing.camera if camera is None else str(Path(camera).absolute()) if Path(camera).exists() else camera
+    found = cameras.find(replace(seeing, camera=there))
     if isinstance(found, Trouble):
         raise _failure(found)
     return found
@@ -172,7 +174,7 @@ def _lines(target: Target, asked: bytes, *, end_is_well: bool = False) -> Genera
                 elif end_is_well and told["ended"] == "ended":
                     return
                 else:
-                    raise _failure(cameras.unusable(told["ended"], target.sources))
+                    raise _failure(cameras.ended(told, target.sources))
             raise _failure(cameras.crashed(child.wait(), ""))
         finally:
             late.cancel()

@@ -17,6 +17,7 @@ class Seeing:
     """What the child is told: another one is needed when it changes."""
 
     camera: str
+    model: str
     fps: float
     stall_s: float
 
@@ -42,7 +43,7 @@ class Settings:
             )
         return cls(
             enabled=config["enabled"],
-            seeing=Seeing(config["camera"], config["fps"], config["stall_s"]),
+            seeing=Seeing(config["camera"], config["model"], config["fps"], config["stall_s"]),
             bounds=bounds_of(config["bounds"], config["straight"]),
             times=times,
         )

@@ -76,7 +76,7 @@ class Watch:
             self._say("switched off")
             await self._reloaded.wait()
             return
-        target = cameras.find(self.settings.seeing.camera)
+        target = cameras.find(self.settings.seeing)
         if isinstance(target, Trouble):
             await self._degrade(target)
             self._delay_s = FIRST_DELAY_S  # for the camera that comes
@@ -96,7 +96,7 @@ class Watch:
             try:
                 await asyncio.wait_for(self._reloaded.wait(), min(LOOK_S, left))
             except TimeoutError:
-                if target is not None and cameras.find(self.settings.seeing.camera) != target:
+                if target is not None and cameras.find(self.settings.seeing) != target:
                     return
 
     # -- while a child looks -------------------------------------------------------------------------
@@ -117,7 +117,7 @@ class Watch:
                 if told is None:
                     return await self._ended(child)
                 if "ended" in told:
-                    return cameras.unusable(told["ended"], target.sources)
+                    return cameras.ended(told, target.sources)
                 await self._hear(told)
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from services.runtime import extras
@@ -13,6 +14,7 @@ from tests.support.required import lacking
 ROOT = Path(__file__).resolve().parents[2]
 PORTRAIT = ROOT / "tests" / "support" / "portrait" / "astronaut.jpg"
 SCENES = ROOT / "tests" / "support" / "gaze_scenes.py"
+BUNDLE = ROOT / "tests" / "support" / "gaze_task.py"
 
 
 def engine() -> Path:
@@ -22,11 +24,19 @@ def engine() -> Path:
 
 
 def draw_scenes(folder: Path) -> dict[str, Path]:
-    """Every scene as a JPEG, by name, and the film."""
-    command = [sys.executable, "-I", "-S", str(SCENES), str(engine()), str(PORTRAIT), str(folder)]
+    """Every scene as a JPEG, by name, the films, and two bundles of models: of faces, and one that is wrong."""
+    flatbuffers = find_spec("flatbuffers")
+    assert flatbuffers is not None
+    assert flatbuffers.origin is not None
+    _run(BUNDLE, engine(), Path(flatbuffers.origin).parents[1], folder)
+    _run(SCENES, engine(), PORTRAIT, folder)
+    return {file.stem: file for file in sorted(folder.iterdir())}
+
+
+def _run(script: Path, *arguments: Path) -> None:
+    command = [sys.executable, "-I", "-S", str(script), *map(str, arguments)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return {file.stem: file for file in sorted(folder.iterdir())}
 
 
 def child_of(running: Running) -> int:

@@ -2,7 +2,8 @@
 
 Run by the engine's interpreter, which has OpenCV: `python -I -S gaze_scenes.py EXTRA PORTRAIT FOLDER` writes one JPEG a
 scene, `KIND-NAME.jpg`; what a person sees in it is what the kind says. `measures.json` has what the engine measures in
-each, as if it were the only one; `film.avi` and other films have some of them in a row.
+each, as if it were the only one, and `measures-bundle.json` what it measures with `face_landmarker.task` of the folder;
+`film.avi` and other films have some of them in a row.
 
 The portrait is NASA's of Eileen Collins, in the public domain.
 """
@@ -152,12 +153,12 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
 
 if __name__ == "__main__":
     drawn = scenes(Portrait(sys.argv[2]))
-    mesh, measures = Mesh(), {}
     for name, image in drawn.items():
         cv2.imwrite(f"{sys.argv[3]}/{name}.jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])
-        seen = fitting(cv2.imread(f"{sys.argv[3]}/{name}.jpg"))
-        measures[name] = measured(mesh.points(seen), seen)
-    Path(sys.argv[3], "measures.json").write_text(json.dumps(measures))
+    seen = {name: fitting(cv2.imread(f"{sys.argv[3]}/{name}.jpg")) for name in drawn}
+    for measures, mesh in (("measures", Mesh()), ("measures-bundle", Mesh(f"{sys.argv[3]}/face_landmarker.task"))):
+        told = {name: measured(mesh.points(image), image) for name, image in seen.items()}
+        Path(sys.argv[3], f"{measures}.json").write_text(json.dumps(told))
     for name, scene_s in (("film", FILM), ("crowd", CROWD), ("straight", (("looking-straight", 3),))):
         film = cv2.VideoWriter(f"{sys.argv[3]}/{name}.avi", cv2.VideoWriter_fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
         for scene, seconds in scene_s:

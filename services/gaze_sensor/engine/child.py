@@ -17,6 +17,7 @@ import cv2
 
 from services.gaze_sensor.engine import drawing
 from services.gaze_sensor.engine.camera import NoFrames, camera
+from services.gaze_sensor.engine.landmarker import BadModel
 from services.gaze_sensor.engine.mesh import Mesh, Tracker, fitting, measured, outlines
 from services.gaze_sensor.logic import bounds_of, judge, nearest
 
@@ -37,7 +38,7 @@ class Line:
 
 
 def main(order: Mapping[str, Any]) -> NoReturn:
-    """Look until the camera ends or the parent does. `order`: task, sources, fps, stall_s; see `preview`."""
+    """Look until the camera ends or the parent does. `order`: task, sources, model, fps, stall_s; see `preview`."""
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     cv2.setNumThreads(1)
     line = Line()
@@ -46,6 +47,8 @@ def main(order: Mapping[str, Any]) -> NoReturn:
         {"look": look, "preview": preview}[order["task"]](order, line)
     except NoFrames as error:
         line.say(ended=error.kind)
+    except BadModel as error:
+        line.say(ended="model", model=order["model"], why=str(error))
     except BrokenPipeError:
         code = 1
     sys.stderr.flush()
@@ -58,7 +61,7 @@ def look(order: Mapping[str, Any], line: Line) -> NoReturn:
     first = frames.next()
     height, width = first.image.shape[:2]
     line.say(source=source, width=width, height=height)
-    tracker = Tracker()
+    tracker = Tracker(order["model"])
     while True:
         frame = frames.next()
         image = fitting(frame.image)
@@ -77,7 +80,7 @@ def preview(order: Mapping[str, Any], line: Line) -> None:
         for _ in range(WARMING):
             image = frames.next().image
     image = fitting(image)
-    points = Mesh().points(image)
+    points = Mesh(order["model"]).points(image)
     faces = measured(points, image)
     factors = judge(nearest(faces), bounds_of(order["bounds"], order["straight"]))
     told = {"source": source, "faces": faces, **factors.facts()}

@@ -1,16 +1,13 @@
-"""MediaPipe's face mesh, with the models inside its package."""
+"""Finds the landmarks of all faces in a still, or follows the largest face from frame to frame."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import cv2
 
+from services.gaze_sensor.engine.landmarker import Landmarker, landmarker, make_findable
 from services.gaze_sensor.geometry import USED, Points, Some, measure
 
 WIDEST = 640
@@ -25,32 +22,16 @@ FOLLOWED = (NOSE, *USED)
 """The landmarks that are read of each frame: all 478 of them cost as much as a tenth of finding them."""
 
 
-def _make_findable() -> None:
-    """Let parts of MediaPipe be imported without its `__init__`s, which load all it can do, and matplotlib for it."""
-    if "mediapipe" in sys.modules:
-        return
-    spec = find_spec("mediapipe")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("mediapipe is not in the folder of the engine")
-    for name in ("mediapipe", "mediapipe.python", "mediapipe.python.solutions"):
-        module = ModuleType(name)
-        module.__path__ = [str(Path(spec.origin).parent.joinpath(*name.split(".")[1:]))]
-        sys.modules[name] = module
-
-
 class Mesh:
-    """Finds all faces in pictures that do not follow each other."""
+    """Finds all faces in pictures that do not follow each other; `model` as in the configuration."""
 
-    def __init__(self) -> None:
-        _make_findable()
-        from mediapipe.python.solutions.face_mesh import FaceMesh  # noqa: PLC0415 - slow, and only once a frame came
-
-        self._mesh = FaceMesh(static_image_mode=True, max_num_faces=MOST, refine_landmarks=True)
+    def __init__(self, model: str = "") -> None:
+        self._mesh = landmarker(model, MOST, still=True)
 
     def points(self, image: Any) -> list[Points]:
         """The landmarks of each face in a BGR picture."""
-        found = _faces(self._mesh, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-        return [[[one.x, one.y, one.z] for one in face.landmark] for face in found]
+        found = self._mesh.find(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), 0.0)
+        return [[[one.x, one.y, one.z] for one in face] for face in found]
 
 
 class Box(NamedTuple):
@@ -73,10 +54,11 @@ class Tracker:
     there for a while, it looks at fewer frames; of the others nobody is told.
     """
 
-    def __init__(self, around_s: float = 0.5) -> None:
-        _make_findable()
-        from mediapipe.python.solutions.face_detection import FaceDetection  # noqa: PLC0415 - as above
-        from mediapipe.python.solutions.face_mesh import FaceMesh  # noqa: PLC0415
+    def __init__(self, model: str = "", around_s: float = 0.5) -> None:
+        make_findable()
+        # whose options the graph of the second needs: without them it finds one face eight times
+        from mediapipe.calculators.util import non_max_suppression_calculator_pb2  # noqa: F401, PLC0415
+        from mediapipe.python.solutions.face_detection import FaceDetection  # noqa: PLC0415 - slow, and only once used
 
         self.seen = 0
         self._around_s = around_s
@@ -84,7 +66,7 @@ class Tracker:
         self._seen_at: float | None = None
         self._rests_until = 0.0
         self._finder = FaceDetection(model_selection=0)
-        self._mesh = FaceMesh(max_num_faces=1, refine_landmarks=True)
+        self._mesh = landmarker(model, 1, still=False)
         self._nose: Sequence[float] | None = None
 
     def points(self, image: Any, t: float) -> Faces:
@@ -94,10 +76,10 @@ class Tracker:
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         if self._nose is not None and t >= self._due and (largest := self._look_around(rgb, t)) is not None:
             alone = _nothing_but(largest, rgb)
-            _faces(self._mesh, alone)  # where it was there is no face now, so it looks for one in the next
-            faces = _followed(self._mesh, alone)
+            self._mesh.find(alone, t)  # where it was there is no face now, so it looks for one in the next
+            faces = _followed(self._mesh, alone, t)
         else:
-            faces = _followed(self._mesh, rgb)
+            faces = _followed(self._mesh, rgb, t)
         self._nose = faces[0][NOSE] if faces else None
         self.seen = max(len(faces), self.seen if faces else 0)
         if faces or self._seen_at is None:
@@ -134,12 +116,8 @@ def _nothing_but(box: Box, rgb: Any) -> Any:
     return alone
 
 
-def _faces(mesh: Any, rgb: Any) -> Sequence[Any]:
-    return mesh.process(rgb).multi_face_landmarks or ()
-
-
-def _followed(mesh: Any, rgb: Any) -> Faces:
-    found = [[(at, face.landmark[at]) for at in FOLLOWED] for face in _faces(mesh, rgb)]
+def _followed(mesh: Landmarker, rgb: Any, t: float) -> Faces:
+    found = [[(at, face[at]) for at in FOLLOWED] for face in mesh.find(rgb, t)]
     return [{at: (one.x, one.y, one.z) for at, one in face} for face in found]
 
 
