@@ -14,6 +14,7 @@ from tests.support.required import lacking
 ROOT = Path(__file__).resolve().parents[2]
 PORTRAIT = ROOT / "tests" / "support" / "portrait" / "astronaut.jpg"
 SCENES = ROOT / "tests" / "support" / "gaze_scenes.py"
+FACES = ROOT / "tests" / "support" / "gaze_faces.py"
 BUNDLE = ROOT / "tests" / "support" / "gaze_task.py"
 
 
@@ -21,6 +22,12 @@ def engine() -> Path:
     """The folder of the engine; without it the test is skipped, or fails in CI."""
     missing = extras.lacking("gaze")
     return extras.folder_of("gaze") if missing is None else lacking(f"{missing.reason}: {missing.hint}")
+
+
+def recogniser() -> Path:
+    """The folder of what tells faces apart; as above without it."""
+    missing = extras.lacking("face")
+    return extras.folder_of("face") if missing is None else lacking(f"{missing.reason}: {missing.hint}")
 
 
 def draw_scenes(folder: Path) -> dict[str, Path]:

@@ -39,7 +39,8 @@ def test_what_is_wrong_with_a_model_is_said_of_each_kind(tmp_path):
 def test_a_model_is_looked_at_before_a_camera_is_opened(tmp_path, monkeypatch):
     """A child that ends at once, again and again, would not say what is missing."""
     monkeypatch.setattr(extras, "lacking", lambda _: None)
-    seeing = Seeing(camera="http://127.0.0.1/", model=str(tmp_path / "own.task"), fps=15, stall_s=3)
+    model = str(tmp_path / "own.task")
+    seeing = Seeing("http://127.0.0.1/", model, face="largest", face_distance=0.5, fps=15, stall_s=3)
     trouble = cameras.find(seeing)
     assert isinstance(trouble, cameras.Trouble)
     assert (trouble.reason, trouble.device) == (f"the model {seeing.model} is not there", None)
