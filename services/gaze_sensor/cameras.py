@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from services.gaze_sensor.settings import AUTO
+from services.gaze_sensor import bundle
+from services.gaze_sensor.logic import ENROLLED
+from services.gaze_sensor.settings import AUTO, Seeing
 from services.runtime import extras
 
 DEVICES = Path("/dev")
@@ -34,6 +38,7 @@ class Target:
     """What can be tried now. `stamp` tells a film from one that was put in its place; a film is read once."""
 
     extra: Path
+    seeing: Seeing
     sources: tuple[str, ...]
     stamp: int = 0
 
@@ -42,20 +47,27 @@ class Target:
         return bool(self.stamp)
 
 
-def find(camera: str) -> Target | Trouble:
-    """What to open for this setting, or why there is nothing."""
+def find(seeing: Seeing) -> Target | Trouble:
+    """What to open for these settings, or why there is nothing."""
+    camera = seeing.camera
     if (missing := extras.lacking("gaze")) is not None:
         return Trouble(missing.reason, f"{missing.hint}; if it is not wanted, enabled: false in {FILE}")
+    if (fault := bundle.fault(seeing.model)) is not None:
+        return Trouble(fault, f"{bundle.HINT}; {AGAIN}")
+    if seeing.face == ENROLLED and (missing := extras.lacking("face")) is not None:
+        return Trouble(missing.reason, f"{missing.hint}; or face: largest in {FILE}")
+    if seeing.face == ENROLLED and not seeing.enrolled:
+        return Trouble("no face is enrolled", f"ligand gaze enrol learns yours; or face: largest in {FILE}; {AGAIN}")
     extra = extras.folder_of("gaze")
     if camera == AUTO:
-        return Target(extra, found) if (found := _devices()) else _nothing()
+        return Target(extra, seeing, found) if (found := _devices()) else _nothing()
     if "://" in camera:
-        return Target(extra, (camera,))
+        return Target(extra, seeing, (camera,))
     path = Path(camera)
     if not path.exists():
         what = "the camera" if path.is_relative_to(DEVICES) else "the film"
         return Trouble(f"{what} {camera} is not there", f"plug it in, or set camera in {FILE}; {AGAIN}", shown(camera))
-    return Target(extra, (camera,), 0 if path.is_relative_to(DEVICES) else path.stat().st_mtime_ns)
+    return Target(extra, seeing, (camera,), 0 if path.is_relative_to(DEVICES) else path.stat().st_mtime_ns)
 
 
 def _devices() -> tuple[str, ...]:
@@ -93,6 +105,13 @@ def unusable(kind: str, sources: tuple[str, ...]) -> Trouble:
     if kind == "gone":
         return Trouble(f"{name} is gone", f"plug it in again, or see that it runs; {AGAIN}", device)
     return Trouble(f"{name} has ended", f"name a camera in {FILE}, or put another film in its place", device)
+
+
+def ended(told: Mapping[str, Any], sources: tuple[str, ...]) -> Trouble:
+    """What it means that the child has ended by itself: `told` is the last of it, see `engine.child`."""
+    if told["ended"] == "model":
+        return Trouble(f"the engine cannot use the model {told['model']}: {told['why']}", f"{bundle.HINT}; {AGAIN}")
+    return unusable(told["ended"], sources)
 
 
 def crashed(code: int, said: str) -> Trouble:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import orjson
 
-from services.gaze_sensor import calibrating, cameras
+from services.gaze_sensor import calibrating, cameras, enrolment
 from services.gaze_sensor.cameras import Target, Trouble
 from services.gaze_sensor.logic import Face, nearest
 from services.gaze_sensor.session import command, environment, order
-from services.gaze_sensor.settings import Settings
+from services.gaze_sensor.settings import Seeing, Settings
 from services.runtime import config as configuration
+from services.runtime import extras
 from services.runtime.commands import Failure, Finite, form_option, home_option, say, say_json, told
 from services.runtime.manifest import Manifest, packaged
 from signals.paths import Paths
 
+T = TypeVar("T")
 DAEMON = "gaze_sensor"
+RELOAD = "It holds after `systemctl reload ligand-gaze-sensor`, or SIGHUP to `ligand up`."
 PATIENCE_S = 60.0
 COLUMNS = 64
 BRAILLE = 0x2800
@@ -47,10 +51,10 @@ def gaze() -> None:
 def preview(*, camera: str | None, png: Path | None, form: str, home: Path | None) -> int:
     """Look once, and show the landmarks and the score. A picture is written only with --png."""
     config, settings = _settings(Paths.resolve(home))
-    target = _target(camera or settings.seeing.camera)
+    target = _target(settings.seeing, camera)
     bounds = {"bounds": config["bounds"], "straight": config["straight"]}
     drawn = "" if png is None else str(png.absolute())
-    asked = order(target, "preview", settings.seeing, **bounds, png=drawn)
+    asked = order(target, "preview", **bounds, png=drawn)
     with closing(_lines(target, asked)) as lines:
         told = next(lines)
     if png is not None and not told["drawn"]:
@@ -77,9 +81,9 @@ def calibrate(*, camera: str | None, seconds: float, write: bool, home: Path | N
     """Measure you while you look at the screen, and suggest settings. Sit as usual, and look where you usually look."""
     paths = Paths.resolve(home)
     settings = _settings(paths)[1]
-    target = _target(camera or settings.seeing.camera)
+    target = _target(settings.seeing, camera)
     click.echo(f"Look at the screen for {seconds:g} seconds.", err=True)
-    frames = list(_frames(target, order(target, "look", settings.seeing), seconds))
+    frames = list(_frames(target, order(target, "look"), seconds))
     faces = [face for face in frames if face is not None]
     found = calibrating.suggestion(faces, len(frames))
     if not write:
@@ -90,7 +94,42 @@ def calibrate(*, camera: str | None, seconds: float, write: bool, home: Path | N
     schema = _manifest().config
     copy = calibrating.write(path, found, lambda made: Settings.of(configuration.load(made, schema, daemon=DAEMON)))
     say(f"{path}: written" + (f"; as it was: {copy.name}" if copy else ""))
-    say("It holds after `systemctl reload ligand-gaze-sensor`, or SIGHUP to `ligand up`.")
+    say(RELOAD)
+    return 0
+
+
+@gaze.command()
+@_camera
+@click.option("--seconds", default=5.0, show_default=True, type=Finite(2, 60), help="How long to look.")
+@home_option
+@told
+def enrol(*, camera: str | None, seconds: float, home: Path | None) -> int:
+    """Learn your face, for `face: enrolled`. Be alone before the camera, and turn your head a little meanwhile.
+
+    What is kept are numbers, no picture. It is for convenience and protects nothing: a photograph passes for you.
+    """
+    paths = Paths.resolve(home)
+    if (missing := extras.lacking("face")) is not None:
+        raise Failure(f"{missing.reason}: {missing.hint}")
+    target = _target(_settings(paths)[1].seeing, camera)
+    click.echo(f"Look at the screen for {seconds:g} seconds.", err=True)
+    lines = list(_for(target, order(target, "enrol"), seconds))
+    good = [tuple(one["features"]) for one in lines if "features" in one and enrolment.is_good(Face(**one["faces"][0]))]
+    kept = enrolment.chosen(good, max((one["seen"] for one in lines), default=0))
+    path = _kept(enrolment.save, paths, kept)
+    say(f"{path}: {len(kept)} features of your face; ligand gaze forget removes them")
+    say("face: enrolled in gaze_sensor.yaml has only that face counted.")
+    say(RELOAD)
+    return 0
+
+
+@gaze.command()
+@home_option
+@told
+def forget(*, home: Path | None) -> int:
+    """Remove what was learnt of your face."""
+    there = _kept(enrolment.forget, Paths.resolve(home))
+    say("What was learnt of your face is removed." if there else "No face was enrolled.")
     return 0
 
 
@@ -129,8 +168,9 @@ def _settings(paths: Paths) -> tuple[dict[str, Any], Settings]:
     return config, Settings.of(config)
 
 
-def _target(camera: str) -> Target:
-    found = cameras.find(str(Path(camera).absolute()) if Path(camera).exists() else camera)
+def _target(seeing: Seeing, camera: str | None) -> Target:
+    there = seeing.camera if camera is None else str(Path(camera).absolute()) if Path(camera).exists() else camera
+    found = cameras.find(replace(seeing, camera=there, face="largest"))  # here anybody may look
     if isinstance(found, Trouble):
         raise _failure(found)
     return found
@@ -142,14 +182,30 @@ def _failure(trouble: Trouble) -> Failure:
 
 def _frames(target: Target, asked: bytes, seconds: float) -> Iterator[Face | None]:
     """The nearest face of each frame for so long, by the frames' clock; None for a frame without one."""
+    return (nearest(told["faces"]) for told in _for(target, asked, seconds))
+
+
+def _for(target: Target, asked: bytes, seconds: float) -> Iterator[dict[str, Any]]:
+    """What is told of each frame for so long."""
     first: float | None = None
     with closing(_lines(target, asked, end_is_well=True)) as lines:
         for told in lines:
             if "t" in told:
                 first = told["t"] if first is None else first
-                yield nearest(told["faces"])
+                yield told
                 if told["t"] - first >= seconds:
                     return
+
+
+def _kept(act: Callable[..., T], paths: Paths, *arguments: object) -> T:
+    """What is done with the daemon's own folder. Raises `Failure` where that is not the caller's to change."""
+    folder = paths.state_of(DAEMON)
+    try:
+        return act(folder, *arguments)
+    except OSError as error:
+        raise Failure(
+            f"{folder} cannot be changed: {error.strerror}. Where the daemon is another user: sudo."
+        ) from error
 
 
 def _lines(target: Target, asked: bytes, *, end_is_well: bool = False) -> Generator[dict[str, Any]]:
@@ -172,7 +228,7 @@ def _lines(target: Target, asked: bytes, *, end_is_well: bool = False) -> Genera
                 elif end_is_well and told["ended"] == "ended":
                     return
                 else:
-                    raise _failure(cameras.unusable(told["ended"], target.sources))
+                    raise _failure(cameras.ended(told, target.sources))
             raise _failure(cameras.crashed(child.wait(), ""))
         finally:
             late.cancel()

@@ -17,7 +17,7 @@ Points = Sequence[Sequence[float]]
 """All landmarks of a face."""
 Some = Mapping[int, Sequence[float]]
 """Some of them, by number."""
-FOREHEAD, CHIN, RIGHT_CHEEK, LEFT_CHEEK = 10, 152, 234, 454
+FOREHEAD, CHIN, RIGHT_CHEEK, LEFT_CHEEK, NOSE_BASE = 10, 152, 234, 454, 2
 
 
 class Eye(NamedTuple):

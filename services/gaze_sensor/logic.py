@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import exp, log
 
+ENROLLED = "enrolled"
+"""In the configuration: of several faces the one that was learnt counts, not the largest."""
 STEEPNESS = 2 * log(19)
 """Of a logistic curve that rises from 0.05 to 0.95 over one unit."""
 

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from services.gaze_sensor.cameras import Target
-from services.gaze_sensor.settings import Seeing
+from services.runtime import extras
 
 CHILD = Path(__file__).parent / "engine" / "__main__.py"
 START_S = 30.0
@@ -39,9 +39,10 @@ def command(target: Target) -> list[str]:
     return [sys.executable, "-I", "-S", "-B", str(CHILD), str(target.extra)]
 
 
-def order(target: Target, task: str, seeing: Seeing, **more: Any) -> bytes:
+def order(target: Target, task: str, **more: Any) -> bytes:
     """What a child is told first (`engine.child`); no argument, since everybody sees those, and a camera's password."""
-    return orjson.dumps({"task": task, **asdict(seeing), "sources": target.sources, **more}) + b"\n"
+    paths = {"sources": target.sources, "recogniser": str(extras.folder_of("face"))}
+    return orjson.dumps({"task": task, **asdict(target.seeing), **paths, **more}) + b"\n"
 
 
 def environment() -> dict[str, str]:
@@ -90,14 +91,14 @@ class Session:
 
 
 @asynccontextmanager
-async def session(target: Target, seeing: Seeing) -> AsyncIterator[Session]:
+async def session(target: Target) -> AsyncIterator[Session]:
     """Start a child for this camera; it is gone at the end."""
     process = await asyncio.create_subprocess_exec(
         *command(target), stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment()
     )
     assert process.stdin is not None
-    process.stdin.write(order(target, "look", seeing))
-    found = Session(process, seeing.stall_s)
+    process.stdin.write(order(target, "look"))
+    found = Session(process, target.seeing.stall_s)
     try:
         yield found
     finally:

@@ -10,6 +10,7 @@ from services.gaze_sensor.logic import Bounds, Times, bounds_of
 from signals.errors import ConfigError
 
 AUTO = "auto"
+SEEING = ("camera", "model", "face", "face_distance", "fps", "stall_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,13 @@ class Seeing:
     """What the child is told: another one is needed when it changes."""
 
     camera: str
+    model: str
+    face: str
+    face_distance: float
     fps: float
     stall_s: float
+    enrolled: tuple[tuple[float, ...], ...] = ()
+    """The features of the face that counts, where not the largest does; see `enrolment`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class Settings:
             )
         return cls(
             enabled=config["enabled"],
-            seeing=Seeing(config["camera"], config["fps"], config["stall_s"]),
+            seeing=Seeing(**{name: config[name] for name in SEEING}),
             bounds=bounds_of(config["bounds"], config["straight"]),
             times=times,
         )

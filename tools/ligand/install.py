@@ -103,7 +103,8 @@ def _installer(layout: Layout, dry: bool) -> Installer:
     "asked",
     type=click.Choice([*NAMES, NOTHING]),
     multiple=True,
-    help="What to have beside it from now on: audio hears and speaks, gaze sees who attends; may be repeated.",
+    help="What to have beside it from now on: audio hears and speaks, gaze sees who attends, face knows "
+    "one person from others; may be repeated.",
 )
 @click.option(
     "--allow-reload",

@@ -1,17 +1,14 @@
-"""MediaPipe's face mesh, with the models inside its package."""
+"""Finds the landmarks of all faces in a still, or follows the largest face from frame to frame."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import cv2
 
-from services.gaze_sensor.geometry import USED, Points, Some, measure
+from services.gaze_sensor.engine.landmarker import Landmarker, landmarker, make_findable
+from services.gaze_sensor.geometry import NOSE_BASE, USED, Points, Some, measure
 
 WIDEST = 640
 MOST = 4
@@ -21,36 +18,20 @@ DESERTED_S, REST_S = 1.0, 0.16
 NOSE = 1
 Faces = Sequence[Points | Some]
 """[face][landmark][x, y, z]; see `geometry`."""
-FOLLOWED = (NOSE, *USED)
+FOLLOWED = (NOSE, NOSE_BASE, *USED)
 """The landmarks that are read of each frame: all 478 of them cost as much as a tenth of finding them."""
 
 
-def _make_findable() -> None:
-    """Let parts of MediaPipe be imported without its `__init__`s, which load all it can do, and matplotlib for it."""
-    if "mediapipe" in sys.modules:
-        return
-    spec = find_spec("mediapipe")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("mediapipe is not in the folder of the engine")
-    for name in ("mediapipe", "mediapipe.python", "mediapipe.python.solutions"):
-        module = ModuleType(name)
-        module.__path__ = [str(Path(spec.origin).parent.joinpath(*name.split(".")[1:]))]
-        sys.modules[name] = module
-
-
 class Mesh:
-    """Finds all faces in pictures that do not follow each other."""
+    """Finds all faces in pictures that do not follow each other; `model` as in the configuration."""
 
-    def __init__(self) -> None:
-        _make_findable()
-        from mediapipe.python.solutions.face_mesh import FaceMesh  # noqa: PLC0415 - slow, and only once a frame came
-
-        self._mesh = FaceMesh(static_image_mode=True, max_num_faces=MOST, refine_landmarks=True)
+    def __init__(self, model: str = "") -> None:
+        self._mesh = landmarker(model, MOST, still=True)
 
     def points(self, image: Any) -> list[Points]:
         """The landmarks of each face in a BGR picture."""
-        found = _faces(self._mesh, cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-        return [[[one.x, one.y, one.z] for one in face.landmark] for face in found]
+        found = self._mesh.find(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), 0.0)
+        return [[[one.x, one.y, one.z] for one in face] for face in found]
 
 
 class Box(NamedTuple):
@@ -66,6 +47,25 @@ class Box(NamedTuple):
         return 0 <= x - self.left <= self.width and 0 <= y - self.top <= self.height
 
 
+class Rest:
+    """When nobody has been there for a while, fewer frames are looked at."""
+
+    def __init__(self) -> None:
+        self._seen_at: float | None = None
+        self._until = 0.0
+
+    def is_on(self, t: float) -> bool:
+        """Whether the frame at `t` is left out."""
+        return t < self._until
+
+    def note(self, t: float, *, somebody: bool) -> None:
+        """Take in whether somebody is in the frame at `t`."""
+        if somebody or self._seen_at is None:
+            self._seen_at = t
+        elif t - self._seen_at >= DESERTED_S:
+            self._until = t + REST_S
+
+
 class Tracker:
     """Follows the largest face from frame to frame, which costs half of looking for all faces in each.
 
@@ -73,37 +73,34 @@ class Tracker:
     there for a while, it looks at fewer frames; of the others nobody is told.
     """
 
-    def __init__(self, around_s: float = 0.5) -> None:
-        _make_findable()
-        from mediapipe.python.solutions.face_detection import FaceDetection  # noqa: PLC0415 - as above
-        from mediapipe.python.solutions.face_mesh import FaceMesh  # noqa: PLC0415
+    def __init__(self, model: str = "", around_s: float = 0.5) -> None:
+        make_findable()
+        # whose options the graph of the second needs: without them it finds one face eight times
+        from mediapipe.calculators.util import non_max_suppression_calculator_pb2  # noqa: F401, PLC0415
+        from mediapipe.python.solutions.face_detection import FaceDetection  # noqa: PLC0415 - slow, and only once used
 
         self.seen = 0
         self._around_s = around_s
         self._due = 0.0
-        self._seen_at: float | None = None
-        self._rests_until = 0.0
+        self._rest = Rest()
         self._finder = FaceDetection(model_selection=0)
-        self._mesh = FaceMesh(max_num_faces=1, refine_landmarks=True)
+        self._mesh = landmarker(model, 1, still=False)
         self._nose: Sequence[float] | None = None
 
     def points(self, image: Any, t: float) -> Faces:
         """The landmarks of the largest face in the frame at `t`, if there is one."""
-        if t < self._rests_until:
+        if self._rest.is_on(t):
             return []
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         if self._nose is not None and t >= self._due and (largest := self._look_around(rgb, t)) is not None:
-            alone = _nothing_but(largest, rgb)
-            _faces(self._mesh, alone)  # where it was there is no face now, so it looks for one in the next
-            faces = _followed(self._mesh, alone)
+            alone = nothing_but(largest, rgb)
+            self._mesh.find(alone, t)  # where it was there is no face now, so it looks for one in the next
+            faces = followed(self._mesh, alone, t)
         else:
-            faces = _followed(self._mesh, rgb)
+            faces = followed(self._mesh, rgb, t)
         self._nose = faces[0][NOSE] if faces else None
         self.seen = max(len(faces), self.seen if faces else 0)
-        if faces or self._seen_at is None:
-            self._seen_at = t
-        elif t - self._seen_at >= DESERTED_S:
-            self._rests_until = t + REST_S
+        self._rest.note(t, somebody=bool(faces))
         return faces
 
     def _look_around(self, rgb: Any, t: float) -> Box | None:
@@ -122,7 +119,7 @@ def _box(detection: Any) -> Box:
     return Box(found.xmin, found.ymin, found.width, found.height)
 
 
-def _nothing_but(box: Box, rgb: Any) -> Any:
+def nothing_but(box: Box, rgb: Any) -> Any:
     """The picture with all but the surroundings of one face made grey."""
     height, width = rgb.shape[:2]
     left, right = (box.left - box.width / 2) * width, (box.left + box.width * 1.5) * width
@@ -134,12 +131,15 @@ def _nothing_but(box: Box, rgb: Any) -> Any:
     return alone
 
 
-def _faces(mesh: Any, rgb: Any) -> Sequence[Any]:
-    return mesh.process(rgb).multi_face_landmarks or ()
+def around(face: Points) -> Box:
+    """Where a face is."""
+    across, down = [point[0] for point in face], [point[1] for point in face]
+    return Box(min(across), min(down), max(across) - min(across), max(down) - min(down))
 
 
-def _followed(mesh: Any, rgb: Any) -> Faces:
-    found = [[(at, face.landmark[at]) for at in FOLLOWED] for face in _faces(mesh, rgb)]
+def followed(mesh: Landmarker, rgb: Any, t: float) -> Faces:
+    """What is read of the faces that are followed."""
+    found = [[(at, face[at]) for at in FOLLOWED] for face in mesh.find(rgb, t)]
     return [{at: (one.x, one.y, one.z) for at, one in face} for face in found]
 
 

@@ -130,6 +130,22 @@ def test_a_film_is_judged_by_its_own_clock(room):
     assert running.stop() == 0
 
 
+def test_a_named_model_is_waited_for_and_then_sees_the_same(room, tmp_path):
+    """Who names a model before it is copied to its place is told, and restarts nothing; then all is as before."""
+    model = tmp_path / "face_landmarker.task"
+    running = room.watch(str(room.scenes["film"]), model=str(model))
+    assert room.degraded(1)["reason"] == f"the model {model} is not there"
+    fresh = tmp_path / "fresh"
+    fresh.write_bytes(room.scenes["face_landmarker"].read_bytes())
+    fresh.rename(model)
+    assert "has ended" in room.degraded(2)["reason"]
+    (gained, first), (lost, second) = [one for one in room.told() if one[0].startswith("ATTENTION")]
+    assert (gained, lost) == ("ATTENTION_GAINED", "ATTENTION_LOST")
+    assert first["score"] > 0.95
+    assert 6.3 <= second["duration_s"] <= 6.9
+    assert running.stop() == 0
+
+
 def test_of_several_faces_the_largest_counts_also_when_it_comes_later(room):
     """The one who sits at the machine decides, not who looks over their shoulder and happened to be there first."""
     running = room.watch(str(room.scenes["crowd"]))

@@ -21,12 +21,12 @@ pytestmark = [pytest.mark.xdist_group("senses")]
 KINDS = ("looking", "aside", "closed", "absent")
 
 
-@pytest.fixture(scope="module")
-def scores(scenes) -> dict[str, dict[str, float]]:
-    """The score of each scene by the default settings, by kind."""
+@pytest.fixture(scope="module", params=["measures", "measures-bundle"])
+def scores(request, scenes) -> dict[str, dict[str, float]]:
+    """The score of each scene by the default settings, by kind; with the models inside the package, and of a bundle."""
     manifest = Manifest.load(next(path for path in packaged() if path.parent.name == "gaze_sensor"))
     bounds = Settings.of(config.load(None, manifest.config, daemon="gaze_sensor")).bounds
-    measures = json.loads(scenes["measures"].read_text())
+    measures = json.loads(scenes[request.param].read_text())
     found = {name: judge(nearest(faces), bounds).score for name, faces in measures.items()}
     return {kind: {name: score for name, score in found.items() if name.startswith(kind)} for kind in KINDS}
 
@@ -44,6 +44,18 @@ def test_looking_is_attention_and_nothing_else_is(scores):
     print({name: round(score, 4) for kind in KINDS for name, score in scores[kind].items()})
     assert [name for name, score in scores["looking"].items() if score < gain + 0.2] == []
     assert [name for kind in KINDS[1:] for name, score in scores[kind].items() if score >= lose] == []
+
+
+def test_a_named_bundle_measures_what_the_models_inside_the_package_do(scenes):
+    """With other landmarks, or in another order, whoever names a model of their own would have to find all bounds."""
+    own, other = (json.loads(scenes[name].read_text()) for name in ("measures-bundle", "measures"))
+    assert own.keys() == other.keys()
+    assert sum(map(len, own.values())) > 20
+    for scene, faces in own.items():
+        for one, same in zip(faces, other[scene], strict=True):
+            for name, value in one.items():
+                near = 0.5 if name.endswith(("deg", "px")) else 0.01
+                assert value == pytest.approx(same[name], abs=near), (scene, name)
 
 
 def ligand(home, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -64,6 +76,22 @@ def test_a_preview_shows_what_is_seen_and_writes_only_what_was_asked_for(scenes,
     told = json.loads(ligand(home, "preview", "--camera", str(scenes["looking-far"]), "-o", "json").stdout)
     assert told["score"] > 0.9
     assert [one.name for one in tmp_path.rglob("*") if one.suffix in (".png", ".jpg")] == []
+
+
+def test_a_preview_sees_with_the_named_model_and_says_what_is_wrong_with_it(scenes, tmp_path):
+    """A person who names a model learns what is wrong with it where they look, not from a sensor that stays blind."""
+    file = tmp_path / "config" / "gaze_sensor.yaml"
+    file.parent.mkdir()
+    file.write_text(f"model: {scenes['face_landmarker']}\n")
+    look = ("preview", "--camera", str(scenes["looking-straight"]))
+    told = json.loads(ligand(tmp_path, *look, "-o", "json").stdout)
+    (same,) = json.loads(scenes["measures-bundle"].read_text())["looking-straight"]
+    assert told["faces"] == [same]
+    file.write_text(f"model: {scenes['other']}\n")  # with the right names, and models that say something else
+    refused = ligand(tmp_path, *look)
+    assert refused.returncode == 1
+    assert f"cannot use the model {scenes['other']}" in refused.stderr
+    assert "set model in gaze_sensor.yaml to" in refused.stderr
 
 
 def test_calibration_measures_a_person_and_writes_settings_with_comments(scenes, tmp_path):

@@ -95,6 +95,7 @@ DOWN = "tests/live/ligand/test_ligand_down.py"
 DREAM = "tests/live/dream_runner/test_cycles_on_a_bus.py"
 DEPLOY = "tests/live/winner_deployer/test_deployer_on_a_bus.py"
 GAZE = "tests/live/gaze_sensor/test_gaze_scenes.py"
+ENROLLED = "tests/live/gaze_sensor/test_gaze_enrolled.py"
 VOICE = "tests/live/audio_sensor/test_conversation.py"
 RESEARCH = "tests/live/investigator/test_research_on_a_bus.py"
 ELSEWHERE: dict[str, dict[str, str]] = {
@@ -115,6 +116,8 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "dream show": {"-o": DREAM},
     "deploy show": {"-o": DEPLOY},
     "deploy approve": {"--reason": DEPLOY},
+    "gaze enrol": dict.fromkeys(("--camera", "--seconds", "--home"), ENROLLED),
+    "gaze forget": {"--home": ENROLLED},
     "gaze calibrate": dict.fromkeys(("--camera", "--seconds", "--write", "--home"), GAZE),
     "gaze preview": dict.fromkeys(("--camera", "--png", "-o", "--home"), GAZE),
     "listen": dict.fromkeys(("--for", "--home"), VOICE),
