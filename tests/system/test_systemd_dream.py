@@ -66,12 +66,13 @@ def tuned(ligand: Installed) -> Iterator[Machine]:
     machine.systemctl("restart", unit("semantic_dedup"))
 
 
-def answers(ligand: Installed, story: str, *names: str) -> list[dict[str, Any]]:
-    """Wait until one of these has come in a story; all of them."""
+def answers(ligand: Installed, about: str, *names: str) -> list[dict[str, Any]]:
+    """Wait until one of these has come in a story, or about a deployment; all of them."""
     found: list[dict[str, Any]] = []
 
     def came() -> bool:
-        found[:] = [one for one in ligand.signals(*names) if one["correlation_id"] == story]
+        told = ligand.signals(*names)
+        found[:] = [one for one in told if about in (one["correlation_id"], one["facts"].get("deployment_id"))]
         return bool(found)
 
     ligand.machine.until(" or ".join(names), came, 90.0)
@@ -137,12 +138,38 @@ def may(machine: Machine, user: str, verb: str, service: str) -> subprocess.Comp
     return machine.run(*run, "systemctl", "--no-ask-password", verb, service, check=False)
 
 
+SERVED, SPOILT = "/srv/served/served.ini", "/srv/served/spoilt"
+SERVES = """\
+about: where the top is
+target:
+  file: /srv/served/served.ini
+  format: ini
+  keys: {x: limits.near}
+  reload: [systemctl, reload, tuned.service]
+search_space: {x: {type: float, low: 0.0, high: 1.0}}
+evaluate: {command: [/usr/bin/python3, -S, served.py], repeats: 1, cases: {tuning: [a], held_out: [c, d, e, f, g]}}
+objective: {metrics: {score: maximize}}
+budget: {trials: 2}
+autonomy: ask
+"""
+BEFORE = "; mine\n[limits]\nnear = 0.9\n"
+SERVE = """\
+import json, os
+score = 1 - (json.load(open(0))["x"] - 0.3) ** 2
+print(json.dumps({"score": -score if os.path.exists("/srv/served/spoilt") else score}))
+"""
+
+RELOADING = "ExecReload=/bin/sh -c 'cat /srv/served/served.ini >> /run/{}-reloaded'"
+
+
 @pytest.fixture
 def services(ligand: Installed) -> Iterator[Machine]:
-    """Two services that can be reloaded; the deployer may reload none of them afterwards."""
+    """Two services that can be reloaded, and tell what they read; the deployer may reload none of them afterwards."""
     machine = ligand.machine
+    machine.run("mkdir", "-p", "/srv/served")
+    machine.write(SERVED, BEFORE)
     for name in ("tuned", "other"):
-        text = f"[Service]\nExecStart=/bin/sleep infinity\nExecReload=/bin/sh -c 'echo >> /run/{name}-reloaded'\n"
+        text = f"[Service]\nExecStart=/bin/sleep infinity\n{RELOADING.format(name)}\n"
         machine.write(f"/etc/systemd/system/{name}.service", text)
     machine.systemctl("daemon-reload")
     machine.systemctl("start", "tuned", "other")
@@ -150,6 +177,7 @@ def services(ligand: Installed) -> Iterator[Machine]:
     ligand.ligand("install", "--system", "--allow-reload", "nothing")
     machine.systemctl("stop", "tuned", "other")
     machine.run("rm", "/etc/systemd/system/tuned.service", "/etc/systemd/system/other.service")
+    machine.run("rm", "-rf", "/srv/served", "/run/tuned-reloaded", "/run/other-reloaded", "/etc/ligand/experiments")
 
 
 def test_the_deployer_reloads_the_services_that_were_named_and_does_nothing_else(
@@ -169,7 +197,7 @@ def test_the_deployer_reloads_the_services_that_were_named_and_does_nothing_else
         lacking("polkit is not installed (polkitd): whether the rule is heeded is not shown")
     done = may(machine, user, "reload", "tuned.service")
     assert done.returncode == 0, done.stderr
-    assert machine.read("/run/tuned-reloaded") == "\n"
+    assert machine.read("/run/tuned-reloaded") == BEFORE
     for who, verb, service in (
         (user, "reload", "other.service"),
         (user, "restart", "tuned.service"),
@@ -185,3 +213,34 @@ def test_the_deployer_reloads_the_services_that_were_named_and_does_nothing_else
     assert machine.run("test", "-e", str(reloading.RULE), check=False).returncode
     assert "\n#reloadable_units: []\n" in machine.read("/etc/ligand/winner_deployer.yaml")
     machine.until("polkit knows", lambda: may(machine, user, "reload", "tuned.service").returncode != 0)
+
+
+def test_a_service_reads_what_was_deployed_and_its_old_file_again_when_that_is_worse(
+    ligand: Installed, services: Machine
+) -> None:
+    """Reality disagrees with the cycle: it is taken back in the sandbox, and the service runs on its old file."""
+    machine = services
+    if not reloading.POLKIT.exists():
+        lacking("polkit is not installed (polkitd): the deployer cannot reload a service of the system")
+    ligand.ligand("install", "--system", "--allow-reload", "tuned")
+    machine.run("chown", "ligand-winner-deployer:", SERVED)
+    ligand.ligand("grant", "winner_deployer", "/srv/served", "--write")
+    machine.run("mkdir", "-p", "/etc/ligand/experiments")
+    machine.write("/etc/ligand/experiments/served.yaml", SERVES)
+    machine.write("/etc/ligand/experiments/served.py", SERVE)
+    ligand.ready("winner_deployer", "dream_runner")
+    wanted = {"reason": "asked", "topic": None, "experiment": "served"}
+    assert ligand.emit("Q_DREAM_WANTED", wanted, "person@alice", user="alice").startswith("seq ")
+    mine = ligand.signals("Q_DREAM_WANTED")[-1]
+    (asked,) = answers(ligand, mine["id"], "Q_DEPLOYMENT_PROPOSED", "Q_DEPLOYMENT_FAILED", "Q_DREAM_FAILED")
+    assert asked["facts"].get("mode") == "ask", asked["facts"]
+    machine.write(SPOILT, "")
+    deployment = asked["facts"]["deployment_id"]
+    machine.run("/opt/ligand/venv/bin/ligand", "deploy", "approve", deployment, user="alice")
+    (end,) = answers(ligand, deployment, "Q_WINNER_DEPLOYED", "Q_DEPLOYMENT_FAILED")
+    assert (end["facts"].get("reason"), end["facts"].get("rolled_back")) == ("worse", True), end["facts"]
+    assert machine.read(SERVED) == BEFORE
+    new, old = machine.read("/run/tuned-reloaded").split(BEFORE.splitlines()[0] + "\n")[1:]
+    assert "near = 0.9" not in new
+    assert old == BEFORE.split("\n", 1)[1]
+    ligand.ligand("revoke", "winner_deployer", "/srv/served")
