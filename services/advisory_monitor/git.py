@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType
 
 SECONDS = 20.0
@@ -148,11 +149,12 @@ class Repository:
 
     def _refused(self, said: str) -> NotReadable:
         if "dubious ownership" in said:
-            hint = f"Let it be read: `git config --system --add safe.directory {self.path}`."
+            hint = f"Let it be read: `git config --system --add safe.directory {quote(str(self.path))}`."
             return NotReadable(f"{self.path} belongs to somebody else, and git will not read it.", hint)
         first = said.split("\n", maxsplit=1)[0][:300] or "no reason given"
         hint = (
-            f"See that {self.path} is a repository; under systemd: `ligand grant advisory_monitor {self.path} --read`."
+            f"See that {self.path} is a repository; under systemd: "
+            f"`ligand grant advisory_monitor {quote(str(self.path))} --read`."
         )
         return NotReadable(f"git cannot read {self.path}: {first}", hint)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from services.investigator import logic, supposing, telling
@@ -119,7 +120,7 @@ def _nothing(found: Found, seen: Survey) -> Missing:
         return Missing(
             "unreadable",
             f"No code of {found.path} can be read ({some(unread)}). "
-            f"Grant it: ligand grant investigator {found.path} --read.",
+            f"Grant it: ligand grant investigator {quote(printable(found.path))} --read.",
         )
     if large:
         return Missing("too_large", f"No code of {found.path} was read ({some(large)}). Raise max_file_bytes.")

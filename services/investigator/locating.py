@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from services.investigator.roots import Place, Places, closed_on_the_way, real_path
@@ -230,7 +231,8 @@ def _closed(way: Path, places: Places) -> Missing | None:
     if closed is None:
         return None
     return Missing(
-        "unreadable", f"{closed} may not be looked into. Grant it: ligand grant investigator {closed} --read."
+        "unreadable",
+        f"{closed} may not be looked into. Grant it: ligand grant investigator {quote(str(closed))} --read.",
     )
 
 

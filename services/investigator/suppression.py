@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 from services.investigator import logic
@@ -32,7 +33,9 @@ def suppressed(state: Mapping[str, Any], asked: Mapping[str, Any], after: int) -
     said = (
         f"{subject} was investigated {kept['count']} times in vain, the last time: {kept['reason']}: {kept['detail']}"
     )
-    return logic.failed(asked, "suppressed", f"{said} To have it tried again: ligand suppress clear {subject!r}.")
+    return logic.failed(
+        asked, "suppressed", f"{said} To have it tried again: `ligand suppress clear {quote(subject)}`."
+    )
 
 
 def puts(state: Mapping[str, Any], asked: Mapping[str, Any], outcome: Outcome, at: str) -> dict[str, Facts | None]:

@@ -6,23 +6,18 @@ after is not, however late either is handled. So a replay of the journal decides
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
-from services.policy_engine.expressions import Environment, Expression, ExpressionError, MissingError
+from services.policy_engine.acting import Check, built
+from services.policy_engine.expressions import Environment, Expression, ExpressionError
 from services.policy_engine.memory import ASKED, ENTRY, LIMIT, MAX_ASKED, MAX_KEPT, MAX_TIMERS, TIMER, Memory, short
 from services.policy_engine.model import Action, Decision, Outcome, Rule, Trace, brief, shown, span
 
 MAX_KEY = 200
 """Characters of a key as it is kept; what is longer has a digest at its end."""
-MAX_ACTIONS = 512 * 1024
-"""Bytes of all that one firing emits; until a timer's own signal comes it is kept in one piece."""
 Envelope = Mapping[str, Any]
-Check = Callable[[str, Mapping[str, Any]], None]
-"""Raises `ExpressionError` when facts do not fit the signal's contract."""
 
 
 class Engine:
@@ -155,23 +150,8 @@ class Engine:
         return replace(blank, outcome=outcome, because=because, needed=needed, actions=actions)
 
     def actions(self, given: Sequence[Action], scope: Mapping[str, Any]) -> tuple[tuple[str, dict[str, Any]], ...]:
-        """The signals and facts of a firing. Raises `ExpressionError`, also where they are too much together."""
-        found = tuple(self._action(action, scope) for action in given)
-        if (size := len(orjson.dumps(found))) > MAX_ACTIONS:
-            raise ExpressionError(f"what it would emit takes {size:,} bytes together, more than {MAX_ACTIONS:,}")
-        return found
-
-    def _action(self, action: Action, scope: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """The signal and facts of one action. Raises `ExpressionError` for what its contract refuses."""
-        facts = {}
-        for name, given in action.facts.items():
-            try:
-                facts[name] = given.value(scope) if isinstance(given, Expression) else given
-            except MissingError:
-                if name not in action.optional:
-                    raise
-        self._check(action.signal, facts)
-        return action.signal, facts
+        """The signals and facts of a firing. Raises `ExpressionError` for what no signal, or no settle, could carry."""
+        return built(given, scope, self._check)
 
     def _held(self, rule: Rule, blank: Decision, said: str, entry: dict[str, Any], memory: Memory) -> Decision:
         """Not fired though all is met; said on the bus once until it fires again."""

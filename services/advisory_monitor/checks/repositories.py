@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import orjson
@@ -85,7 +86,7 @@ class Repositories:
         words = f"{files} changed files in {path} are not committed for {self._dirty_s / 3600:g} hours or more."
         if not long:
             words = f"{path} is committed, or has changed lately."
-        hint = f"See `git -C {path} status`; commit it, or put it away: git stash."
+        hint = f"See `git -C {quote(path)} status`; commit it, or put it away: git stash."
         return Reading("repository_dirty", "warning" if long else None, files, 0, "files", words, hint, path)
 
 

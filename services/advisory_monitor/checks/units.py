@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from shlex import quote
 from typing import Any
 
 from services.advisory_monitor.logic import Bounds, Pace, Severity
@@ -55,7 +56,8 @@ class Units:
                 continue
             critical = any(fnmatchcase(unit.name, pattern) for pattern in self._critical)
             words = f"{unit.name} has failed{f' ({unit.description})' if unit.description else ''}."
-            hint = f"See `{manager.journalctl} -u {unit.name}`, then `{manager.systemctl} restart {unit.name}`."
+            name = quote(unit.name)
+            hint = f"See `{manager.journalctl} -u {name}`, then `{manager.systemctl} restart {name}`."
             severity: Severity = "critical" if critical else "warning"
             yield Reading("unit_failed", severity, "failed", "active", "state", words, hint, manager.subject(unit))
 
@@ -63,7 +65,7 @@ class Units:
         for unit in manager.of_patterns(self._watched):
             count = self._within(manager.subject(unit), manager.restarts(unit), now.mono)
             words = f"{unit.name} was started again {count} times within {self._window_s / 60:g} minutes."
-            hint = f"See `{manager.journalctl} -u {unit.name}`."
+            hint = f"See `{manager.journalctl} -u {quote(unit.name)}`."
             yield self._gauge.read(
                 now,
                 "unit_restarts",

@@ -136,7 +136,7 @@ def test_a_subject_that_failed_five_times_is_left_alone_until_a_person_says_othe
     desk.investigator()
     facts = desk.end(desk.ask("nonesuch")).facts
     assert (facts["reason"], facts["retryable"]) == ("suppressed", False)
-    assert "ligand suppress clear 'nonesuch'" in facts["detail"]
+    assert "ligand suppress clear nonesuch" in facts["detail"]
     assert "nonesuch  phantom: " in run("ligand", None, "suppress", "list", "--home", str(home)).out.decode()
     (listed,) = [one for one in _listed(home) if one["subject"] == "nonesuch"]
     assert (listed["count"], listed["suppressed"]) == (5, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -71,10 +72,11 @@ class TestPromotions:
 
     def test_a_folder_that_is_not_there_is_said(self, tmp_path: Path) -> None:
         """A person with a slip in the configuration would wait for ever, in silence."""
-        looking = Looking("promotions", tmp_path, folders=[str(tmp_path / "promotionz")])
-        (unseen,) = looking.look().unseen
-        assert "promotionz" in unseen.message
-        assert "ligand grant advisory_monitor" in unseen.hint
+        folder = str(tmp_path / "my promotionz $(reboot)")
+        (unseen,) = Looking("promotions", tmp_path, folders=[folder]).look().unseen
+        assert folder in unseen.message
+        line = unseen.hint.rpartition(" granted: `")[2].removesuffix("`.")
+        assert shlex.split(line) == ["ligand", "grant", "advisory_monitor", folder, "--read"]
 
     @pytest.mark.parametrize("name", ["x" * 200, "caf\udce9", "ok"])
     def test_any_file_name_makes_an_id(self, tmp_path: Path, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import shlex
 import threading
 from collections import Counter
 from pathlib import Path
@@ -189,6 +190,15 @@ def test_only_failures_of_the_subject_count_and_made_up_ones_do_not_fill_the_sta
     assert suppression.suppressed(state, again, 2) is not None
     done = Outcome("Q_INVESTIGATION_COMPLETE", {})
     assert suppression.puts(state, again, done, "9") == {"failed|made_up_9": None}
+
+
+def test_what_a_person_is_told_to_type_does_nothing_else():
+    """Who pastes the line of an answer would run what a stranger wrote into the name of a module."""
+    asked = {"question": "What?", "question_id": "q", "evidence": [], "module_path": "a'$(reboot); `reboot` \\"}
+    kept = {"count": 5, "reason": "phantom", "detail": "none"}
+    held = suppression.suppressed({suppression.KEPT + asked["module_path"]: kept}, asked, 5)
+    line = held.facts["detail"].partition("again: `")[2].removesuffix("`.")
+    assert shlex.split(line) == ["ligand", "suppress", "clear", asked["module_path"]]
 
 
 @pytest.mark.parametrize("named", [{}, {"module_path": "/srv/" + "deep/" * 60}])

@@ -246,6 +246,16 @@ def test_a_wait_rests_on_the_last_signal_that_renewed_it() -> None:
     assert not [name for name in past.state if name.startswith("event|")]
 
 
+def test_a_wait_from_before_an_update_ends_as_it_would_have() -> None:
+    """A timer that holds its signal itself, as those of older versions do, would bury every signal that follows."""
+    past = Past(replace(RULE, hold=2.0))
+    past.hear(0)
+    (event,) = [name for name in past.state if name.startswith("event|")]
+    (timer,) = [kept for name, kept in past.state.items() if name.startswith("timer|")]
+    timer["event"] = past.state.pop(event)
+    assert past.outcomes(3, path="/other") == ["fired", "armed"]
+
+
 def test_long_keys_are_told_apart_and_kept_in_short() -> None:
     """Fifty long texts that are counted apart would exceed what a settle can carry, and bury each that follows."""
     past = Past(replace(RULE, key=None, count=Count(200, 1000.0, compiled("event.facts.promotions_path"))))
