@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,29 @@ def test_a_proof_that_fails_proves_nothing(conducted: Any) -> None:
     assert record["winner"] is None
     (reason,) = record["verdict"]["reasons"]
     assert "a held-out measurement of the candidate failed: metric_not_finite: f1 is nan" in reason
+
+
+def test_what_was_measured_before_a_kill_is_not_measured_again(conducted: Any) -> None:
+    """A night of work is not begun anew, nor does a baseline or a proof that came out badly get a second throw."""
+    asked_for: Counter[tuple[float, str]] = Counter()
+
+    def measure(asked: Asked) -> dict[str, float]:
+        x = float(asked.params["x"])
+        asked_for[x, asked.case] += 1
+        if asked_for.total() in (2, 20, 38):
+            raise Killed
+        return {"f1": 0.8, "ms": 10 * abs(x - 0.25)}
+
+    for _ in range(3):
+        with pytest.raises(Killed):
+            conducted(measure)
+    record = conducted(measure)
+    assert record["winner"]["params"] == {"x": 0.25}
+    assert sorted(asked_for.values())[-4:] == [1, 2, 2, 2], "only what was being measured is measured again"
+
+
+class Killed(BaseException):
+    """In the place of SIGKILL: nothing is tidied up."""
 
 
 def test_without_a_baseline_there_is_nothing_to_compare(conducted: Any) -> None:
