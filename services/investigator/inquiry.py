@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from services.investigator.roots import Places
 from services.investigator.source import Tree, read_tree
 from services.investigator.survey import Limits, SourceFile, Survey, digest, survey
 from services.investigator.words import some
+from services.runtime import garbage
 
 EXISTS = ("too_large", "unreadable", "no_source")  # reasons that tell more than that another name is a phantom
 
@@ -63,7 +63,7 @@ class Investigator:
         try:
             return self._look_into(asked, logic.investigation_id(signal_id))
         finally:
-            gc.collect()  # a tree of names is full of cycles, and takes tens of megabytes until they are found
+            garbage.collect()  # a tree of names is full of cycles, and takes tens of megabytes until they are found
 
     def unchanged(self, signal_id: str, asked: Mapping[str, Any], read: Outcome) -> Outcome | None:
         """The last answer about a module, told again, if what was read is just what that rested on.

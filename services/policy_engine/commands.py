@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -30,6 +31,32 @@ SHOWN = 200
 @click.group()
 def policy() -> None:
     """What the rules decide: why, why not, what other rules would."""
+
+
+@policy.command("list")
+@form_option
+@home_option
+@told
+def list_(*, form: str, home: Path | None) -> int:
+    """List the rules, and how often each has fired.
+
+    As far as decisions are kept; of a rule in shadow, how often it would have.
+    """
+    paths = Paths.resolve(home)
+    fired: defaultdict[str, list[str]] = defaultdict(list)
+    for one in _decisions(paths):
+        if one["outcome"] in (Outcome.FIRED, Outcome.WOULD_FIRE):
+            fired[one["rule"]].append(one["at"])
+    rules = rulebook(paths).rules
+    if form == "json":
+        say_json(_listed(rule, fired[rule.id]) for rule in rules)
+        return 0
+    wide = max((len(rule.id) for rule in rules), default=0)
+    for rule in rules:
+        often = f"{len(fired[rule.id])} times, last {max(fired[rule.id])}" if fired[rule.id] else "never"
+        does = ", ".join(sorted(rule.emits)) + (" if a model says so" if rule.choose else "")
+        say(f"{rule.id:<{wide}}  {rule.mode:<7}  {', '.join(rule.signals)} → {does}", f"{'':<{wide}}  fired {often}")
+    return 0
 
 
 @policy.command()
@@ -178,6 +205,11 @@ def _say(one: Mapping[str, Any]) -> None:
         say(f"  emitted  {name} {sent}")
     if one.get("file"):
         say(f"  rule     {one['file']}:{one['line']}")
+
+
+def _listed(rule: Rule, fired: Sequence[str]) -> dict[str, Any]:
+    found = {"rule": rule.id, "mode": rule.mode, "signals": rule.signals, "emits": sorted(rule.emits)}
+    return {**found, "fired": len(fired), "last": max(fired, default=None), "file": rule.file, "line": rule.line}
 
 
 def _compare(result: Comparison, shadow: Sequence[Act], since: str) -> None:

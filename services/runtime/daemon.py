@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal as os_signal
 import socket
@@ -14,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from services.runtime import checking, credentials, logs
+from services.runtime import checking, credentials, garbage, logs
 from services.runtime import config as configuration
 from services.runtime.exits import EXIT_CONFIG, refuse
 from services.runtime.folder import Folder
@@ -40,10 +39,6 @@ HEARTBEAT_S = 5.0
 DRAIN_S = 10.0
 BESIDE = 3
 """Threads for what a daemon's own code does beside its loop (`asyncio.to_thread`)."""
-GC_THRESHOLDS = (10_000, 20, 20)
-"""Rarer than usual: what waits to be handled is not garbage, and walking it again and again takes time."""
-COLLECT_S = 60.0
-"""How often all garbage is collected none the less: what is rare would else pile up for hours."""
 
 
 class Daemon(Reloading):
@@ -197,9 +192,8 @@ class Daemon(Reloading):
         try:
             if await self._start():
                 tasks += [asyncio.create_task(self._repeat(*entry)) for entry in self._periodic]
-                tasks += [asyncio.create_task(_collect())]
-                gc.freeze()  # contracts and modules stay for good: not to be walked again
-                gc.set_threshold(*GC_THRESHOLDS)
+                tasks += [asyncio.create_task(garbage.collect_for_ever())]
+                garbage.begin()
                 await self._announce()
                 self._work.open()
                 await self._until_stopped(tasks)
@@ -410,9 +404,3 @@ class Daemon(Reloading):
                 self.state[key] = value
         if puts:
             self.state_changed.set()
-
-
-async def _collect() -> None:
-    while True:
-        await asyncio.sleep(COLLECT_S)
-        gc.collect()

@@ -18,6 +18,7 @@ from tests.chaos.run import Chaos
 from tests.chaos.work import Work
 from tests.support.constellation import constellation
 from tests.support.load import chain, packaged
+from tools.demo.endings import stop_when_asked
 
 MOST_TOLD = 50
 
@@ -30,6 +31,7 @@ MOST_TOLD = 50
 @click.option("--in", "within", type=click.Path(path_type=Path, exists=True), default=Path("/var/tmp"))
 def main(kills: int, seed: int | None, outage: float, out: Path, within: Path) -> None:
     """Kill bus and daemons at work; then every story has exactly one end, and no effect is doubled."""
+    stop_when_asked()
     seed = random.randrange(1 << 32) if seed is None else seed
     print(f"seed {seed}", flush=True)
     began = time.monotonic()

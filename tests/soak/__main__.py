@@ -20,6 +20,7 @@ from tests.soak.run import STOPPED, Soak
 from tests.soak.samples import Sample, Tables, Whole
 from tests.soak.slopes import Growth, growths
 from tests.support.constellation import constellation
+from tools.demo.endings import stop_when_asked
 
 MIB = 1024 * 1024
 
@@ -31,6 +32,7 @@ MIB = 1024 * 1024
 @click.option("--in", "within", type=click.Path(path_type=Path, exists=True), default=Path("/var/tmp"))
 def main(minutes: float, rate: float, out: Path, within: Path) -> None:
     """Run everything for a while; write tables and a picture, and fail when something grows or is lost."""
+    stop_when_asked()
     plan = Plan(seconds=60 * minutes, signals_per_s=rate, every_s=min(10.0, minutes))
     with tempfile.TemporaryDirectory(prefix="ligand-soak-", dir=within) as folder:
         samples, soak = _run(Path(folder), plan, out)

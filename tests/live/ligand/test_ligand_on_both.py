@@ -65,6 +65,8 @@ CASES = (
     ),
     Case("intent Why? -o json", **JSON),
     Case("intent Why? --wait --timeout 0.2", code=27, **VARIES, cut=False),
+    Case("policy list", **PLAIN, cut=False),
+    Case("policy list -o json", **JSON),
     Case("policy test", **PLAIN),
     Case("policy rehearse {rules} --since 7d", **PLAIN, cut=False),
     Case("policy rehearse {rules} -o json", **JSON),

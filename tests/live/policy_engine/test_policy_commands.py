@@ -71,6 +71,15 @@ def test_rehearsal_and_questions(day: Policies) -> None:
     assert "what it waited for has ended" in why_not.text
     assert "needed   fresh: event.facts.unacknowledged_count >= 1 to be true" in why_not.text
 
+    listed = {
+        one["rule"]: one for one in map(json.loads, ligand(home, "policy", "list", "-o", "json").out.splitlines())
+    }
+    assert (listed["dream"]["fired"], listed["tried"]["fired"], listed["tried"]["mode"]) == (4, 5, "shadow")
+    assert listed["thrice"]["emits"] == ["Q_DREAM_TRIGGER"]
+    said = ligand(home, "policy", "list").text
+    assert "shadow   Q_PROMOTIONS_DETECTED → Q_DREAM_TRIGGER" in said
+    assert f"fired 5 times, last {listed['tried']['last']}" in said
+
     promoted = ligand(home, "policy", "promote", "tried")
     assert "tried: shadow → enforce" in promoted.text
     assert "would have fired 5 times" in promoted.text

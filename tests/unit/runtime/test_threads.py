@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 import weakref
 
 import pytest
 
-from services.runtime import daemon
+from services.runtime import garbage
 from services.runtime.threads import Threads
+from tests.support.processes import Use
 
 
 def test_all_threads_are_there_from_the_first_use_on():
@@ -53,13 +55,25 @@ def test_garbage_in_cycles_is_collected_by_the_clock(monkeypatch: pytest.MonkeyP
         knot = Knot()
         weakref.finalize(knot, loop.call_soon_threadsafe, gone.set)
         del knot
-        collecting = asyncio.create_task(daemon._collect())
+        collecting = asyncio.create_task(garbage.collect_for_ever())
         await asyncio.wait_for(gone.wait(), 10)
         return collecting.cancel()
 
-    monkeypatch.setattr(daemon, "COLLECT_S", 0.01)
+    monkeypatch.setattr(garbage, "EVERY_S", 0.01)
     gc.disable()
     try:
         assert asyncio.run(collected())
     finally:
         gc.enable()
+
+
+def test_free_memory_goes_back_to_the_system():
+    """The C library keeps what is freed in the midst of its heaps: a process that was large once would stay so."""
+    with Threads(1, "heap") as pool:  # a heap of its own
+        held = pool.submit(lambda: [b"x" * (100_000 + nth) for nth in range(300)]).result(timeout=10)
+        pin = pool.submit(bytearray, 100_000).result(timeout=10)
+        large = Use.of(os.getpid()).rss_kib
+        held.clear()
+        garbage.collect()
+        assert Use.of(os.getpid()).rss_kib < large - 20_000
+        assert len(pin) == 100_000
