@@ -67,6 +67,8 @@ def run(experiment: str | None, *, wait: bool, home: Path | None) -> int:
             emitter.emit(wanted)
             say(f"asked for: ligand dream show {records.cycle_id(wanted.id)}")
             return 0
+        words = "it begins once dream_runner has ended what it does; Ctrl-C ends the waiting, not the cycle"
+        click.echo(f"asked for: {records.cycle_id(wanted.id)}: {words}", err=True)
         end = watching.watched(paths, wanted, lambda: emitter.emit(wanted))
     if end.signal not in ENDS:
         raise Failure("The cycle did not end in time; signal-tap dead list may say more.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from signals.journal import Journal
 from signals.paths import Paths
 
 ANSWERED = "Q_DEPLOYMENT_ANSWERED"
+_ID = re.compile(r"[0-9a-f]{16}")
 _id = click.argument("deployment_id", metavar="ID")
 _why = click.option("--reason", help="Why; it stands in the history.")
 
@@ -120,7 +122,7 @@ def _command(word: _Word) -> None:
     @home_option
     @told
     def say_it(deployment_id: str, *, reason: str | None, home: Path | None) -> int:
-        one = _one(home, deployment_id)
+        one = _one(home, deployment_id, word)
         if one.state != word.state:
             raise Failure(f"{one.id}: {one.state}; {word.otherwise}.")
         _emit(home, word.signal, word.facts(one) | ({"reason": reason} if reason else {}))
@@ -147,8 +149,10 @@ def _read(home: Path | None) -> list[Told]:
     return story.told(signals())
 
 
-def _one(home: Path | None, given: str) -> Told:
+def _one(home: Path | None, given: str, word: _Word | None = None) -> Told:
     fits = [one for one in _read(home) if one.id.startswith(given)]
+    if not fits and word is not None and word.signal != ANSWERED and _ID.fullmatch(given):
+        return Told(given, state=word.state)  # forgotten by the journal: the deployer's ledger may know it
     if len(fits) != 1:
         many = "several are" if fits else "none is"
         raise Failure(f"{many} called {given!r}: ligand deploy history lists them.")

@@ -50,7 +50,7 @@ class Told:
         elif name == "Q_ROLLBACK_COMPLETE":
             self.rollback, self.state = facts, "taken back"
         elif name == "Q_ROLLBACK_FAILED":
-            self.rollback = facts
+            self.rollback, self.state = facts, self.state or facts["reason"]
         elif name in ("Q_WINNER_DEPLOYED", "Q_DEPLOYMENT_FAILED"):
             self.ended, self.state = facts, IN_USE if name == "Q_WINNER_DEPLOYED" else facts["reason"]
 

@@ -33,6 +33,8 @@ FORMATS: Mapping[str, Format] = {
     "env": cast(Format, in_env),
     "ini": cast(Format, in_ini),
 }
+MAX_BITS = 1024
+"""Whole numbers beyond are no values: they are larger than any float, and could not even be shown."""
 TEXTS_ONLY = frozenset({"env", "ini"})
 """Formats that know no numbers: there `0.5` is a text, and is meant as whatever its reader takes it for."""
 
@@ -40,8 +42,8 @@ TEXTS_ONLY = frozenset({"env", "ini"})
 def read(form: str, raw: bytes, keys: Iterable[str]) -> dict[str, Scalar]:
     """The values at dotted keys, by key; texts in `env` and `ini`. Raises `FormatError`."""
     _, text = _decoded(raw)
-    tree = FORMATS[form].parse(text)
-    return {key: found(tree, _place(form, key)) for key in keys}
+    tree = _parsed(FORMATS[form], text)
+    return {key: _sized(key, found(tree, _place(form, key))) for key in keys}
 
 
 def change(form: str, raw: bytes, values: Mapping[str, Scalar]) -> bytes:
@@ -52,11 +54,24 @@ def change(form: str, raw: bytes, values: Mapping[str, Scalar]) -> bytes:
     """
     mark, text = _decoded(raw)
     using, wanted = FORMATS[form], {_place(form, key): _wanted(form, key, value) for key, value in values.items()}
-    before = using.parse(text)
+    before = _parsed(using, text)
     new = {parts: value for parts, value in wanted.items() if not same(found(before, parts), value)}
     after = _spliced(using, text, new)
     _verify(using, replaced(before, new), after)
     return mark + after.encode()
+
+
+def _parsed(using: Format, text: str) -> Any:
+    try:
+        return using.parse(text)
+    except ValueError as error:  # Python reads no whole number of more than 4,300 digits
+        raise FormatError(f"a number in the file cannot be read: {str(error)[:80]}") from error
+
+
+def _sized(key: str, value: Scalar) -> Scalar:
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise FormatError(f"{key} is a number of more digits than a setting can have.")
+    return value
 
 
 def _place(form: str, key: str) -> Parts:
@@ -113,7 +128,7 @@ def _spliced(using: Format, text: str, new: Mapping[Parts, Scalar]) -> str:
 
 def _verify(using: Format, expected: Any, after: str) -> None:
     try:
-        outcome = using.parse(after)
+        outcome = _parsed(using, after)
     except FormatError as error:
         raise FormatError(f"The change would break the file ({error.message}); it is left alone.") from error
     if not same(outcome, expected):

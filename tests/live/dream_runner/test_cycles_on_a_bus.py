@@ -268,6 +268,7 @@ def test_what_cannot_be_run_is_told_and_what_is_mended_runs(dreams: Dreams) -> N
     asked = dreams.command("run", "plain", "--wait")
     assert asked.returncode == 0, asked.stderr
     assert "1/1" in asked.stderr, "the progress is not shown"
+    assert "Ctrl-C ends the waiting, not the cycle" in asked.stderr
     (cycle,) = [line.split(":")[0] for line in asked.stdout.splitlines() if line.startswith("c-")]
     shown = json.loads(dreams.command("show", cycle[:-1], "-o", "json").stdout)
     assert shown["experiments"][0]["trials"] == len(shown["records"][0]["trials"]) == 1

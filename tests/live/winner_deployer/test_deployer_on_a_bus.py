@@ -145,6 +145,11 @@ def test_a_winner_reaches_a_daemon_with_every_comment_kept_and_goes_back_by_hand
     assert "taken back" in desk.ligand("history")
     assert "only what is in use" in desk.ligand("rollback", shown["deployment_id"], code=1)
 
+    nobody = "0" * 16  # the journal may have forgotten it, so the deployer is asked
+    assert "Asked for" in desk.ligand("rollback", nobody)
+    desk.home.wait_for("Q_ROLLBACK_FAILED", reason="unknown")
+    assert "refused: There is no deployment" in desk.ligand("show", nobody)
+
     desk.won(("dedup", 0.8))
     (asked,) = desk.home.wait_for("Q_DEPLOYMENT_PROPOSED")
     assert "was deployed before" in asked.facts["why"], "what a person took back is not done again by itself"

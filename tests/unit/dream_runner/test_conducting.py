@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from services.dream_runner import measuring, trying
 from services.dream_runner.conducting import conduct
 from services.dream_runner.task import EngineError, Task
 from services.experiments.definition import load
 from services.experiments.evaluation import Asked, EvaluationError
+from services.experiments.space import Params
 
 EXPERIMENT = """\
 about: a way between quick and good
@@ -29,18 +33,75 @@ Measure = Callable[[Asked], Mapping[str, float]]
 
 
 @pytest.fixture
-def conducted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Measure], dict[str, Any]]:
-    def by(measure: Measure) -> dict[str, Any]:
+def conducted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    def by(measure: Measure, *, promoted: Sequence[float] = (0.25,), **said: Any) -> dict[str, Any]:
         path = tmp_path / "experiments" / "way.yaml"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(EXPERIMENT)
+        path.write_text(yaml.safe_dump(yaml.safe_load(EXPERIMENT) | said, sort_keys=False))
         for module in (measuring, trying):
             monkeypatch.setattr(module, "evaluate", lambda _, asked, __: dict(measure(asked)))
         monkeypatch.setattr(trying, "tell", lambda **_: None)
-        task = Task(load(path, tmp_path), tmp_path, "c-1", tmp_path, {"x": 0.5}, [({"x": 0.25}, "promotion:p")], 1, 60)
+        seeds: list[tuple[Params, str]] = [({"x": x}, "promotion:p") for x in promoted]
+        task = Task(load(path, tmp_path), tmp_path, "c-1", tmp_path, {"x": 0.5}, seeds, 1, 60)
         return conduct(task, time.monotonic())
 
     return by
+
+
+def test_as_many_are_measured_at_once_as_the_budget_says(conducted: Any) -> None:
+    """A person with sixteen cores who said so waits one night, not sixteen."""
+    both = threading.Barrier(2)
+
+    def measure(asked: Asked) -> dict[str, float]:
+        if asked.case == "a" and asked.params["x"] != 0.5:
+            both.wait(timeout=20)  # one alone would wait in vain
+        return {"f1": 0.8, "ms": 1.0}
+
+    assert len(conducted(measure, budget={"trials": 4, "concurrency": 2})["trials"]) == 4
+
+
+def test_what_falls_behind_is_given_up_early_and_what_somebody_proposed_never(conducted: Any) -> None:
+    """Bad candidates cost a part of the night, and nobody's proposal is turned down unmeasured."""
+    asked_for: Counter[float] = Counter()
+
+    def measure(asked: Asked) -> dict[str, float]:
+        asked_for[float(asked.params["x"])] += asked.case in "abs"
+        return {"f1": -abs(float(asked.params["x"]) - 0.4)}
+
+    cases = {"tuning": ["a", "b", "s"], "held_out": list("cdefgh")}
+    record = conducted(
+        measure,
+        promoted=(0.4, 0.41, 0.42, 0.43, 0.44, 0.45, 0.99, 1.0),
+        evaluate={"command": ["true"], "repeats": 1, "cases": cases},
+        objective={"metrics": {"f1": "maximize"}},
+        budget={"trials": 30},
+    )
+    early = [one for one in record["trials"] if one["state"] == "pruned"]
+    assert early
+    assert all(asked_for[one["params"]["x"]] < 3 for one in early)
+    assert {one["from"] for one in early} <= {"sampler", "drawn", "fresh"}
+    assert {one["state"] for one in record["trials"][:8]} == {"complete"}, "two are the worst there is, but proposed"
+    assert record["winner"] is not None
+
+
+def test_a_parameter_takes_part_only_where_its_condition_holds(conducted: Any) -> None:
+    """What is written into the file must be what was measured, and nothing beside it."""
+    space = {
+        "way": {"type": "categorical", "choices": ["plain", "grams"]},
+        "x": {"type": "float", "low": 0, "high": 1},
+        "size": {"type": "int", "low": 1, "high": 8, "when": {"way": "grams"}},
+    }
+    target = {"file": "x.yaml", "format": "yaml", "keys": {name: name for name in space}}
+    seen: list[Mapping[str, Any]] = []
+
+    def measure(asked: Asked) -> dict[str, float]:
+        seen.append(asked.params)
+        return {"f1": 0.8, "ms": 1.0}
+
+    conducted(measure, search_space=space, target=target)
+    tried = [params for params in seen if "way" in params]
+    assert {params["way"] for params in tried} == {"plain", "grams"}
+    assert all(("size" in params) == (params["way"] == "grams") for params in tried)
 
 
 def test_of_two_metrics_one_may_win_and_the_front_says_what_else_there_is(conducted: Any) -> None:
@@ -92,6 +153,29 @@ def test_a_proof_that_fails_proves_nothing(conducted: Any) -> None:
     assert record["winner"] is None
     (reason,) = record["verdict"]["reasons"]
     assert "a held-out measurement of the candidate failed: metric_not_finite: f1 is nan" in reason
+
+
+def test_what_was_measured_before_a_kill_is_not_measured_again(conducted: Any) -> None:
+    """A night of work is not begun anew, nor does a baseline or a proof that came out badly get a second throw."""
+    asked_for: Counter[tuple[float, str]] = Counter()
+
+    def measure(asked: Asked) -> dict[str, float]:
+        x = float(asked.params["x"])
+        asked_for[x, asked.case] += 1
+        if asked_for.total() in (2, 20, 38):
+            raise Killed
+        return {"f1": 0.8, "ms": 10 * abs(x - 0.25)}
+
+    for _ in range(3):
+        with pytest.raises(Killed):
+            conducted(measure)
+    record = conducted(measure)
+    assert record["winner"]["params"] == {"x": 0.25}
+    assert sorted(asked_for.values())[-4:] == [1, 2, 2, 2], "only what was being measured is measured again"
+
+
+class Killed(BaseException):
+    """In the place of SIGKILL: nothing is tidied up."""
 
 
 def test_without_a_baseline_there_is_nothing_to_compare(conducted: Any) -> None:

@@ -271,3 +271,21 @@ def test_several_values_are_changed_at_once() -> None:
     """Parameters that belong together reach the file together."""
     raw = b"a: 1 # one\nl: [1, 22, 3]\nz:\n"
     assert change("yaml", raw, {"z": "no", "a": 100, "l.1": 2}) == b'a: 100 # one\nl: [1, 2, 3]\nz: "no"\n'
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("json", '{"a": 1, "b": ' + "1" * 5000 + "}"),
+        ("toml", "a = 1\nb = " + "1" * 5000),
+        ("yaml", "a: 0x" + "f" * 5000),
+        ("toml", "a = 0x" + "f" * 5000),
+        ("json", '{"a": ' + "[" * 100_000),
+        ("toml", "a = " + "[" * 5000 + "]" * 5000),
+        ("yaml", "a: " + "[" * 5000),
+    ],
+)
+def test_a_file_that_no_reader_should_try_is_refused_in_words(form: str, text: str) -> None:
+    """One odd file among the targets must not end the cycle of all experiments."""
+    with pytest.raises(FormatError):
+        read(form, text.encode(), ["a"])

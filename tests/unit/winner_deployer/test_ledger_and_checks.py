@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.experiments.definition import Experiment, load
+from services.experiments.definition import Experiment, Guardrail, load
 from services.winner_deployer import checks, ledger, story
 from services.winner_deployer.backups import Backups, kept
 from services.winner_deployer.ledger import Ledger
@@ -139,6 +139,16 @@ def test_only_better_in_place_is_good_enough(experiment, before, after, wins) ->
         return
     with pytest.raises(Refused) as caught:
         checks.judge(experiment, *measured)
+    assert caught.value.reason == "worse"
+
+
+def test_a_guardrail_counts_in_place_too(experiment) -> None:
+    """In the system before this one guardrail failures were ignored: better by what nobody may do is not better."""
+    guarded = replace(experiment.objective, guardrails=(Guardrail("errors", max=0.1),))
+    before, after = [[{"f1": f1, "errors": errors}] * 5 for f1, errors in ((0.5, 0.0), (0.9, 0.2))]
+    assert checks.judge(experiment, before, after)
+    with pytest.raises(Refused, match=r"errors is 0\.2, above 0\.1") as caught:
+        checks.judge(replace(experiment, objective=guarded), before, after)
     assert caught.value.reason == "worse"
 
 
