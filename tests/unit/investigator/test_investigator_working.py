@@ -194,11 +194,13 @@ def test_only_failures_of_the_subject_count_and_made_up_ones_do_not_fill_the_sta
 
 def test_what_a_person_is_told_to_type_does_nothing_else():
     """Who pastes the line of an answer would run what a stranger wrote into the name of a module."""
-    asked = {"question": "What?", "question_id": "q", "evidence": [], "module_path": "a'$(reboot); `reboot` \\"}
+    name = "a'$(reboot); `reboot` \\"
+    asked = {"question": "What?", "question_id": "q", "evidence": [], "module_path": name}
     kept = {"count": 5, "reason": "phantom", "detail": "none"}
-    held = suppression.suppressed({suppression.KEPT + asked["module_path"]: kept}, asked, 5)
+    held = suppression.suppressed({suppression.KEPT + name: kept}, asked, 5)
+    assert held is not None
     line = held.facts["detail"].partition("again: `")[2].removesuffix("`.")
-    assert shlex.split(line) == ["ligand", "suppress", "clear", asked["module_path"]]
+    assert shlex.split(line) == ["ligand", "suppress", "clear", name]
 
 
 @pytest.mark.parametrize("named", [{}, {"module_path": "/srv/" + "deep/" * 60}])
