@@ -17,7 +17,7 @@ from rich.table import Table
 from tests.soak.picture import Chart, draw
 from tests.soak.plan import Plan
 from tests.soak.run import STOPPED, Soak
-from tests.soak.samples import Sample, Tables, Whole
+from tests.soak.samples import Sample, Tables, Whole, read
 from tests.soak.slopes import Growth, growths
 from tests.support.constellation import constellation
 from tools.demo.endings import stop_when_asked
@@ -30,8 +30,14 @@ MIB = 1024 * 1024
 @click.option("--rate", type=float, default=500.0, show_default=True, help="Journaled signals a second.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("build/soak"), show_default=True)
 @click.option("--in", "within", type=click.Path(path_type=Path, exists=True), default=Path("/var/tmp"))
-def main(minutes: float, rate: float, out: Path, within: Path) -> None:
+@click.option("--judge", type=click.Path(path_type=Path, exists=True), help="Only judge the tables of an earlier run.")
+def main(minutes: float, rate: float, out: Path, within: Path, judge: Path | None) -> None:
     """Run everything for a while; write tables and a picture, and fail when something grows or is lost."""
+    if judge is not None:
+        samples = read(judge)
+        found = growths(samples, samples[-1].at_s / 6)
+        Console(width=120).print(_table(found))
+        sys.exit(1 if any(not each.flat for each in found) else 0)
     stop_when_asked()
     plan = Plan(seconds=60 * minutes, signals_per_s=rate, every_s=min(10.0, minutes))
     with tempfile.TemporaryDirectory(prefix="ligand-soak-", dir=within) as folder:

@@ -6,8 +6,11 @@ import csv
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tests.support.processes import Use
+
+T = TypeVar("T", Use, "Whole")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +69,24 @@ class Tables:
         """Let go of the files."""
         self._processes.close()
         self._constellation.close()
+
+
+def read(folder: Path) -> list[Sample]:
+    """What an earlier run has written there. Raises OSError."""
+    uses: dict[float, dict[str, Use]] = {}
+    for row in _rows(folder / "processes.csv"):
+        uses.setdefault(float(row["second"]), {})[row["process"]] = _of(Use, row)
+    wholes = {float(row["second"]): _of(Whole, row) for row in _rows(folder / "constellation.csv")}
+    return [Sample(at_s, uses[at_s], whole) for at_s, whole in wholes.items() if at_s in uses]
+
+
+def _of(kind: type[T], row: Mapping[str, str]) -> T:
+    values: dict[str, Any] = {
+        each.name: (float if "." in row[each.name] else int)(row[each.name]) for each in fields(kind)
+    }
+    return kind(**values)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

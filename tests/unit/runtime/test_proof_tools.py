@@ -10,7 +10,7 @@ from tests.chaos.judging import _ends
 from tests.fuzz.door import Door, fuzz
 from tests.fuzz.mutator import Mutator
 from tests.soak.picture import Chart, draw
-from tests.soak.samples import Sample, Whole
+from tests.soak.samples import Sample, Tables, Whole, read
 from tests.soak.slopes import growths
 from tests.support.processes import Use
 
@@ -66,6 +66,20 @@ def test_growth_is_seen_where_there_is_some(rise, flat):
     (pss,) = [each for each in growths(samples, 600) if each.measure == "pss_kib"]
     assert abs(pss.an_hour - rise) < 20
     assert pss.flat is flat
+
+
+def test_what_is_used_for_a_moment_is_no_growth_and_an_earlier_run_is_judged_again(tmp_path):
+    """A busier machine in the second half would look like a leak; a run of an hour would have to be run again."""
+    busy = [
+        Sample(float(at), {"bus": Use(50_000 + 9_000 * (at % 300 < at / 40), 60_000, 30, 3, 0.0)}, Whole(answer_ms=0.5))
+        for at in range(0, 3600, 10)
+    ]
+    tables = Tables(tmp_path)
+    for each in busy:
+        tables.add(each)
+    tables.close()
+    assert read(tmp_path) == busy
+    assert [each.measure for each in growths(read(tmp_path), 600) if not each.flat] == []
 
 
 def test_a_picture_has_a_line_for_each_stretch_without_a_gap():
