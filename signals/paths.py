@@ -16,6 +16,8 @@ from signals.errors import ConfigError
 SOCKET_PATH_MAX = 107
 RECORD = "runtime_folder"
 TRIES = 1000
+SYSTEM_UNIT = Path("/etc/systemd/system/ligand.target")
+"""There where Ligand is installed for the machine."""
 _SYSTEM_RUN = Path("/run/ligand")
 _SHORT = Path("/tmp")  # not TMPDIR: that may be as long, and another in the shell that looks for the bus
 
@@ -61,6 +63,11 @@ class Paths:
         run = Path(environ.get("XDG_RUNTIME_DIR") or state / "ligand" / "run")
         run = run if run.name == "run" and "XDG_RUNTIME_DIR" not in environ else run / "ligand"
         return cls(None, config / "ligand", state / "ligand", _short(run), data / "ligand" / "intents")
+
+    @property
+    def is_machines(self) -> bool:
+        """Whether these are the folders of the Ligand that is installed for the machine."""
+        return self.home is None and self.run == _SYSTEM_RUN
 
     def state_of(self, daemon: str) -> Path:
         """The folder that belongs to `daemon` alone."""
@@ -163,10 +170,11 @@ def _need_own(folder: Path) -> None:
 
 
 def _is_system(environ: Mapping[str, str]) -> bool:
+    """Whether the machine's Ligand is meant, also while it does not run; a person's that runs comes first."""
     private = environ.get("XDG_RUNTIME_DIR")
     if private and (Path(private) / "ligand" / "bus.sock").exists():
         return False
-    return (_SYSTEM_RUN / "bus.sock").exists()
+    return (_SYSTEM_RUN / "bus.sock").exists() or SYSTEM_UNIT.exists()
 
 
 def _short(run: Path) -> Path:

@@ -162,19 +162,22 @@ class Installed:
         before: str = "",
         after: str = "",
         killed_before: int | str | None = None,
+        killed_after: str | None = None,
     ) -> CompletedProcess[str]:
         """`ligand ...` from the source tree, as root.
 
         `pip`: an installation is made with pip, as a person's is. The rest is for a command that is loaded: a shell
         does that before and after each access control list that is set; killed before that step, counted from 0 or
-        named by how it begins.
+        named by how it begins, or after the one that begins so.
         """
         if self.loaded is not None and not pip:
-            what = {"ligand": arguments, "before": before, "after": after, "killed_before": killed_before}
+            kills = {"killed_before": killed_before, "killed_after": killed_after}
+            what = {"ligand": arguments, "before": before, "after": after, **kills}
             return self.loaded.run(what, check=check)
         assert not before
         assert not after
         assert killed_before is None
+        assert killed_after is None
         command = (*_program(pip=pip), *arguments)
         return self.machine.run(*command, check=check, timeout_s=INSTALL_S, environ=_environ())
 

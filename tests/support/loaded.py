@@ -46,14 +46,16 @@ def around(before: str, after: str) -> None:
     vars(os)["setxattr"] = setxattr
 
 
-def killed_before(step: int | str) -> None:
-    """Have the command killed before its n-th step, counted from 0, or before the one that begins so."""
+def killed_before(step: int | str | None, after: str | None) -> None:
+    """Have the command killed before its n-th step, counted from 0, or before or after the one that begins so."""
     plain, count = Steps.do, itertools.count()
 
     def do(steps: Steps, what: str, action: Callable[[], object]) -> None:
         if next(count) == step or (isinstance(step, str) and what.startswith(step)):
             os.kill(os.getpid(), signal.SIGKILL)
         plain(steps, what, action)
+        if after is not None and what.startswith(after):
+            os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(Steps, "do", do)  # noqa: B010 - a type checker lets no method be put in another's place
 
@@ -62,8 +64,7 @@ def ligand(asked: dict[str, Any]) -> None:
     """`ligand …`."""
     if asked["before"] or asked["after"]:
         around(asked["before"], asked["after"])
-    if asked["killed_before"] is not None:
-        killed_before(asked["killed_before"])
+    killed_before(asked["killed_before"], asked["killed_after"])
     sys.argv = ["ligand", *asked["ligand"]]
     main()
 

@@ -1,12 +1,12 @@
 """`python -m tests.support.quick UNPACKED …` is `ligand …`, but an installation copies the packages that it needs.
 
 What is skipped is what pip does with pinned packages; the environment is the same otherwise. And daemons that are
-ready are looked at again after half a second only. The tests of a wheel, of a person's own Ligand and of a killed
-installation do neither.
+ready are looked at again after half a second only. The tests of a wheel and of a killed installation do neither.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -27,11 +27,8 @@ def begin(unpacked: Path) -> None:
 
     def build(folder: Path, source: environment.Source, python: Path) -> None:
         """An environment with Ligand from that source."""
-        if not POOL.is_dir():
-            subprocess.run(["cp", "--archive", unpacked, POOL.with_suffix(".new")], check=True)
-            POOL.with_suffix(".new").rename(POOL)
         folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        subprocess.run(["cp", "--archive", "--link", POOL, folder], check=True)
+        _copy(unpacked, folder)
         _rename(folder)
         pip = ("-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps", "--no-build-isolation")
         run_tied(folder / "bin" / "python", *pip, "--no-compile", str(source.path))
@@ -39,6 +36,17 @@ def begin(unpacked: Path) -> None:
 
     environment.build = build
     manager.SETTLED_S = 0.5
+
+
+def _copy(unpacked: Path, folder: Path) -> None:
+    """Of root's environments each is made of hard links; a person cannot make links to what is root's."""
+    if os.getuid() != 0:
+        subprocess.run(["cp", "--recursive", "--preserve=links,mode", unpacked, folder], check=True)
+        return
+    if not POOL.is_dir():
+        subprocess.run(["cp", "--archive", unpacked, POOL.with_suffix(".new")], check=True)
+        POOL.with_suffix(".new").rename(POOL)
+    subprocess.run(["cp", "--archive", "--link", POOL, folder], check=True)
 
 
 def _rename(folder: Path) -> None:

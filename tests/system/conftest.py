@@ -12,14 +12,14 @@ from tests.support.installed import Installed, Loaded
 from tests.support.systemd import Machine
 
 
-@pytest.fixture
-def fresh(tmp_path) -> Iterator[Machine]:
-    """A machine for one test alone, with nothing on it."""
-    with booted(tmp_path) as found:
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory) -> Iterator[Machine]:
+    """A machine for the tests of one file, with nothing on it."""
+    with booted(tmp_path_factory.mktemp("systemd")) as found:
         yield found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def clean(fresh: Machine) -> Iterator[Installed]:
     """The commands on such a machine."""
     loaded = Loaded(fresh)

@@ -126,6 +126,12 @@ def test_the_journal_can_be_read_while_the_bus_is_stopped(ligand, asked):
     ligand.machine.systemctl("stop", "ligand-bus")
     try:
         assert int(ligand.python(reader, user="alice")) > 0
+        # and the commands look there, not into the home of whoever asks
+        found = map(json.loads, ligand.ligand("doctor", "-o", "json", check=False).stdout.splitlines())
+        assert [one["state"] for one in found if one["check"] == "journal"] == ["ok"]
+        said = ligand.ligand("journal", "salvage", "--dry-run", check=False).stderr
+        assert "The journal /var/lib/ligand/bus/journal.db is whole" in said
+        assert "systemctl start ligand.target" in ligand.ligand("up", check=False).stderr
     finally:
         ligand.machine.systemctl("start", "ligand-bus")
         ligand.ready()

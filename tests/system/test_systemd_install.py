@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.support.installed import DAEMONS, unit
 from tests.support.systemd import ROOT
 
 pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
+GAZE = "gaze_sensor"
 TREE = ("signals", "services", "tools", "systemd", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -130,27 +132,55 @@ def test_a_second_installation_elsewhere_is_refused(ligand):
     ligand.ready()
 
 
-def loaded_from(ligand, version: str) -> list[bool]:
-    """Of each daemon, whether what it has in memory is of this version's environment."""
-    folder = f"/opt/ligand/versions/{version}/"
-    return [folder in ligand.machine.read(f"/proc/{pid}/maps") for pid in pids(ligand)]
+def loaded_from(ligand, version: str, daemons: Sequence[str]) -> list[bool]:
+    """Of each of these, whether what it has in memory is of this version's environment."""
+    machine, folder = ligand.machine, f"/opt/ligand/versions/{version}/"
+    return [folder in machine.read(f"/proc/{machine.pid(unit(daemon))}/maps") for daemon in daemons]
+
+
+def without_gaze(machine, folder: str) -> None:
+    """Have a source tree without that daemon, and with a user for another one."""
+    machine.run("rm", "-r", f"{folder}/services/{GAZE}", f"{folder}/systemd/{unit(GAZE)}")
+    users = f"{folder}/systemd/ligand.sysusers.conf"
+    novel = 'u ligand-novel - "x" /var/lib/ligand/novel'
+    machine.run("sh", "-c", 'sed -i /ligand-gaze-sensor/d "$0" && echo "$1" >> "$0"', users, novel)
+
+
+def doctors(ligand) -> dict[str, str]:
+    """What the doctor says of the installation."""
+    said = ligand.ligand("doctor", "-o", "json", check=False).stdout
+    (found,) = (one for one in map(json.loads, said.splitlines()) if one["check"] == "installation")
+    return dict(found)
 
 
 def test_an_upgrade_that_is_killed_half_way_is_mended_by_running_it_again_and_can_be_taken_back(ligand):
-    """The power goes in the middle of an upgrade; running it again ends with one version, not with a mixture."""
+    """The power goes in an upgrade to other daemons; run again it ends with one version, and the doctor says so."""
     ligand.ready()
     machine, old = ligand.machine, version_in_use(ligand)
     link, folder = machine.out("readlink", "/opt/ligand/venv"), tree(ligand, "newer", "0.2.0")
-    new = killed_half_way(ligand, folder)
-    ligand.ligand("install", "--system", "--from", folder)
+    without_gaze(machine, folder)
+    machine.systemctl("disable", "--now", unit(GAZE))
+    upgrade = ("install", "--system", "--from", folder)
+    ligand.ligand(*upgrade, killed_after="reload the units", check=False)
+    found = doctors(ligand)
+    assert "the change to Ligand 0.2.0 is not over" in found["found"]
+    assert f"Or go back to {old}: `ligand rollback --system`" in found["todo"]
+    ligand.ligand(*upgrade)
     assert version_in_use(ligand) == "0.2.0"
-    ligand.ready()
-    assert all(loaded_from(ligand, new))
+    others = [daemon for daemon in DAEMONS if daemon != GAZE]
+    ligand.ready(*others)
+    assert doctors(ligand)["state"] == "ok"
+    assert machine.show(unit(GAZE), "LoadState") == "not-found"
+    assert all(loaded_from(ligand, machine.out("readlink", "/opt/ligand/venv").removeprefix("versions/"), others))
     shown = ligand.ligand("rollback", "--system", "--dry-run").stdout.splitlines()
     assert version_in_use(ligand) == "0.2.0"
     done = ligand.ligand("rollback", "--system").stdout.splitlines()
     assert [line.removeprefix("would ") for line in shown] == done
     assert f"going back to Ligand {old}" in done
     assert version_in_use(ligand) == old
+    ligand.ready(*others)
+    assert all(loaded_from(ligand, link.removeprefix("versions/"), others))
+    assert machine.show(unit(GAZE), "ActiveState") == "inactive"
+    assert "# made before: ligand-novel\n" in machine.read("/etc/sysusers.d/ligand.conf")  # a purge knows it
+    machine.systemctl("enable", "--now", unit(GAZE))
     ligand.ready()
-    assert all(loaded_from(ligand, link.removeprefix("versions/")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from tests.support.installed import traces
@@ -46,6 +48,7 @@ def test_what_cannot_be_installed_leaves_no_trace(fresh, clean):
     assert fresh.read("/usr/local/bin/signal-tap") == "mine"
     fresh.run("ln", "--symbolic", "--force", "/bin/true", "/usr/local/bin/signal-tap")
     assert "leads to /bin/true" in ligand.ligand("install", "--system", check=False).stderr
+    fresh.run("rm", "/usr/local/bin/signal-tap")
     assert traces(fresh) == before
 
 
@@ -94,10 +97,10 @@ def test_purging_removes_the_users_that_ligand_made_and_nobody_else(fresh, clean
     assert fresh.run("test", "-e", "/etc/sysusers.d/ligand-instances.conf", check=False).returncode
 
 
-def kill_when(ligand, what, condition, *, pip: bool) -> None:
+def kill_when(ligand, what, condition, *how: str, pip: bool = False) -> None:
     """Begin an installation and kill it once something is so, after a second one was refused; pip must not live on."""
     machine = ligand.machine
-    begun = ligand.begin("install", "--system", pip=pip)
+    begun = ligand.begin("install", "--system", *how, pip=pip)
     machine.until(what, condition, 600.0)
     second = ligand.ligand("install", "--system", check=False)
     assert second.returncode == 1
@@ -113,9 +116,12 @@ def test_purging_after_a_killed_installation_leaves_nothing(fresh, clean):
     kill_when(ligand, "pip runs", lambda: not fresh.run("pgrep", "-f", " -m pip ", check=False).returncode, pip=True)
     assert "remove /opt/ligand/versions" in ligand.ligand("uninstall", "--system", "--purge").stdout
     assert traces(fresh) - before == set()
-    unit_file = "/etc/systemd/system/ligand.target"
-    kill_when(
-        ligand, "units are there", lambda: not fresh.run("test", "-e", unit_file, check=False).returncode, pip=False
-    )
-    ligand.ligand("uninstall", "--system", "--purge")
+    unit_file, elsewhere = "/etc/systemd/system/ligand.target", ("--prefix", "/opt/mine/ligand")
+    are_there = lambda: not fresh.run("test", "-e", unit_file, check=False).returncode  # noqa: E731 - one line
+    kill_when(ligand, "units are there", are_there, *elsewhere)
+    for step in itertools.count(step=4):  # the purge itself is killed too, each time later
+        if not ligand.ligand("uninstall", "--system", "--purge", killed_before=step, check=False).returncode:
+            break
+    assert step > 5
     assert traces(fresh) - before == set()
+    assert not any(known(fresh, "passwd", unit_user) for unit_user in ("ligand-bus", "ligand-gaze-sensor"))

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.support.systemd import ROOT
-from tests.support.wheels import offline
+from tests.support.wheels import offline, unpacked
 
 pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(1200)]
 NAME, RUN, HOME = "carol", "/run/user/carol", "/home/carol"
@@ -35,7 +35,7 @@ def carol(fresh):
 
 
 def ligand(machine, *arguments: str) -> str:
-    command = (sys.executable, "-m", "tools.ligand", *arguments)
+    command = (sys.executable, "-m", "tests.support.quick", str(unpacked()), *arguments)
     return str(machine.run(*command, user=NAME, environ={**offline(), **ENVIRON}, timeout_s=600.0).stdout)
 
 

@@ -12,11 +12,11 @@ from tools.ligand.steps import Steps
 
 GROUPS = ("ligand", "ligand-users")
 USED_BEFORE = "# made before: "
-"""Begins a line of the instances' users' file: a user that was made for an instance that is listed no more."""
+"""Begins a line of a users' file: a user that was made for a daemon or an instance that is there no more."""
 
 
 def with_those_before(text: str, file: Path) -> str:
-    """The instances' users' file, with who was made for instances that are listed no more."""
+    """A users' file to be written, with who was made by the one that is there and is not in it any more."""
     gone = sorted(named(_text(file)) - named(text))
     return text + "".join(f"{USED_BEFORE}{user}\n" for user in gone)
 

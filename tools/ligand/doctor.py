@@ -11,7 +11,7 @@ from rich.text import Text
 
 from signals.paths import Paths
 from tools.cli import NOTHING, OK, home_option, paths_of, told
-from tools.ligand.checks import grants, machine, models, running
+from tools.ligand.checks import grants, installation, machine, models, running
 from tools.ligand.checks import home as home_checks
 from tools.ligand.checks.finding import Finding
 from tools.ligand.listing import Form, output_option, say, say_json
@@ -50,6 +50,7 @@ def _all(paths: Paths) -> Iterator[Finding]:
     yield from home_checks.findings(paths)
     yield from models.findings(paths)
     yield from running.findings(paths)
+    yield from installation.findings(paths)
     yield from grants.findings(paths)
 
 

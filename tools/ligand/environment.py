@@ -137,7 +137,9 @@ def _fault(python: Path, layout: Layout) -> str:
 
 
 def build(folder: Path, source: Source, python: Path) -> None:
-    """Make the environment in `folder`, of pinned and hashed packages only. Raises `InstallError`; then it is gone.
+    """Make the environment in `folder`, of pinned and hashed packages only.
+
+    Raises `InstallError` or `OSError`; then it is gone.
 
     What is needed for building alone is taken out again at the end.
     """
@@ -145,7 +147,7 @@ def build(folder: Path, source: Source, python: Path) -> None:
     try:
         run_tied(python, "-m", "venv", "--clear", str(folder))
         _fill(folder, source)
-    except (InstallError, KeyboardInterrupt) as error:
+    except (InstallError, OSError, KeyboardInterrupt) as error:
         free = shutil.disk_usage(folder.parent).free
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, InstallError) and free < LEAST_BYTES:
@@ -192,3 +194,18 @@ def version(folder: Path) -> str:
     """The version of Ligand in an environment."""
     show = "from importlib.metadata import version; print(version('ligand'))"
     return run([str(folder / "bin" / "python"), "-I", "-c", show]).strip()
+
+
+def units(folder: Path) -> Path:
+    """Where the units lie in an environment, or in the tree. Raises `InstallError`."""
+    return folder / "systemd" if (folder / "systemd").is_dir() else package(folder, "tools") / "systemd"
+
+
+def package(folder: Path, name: str) -> Path:
+    """Where a package of Ligand lies in an environment, or in the tree. Raises `InstallError`."""
+    if (folder / name).is_dir():
+        return folder / name
+    found = sorted(folder.glob(f"lib/python3*/site-packages/{name}"))
+    if not found:
+        raise InstallError(f"{folder} holds no Ligand: {name} is missing. Install again.")
+    return found[0]

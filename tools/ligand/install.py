@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from services.runtime.extras import NAMES
+from signals.paths import SYSTEM_UNIT
 from tools.ligand import reloading
 from tools.ligand.changing import changing, told
 from tools.ligand.environment import Source, interpreter
@@ -23,7 +24,6 @@ from tools.ligand.manager import Manager
 from tools.ligand.steps import Steps
 from tools.ligand.uninstaller import Uninstaller
 
-MACHINES_OWN = Path("/etc/systemd/system/ligand.target")
 A_FOLDER = click.Path(path_type=Path, file_okay=False)
 _SCOPE = (
     click.option(
@@ -60,7 +60,7 @@ def layout_of(system: bool | None, prefix: Path | None = None) -> Layout:
         raise InstallError("A system installation needs root. Run it with sudo, or use --user.")
     if not system and root and "XDG_RUNTIME_DIR" not in os.environ:
         raise InstallError("root has no user session here. Log in as the person, or use --system.")
-    if not system and MACHINES_OWN.exists():
+    if not system and SYSTEM_UNIT.exists():
         raise InstallError(
             "This machine has a Ligand for everybody, whose bus your daemons would find. "
             "To use that one, be in its group: usermod --append --groups ligand-users NAME. "

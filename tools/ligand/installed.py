@@ -28,6 +28,7 @@ class Installed:
     `unfinished`: a change of version began and did not end, because it was killed; which one runs is not known.
     `going_back`: that change leads back to a version that was ready. `extras` are what a person wanted beside it,
     `reloads` the units that D-REAM's deployer may reload.
+    `off`: daemons of any version that a person had switched off when the last change began.
     """
 
     current: str = ""
@@ -39,6 +40,7 @@ class Installed:
     going_back: bool = False
     extras: tuple[str, ...] = ()
     reloads: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> Installed:
@@ -47,9 +49,9 @@ class Installed:
             found = json.loads(path.read_text(encoding="utf-8"))
             kept = tuple(Version(**one) for one in found["kept"])
             files, services = tuple(found["files"]), tuple(found["services"])
-            left = {key: bool(found.get(key, False)) for key in ("unfinished", "going_back")}
-            extras, reloads = (tuple(found.get(key, ())) for key in ("extras", "reloads"))
-            return cls(found["current"], _ready(found), kept, files, services, **left, extras=extras, reloads=reloads)
+            more: dict[str, Any] = {key: bool(found.get(key, False)) for key in ("unfinished", "going_back")}
+            more |= {key: tuple(found.get(key, ())) for key in ("extras", "reloads", "off")}
+            return cls(found["current"], _ready(found), kept, files, services, **more)
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from tools.ligand.manager import Manager, Trouble
 from tools.ligand.settings import template
 from tools.ligand.steps import Steps, remove_files, run
 from tools.ligand.unit_files import rendered, services
-from tools.ligand.unit_names import TARGET, unit_of
+from tools.ligand.unit_names import SUFFIX, TARGET, unit_of
 
 READY_S = 90.0
 BUS = "ligand-bus.service"
@@ -93,7 +93,7 @@ class Installer:
             self._save(self.record)
         try:
             yield
-        except InstallError:
+        except (InstallError, OSError, KeyboardInterrupt):
             if first:
                 self.layout.record.unlink(missing_ok=True)
                 self.steps.remove_folder(self.layout.versions)
@@ -106,7 +106,7 @@ class Installer:
         try:
             self._bring_extras(source, name)
             self._check(folder)
-        except InstallError:
+        except (InstallError, OSError, KeyboardInterrupt):
             shutil.rmtree(folder)
             raise
 
@@ -117,12 +117,12 @@ class Installer:
     def _check(self, folder: Path) -> None:
         """Configuration, manifests and contracts, by the new version itself, before anything is touched."""
         ready = self.record.last_ready
-        old = [str(_package(self._folder(ready), "signals") / "contracts")] if ready else []
+        old = [str(environment.package(self._folder(ready), "signals") / "contracts")] if ready else []
         check = [str(folder / "bin" / "python"), "-m", "tools.ligand.check_version", str(self.layout.config), *old]
         self.steps.do("check configuration, manifests and contracts", lambda: run(check))
 
     def _take_over(self, fresh: Version, ready_s: float) -> None:
-        self._save(self.record.adopt(fresh))
+        self._begin(lambda record: record.adopt(fresh))
         self._change_to(fresh, ready_s, restart=True)
         if not self.steps.dry:
             self.steps.note(f"Ligand {fresh.version} is installed and every daemon is ready")
@@ -132,7 +132,7 @@ class Installer:
         back = self.record.go_back()
         old = back.version(back.current)
         self.steps.note(f"going back to Ligand {old.version}")
-        self._save(back)
+        self._begin(Installed.go_back)
         self._change_to(old, ready_s, restart=True)
 
     def _change_to(self, version: Version, ready_s: float, *, restart: bool) -> None:
@@ -202,7 +202,7 @@ class Installer:
     def _put_in_place(self, name: str) -> None:
         """Units, users, folders, configuration and links of a version; nothing is started."""
         folder = self._shown or self._folder(name)
-        packaged = _units(folder)
+        packaged = environment.units(folder)
         units = rendered(packaged, self.layout, self.manager.version())
         instances = self._instances(folder)
         files = [self.layout.units / unit for unit in units]
@@ -239,7 +239,15 @@ class Installer:
 
     def _switched_off(self, units: Iterable[str]) -> set[str]:
         """Which of them a person has disabled."""
-        return {*units} & {*self.record.services} - {*self.manager.enabled()}
+        return {*units} & {*self.record.services, *self.record.off} - {*self.manager.enabled()}
+
+    def _begin(self, change: Callable[[Installed], Installed]) -> None:
+        """Record a change of version, and who is switched off: they stay so where a later version has them again."""
+        if not self.record.unfinished:
+            daemons = (unit for unit in (*self.record.off, *self.record.services) if unit.endswith(SUFFIX))
+            off = self._switched_off(unit for unit in daemons if "@" not in unit)
+            self.record = replace(self.record, off=tuple(sorted(off)))
+        self._save(change(self.record))
 
     def _will_make(self, files: Iterable[Path]) -> None:
         """Record files before they are made: what is killed in between can still be removed."""
@@ -248,7 +256,7 @@ class Installer:
 
     def _instances(self, folder: Path) -> list[Instance]:
         """What `bus.yaml` lists of this version's template daemons and of the person's own."""
-        packaged = sorted(_package(folder, "services").glob("*/manifest.yaml"))
+        packaged = sorted(environment.package(folder, "services").glob("*/manifest.yaml"))
         return listed(load_all(self.layout.config / "daemons.d", packaged).values(), self.layout.config)
 
     def _has_unit(self, instance: Instance, units: Mapping[str, str]) -> bool:
@@ -260,7 +268,11 @@ class Installer:
 
     def _users_and_folders(self, packaged: Path, instances: Sequence[Instance]) -> None:
         for text, target, tool in (
-            ((packaged / "ligand.sysusers.conf").read_text("utf-8"), self.layout.sysusers, ("systemd-sysusers",)),
+            (
+                with_those_before((packaged / "ligand.sysusers.conf").read_text("utf-8"), self.layout.sysusers),
+                self.layout.sysusers,
+                ("systemd-sysusers",),
+            ),
             (
                 with_those_before(users(instances), self.layout.instance_users),
                 self.layout.instance_users,
@@ -277,7 +289,7 @@ class Installer:
 
     def _configure(self, folder: Path, instances: Sequence[Instance]) -> None:
         """A commented file for each daemon that has none; those that are there are the person's."""
-        for file in sorted(_package(folder, "services").glob("*/manifest.yaml")):
+        for file in sorted(environment.package(folder, "services").glob("*/manifest.yaml")):
             manifest = Manifest.load(file)
             if not manifest.instances:
                 self._settings(manifest, manifest.daemon)
@@ -286,7 +298,7 @@ class Installer:
 
     def _deployer(self, folder: Path) -> Manifest | None:
         """The manifest of D-REAM's deployer; None for a version that has none."""
-        file = _package(folder, "services") / reloading.DAEMON / "manifest.yaml"
+        file = environment.package(folder, "services") / reloading.DAEMON / "manifest.yaml"
         return Manifest.load(file) if file.exists() else None
 
     def _allow_reloads(self, deployer: Manifest, units: Sequence[str]) -> None:
@@ -327,14 +339,18 @@ class Installer:
         return made
 
     def _disable(self, units: Sequence[str]) -> None:
-        """What this version has not, and instances that are listed no more."""
+        """What this version has not, and instances that are listed no more; nothing of them is left to complain of."""
         for unit in units:
-            self.steps.do(f"stop {unit}", lambda unit=unit: self.manager.systemctl("stop", unit))  # type: ignore[misc]
+            if self.manager.runs(unit):
+                self.steps.do(f"stop {unit}", lambda unit=unit: self.manager.systemctl("stop", unit))  # type: ignore[misc]
             self.steps.remove(self.layout.units / f"{TARGET}.wants" / unit)
+        if not self.steps.dry:
+            self.manager.forget(units)
+        self._failed_before -= {*units}
 
     def _enable(self, units: Sequence[str]) -> None:
         """Enable what is new; what a person has disabled stays so. The bus hears first which instances there are."""
-        fresh = [name for name in units if name not in self.record.services]
+        fresh = [name for name in units if name not in (*self.record.services, *self.record.off)]
         changed = {*self.record.services} ^ {*units}
         if any("@" in name for name in changed) and BUS in self.manager.running():
             self.steps.do(f"reload {BUS}", lambda: self.manager.systemctl("reload", BUS))
@@ -378,18 +394,3 @@ class Installer:
         for name in sorted(self._there()):
             if name not in keep:
                 self.steps.remove_tree(self._folder(name))
-
-
-def _units(folder: Path) -> Path:
-    """Where the units lie in an environment, or in the tree. Raises `InstallError`."""
-    return folder / "systemd" if (folder / "systemd").is_dir() else _package(folder, "tools") / "systemd"
-
-
-def _package(folder: Path, name: str) -> Path:
-    """Where a package of Ligand lies in an environment, or in the tree. Raises `InstallError`."""
-    if (folder / name).is_dir():
-        return folder / name
-    found = sorted(folder.glob(f"lib/python3*/site-packages/{name}"))
-    if not found:
-        raise InstallError(f"{folder} holds no Ligand: {name} is missing. Install again.")
-    return found[0]

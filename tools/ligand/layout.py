@@ -92,12 +92,17 @@ class Layout:
     def installed_prefix(self) -> Path | None:
         """Where the program of the installation is whose units are there, whatever prefix this layout has."""
         try:
-            text = (self.units / "ligand-bus.service").read_text(encoding="utf-8")
+            text = self.signpost.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
         found = _STARTED.search(text)
         prefix = None if found is None else Path(found[1].replace("\\x20", " ").replace("%%", "%"))
         return prefix if prefix is not None and (prefix / RECORD).exists() else None
+
+    @property
+    def signpost(self) -> Path:
+        """The unit that tells where the program is."""
+        return self.units / "ligand-bus.service"
 
     @property
     def link(self) -> Path:

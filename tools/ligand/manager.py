@@ -72,6 +72,10 @@ class Manager:
         """Ligand's services that run or are about to, instances and a person's own daemons among them."""
         return self._in_state("active", "activating", "reloading")
 
+    def runs(self, unit: str) -> bool:
+        """Whether it can be stopped; one that is not there neither runs nor can."""
+        return self.systemctl("show", "--value", "--property=ActiveState", unit).strip() not in ("inactive", "failed")
+
     def failed(self) -> list[str]:
         """Those that systemd has given up."""
         return self._in_state("failed")

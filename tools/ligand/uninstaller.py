@@ -40,17 +40,20 @@ class Uninstaller:
 
     def _remove_program(self) -> None:
         self._tell_stopped()
+        signpost = str(self.layout.signpost)  # goes last: until then another run finds where the rest is
+        some = bool(self.record.files) or self.layout.signpost.exists()
         kept = {str(self.layout.sysusers), str(self.layout.instance_users)}  # as long as the users are there
-        files = [file for file in self.record.files if file not in kept]
+        files = [file for file in self.record.files if file not in {*kept, signpost}]
         remove_files(self.steps, filter(self._is_still_ours, files))
         if str(reloading.RULE) in self.record.files:
             reloading.remove_folders(self.steps)
-        if self.record.files:
-            self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
         if self._is_ours:  # else somebody's own folders may be called so
             self.steps.remove_tree(self.layout.versions)
             remove_files(self.steps, [str(self.layout.link), str(self.layout.record)])
             self.steps.remove_folder(self.layout.prefix)
+        if some:
+            remove_files(self.steps, [signpost])
+            self.steps.do("reload the units", lambda: self.manager.systemctl("daemon-reload"))
 
     def _is_still_ours(self, file: str) -> bool:
         """Whether it is what was made; a program that somebody has put in a link's place stays, and that is said."""

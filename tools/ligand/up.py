@@ -85,6 +85,11 @@ def up(home: Path | None, only: tuple[str, ...], units: Path | None) -> None:
     """
     try:
         paths = Paths.resolve(home, inherited(os.environ))
+        if paths.is_machines:
+            raise LigandError(
+                "systemd runs this machine's Ligand: `systemctl start ligand.target`. One of your own, apart from it: "
+                "`ligand up --home DIR`"
+            )
         folders = [units] if units else [packaged_units(), users_units(paths)]
         manifests = load_all(paths.manifests).values()
         instances = [one.daemon for one in listed(manifests, paths.config)]

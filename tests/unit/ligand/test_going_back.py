@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 import shutil
 import time
@@ -10,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from services.runtime.manifest import Manifest
 from tools.ligand import environment, manager
+from tools.ligand.checks.finding import ok
+from tools.ligand.checks.installation import judged
 from tools.ligand.environment import Source
 from tools.ligand.installed import Installed
 from tools.ligand.installer import Installer
@@ -44,6 +49,51 @@ class Deaf(Manager):
         return [found] if found else []
 
 
+class Linking(Deaf):
+    """One that keeps the links of what is enabled, and will not stop what has no file, as systemd will not."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self._units = layout.units
+        self.wanted = layout.units / "ligand.target.wants"
+        self.wanted.mkdir(parents=True, exist_ok=True)
+
+    def systemctl(self, *arguments: str) -> str:
+        verb, *words = arguments
+        names = [word for word in words if word.startswith("ligand")]
+        if verb == "stop" and not all(map(self._has, names)):
+            raise InstallError(f"Unit {names} not loaded.")
+        if verb == "show" and "--property=ActiveState" in words:
+            return "active\n" if self._has(names[0]) else "inactive\n"
+        if verb == "show" and "--property=Wants" in words:
+            return " ".join(link.name for link in self.wanted.iterdir())
+        for name in names if verb == "enable" else ():
+            link = self.wanted / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(self._units / name)
+        if verb == "disable":
+            for link in self.wanted.iterdir():
+                link.unlink()
+        return super().systemctl(*arguments)
+
+    def _has(self, unit: str) -> bool:
+        name, at, _ = unit.partition("@")
+        return (self._units / (f"{name}@.service" if at else unit)).exists()
+
+
+class Killed(Steps):
+    """Steps of a command that is killed before the n-th, counted from 0."""
+
+    def __init__(self, before: int) -> None:
+        super().__init__(lambda _: None)
+        self._count, self._before = itertools.count(), before
+
+    def do(self, what, action):
+        if next(self._count) == self._before:
+            raise SystemExit(137)  # which nothing of ours catches
+        super().do(what, action)
+
+
 def built(folder: Path, source: Source, python: Path) -> None:
     """An environment with the units of the source; its Python says that all is well."""
     (folder / "bin").mkdir(parents=True)
@@ -54,9 +104,14 @@ def built(folder: Path, source: Source, python: Path) -> None:
     shutil.copytree(source.path / "systemd", folder / "systemd")
 
 
+read_once = functools.cache(Manifest.load)
+"""Every environment here has the same manifests."""
+
+
 @pytest.fixture
 def layout(tmp_path, monkeypatch) -> Layout:
     monkeypatch.setattr(environment, "build", built)
+    monkeypatch.setattr(Manifest, "load", lambda file: read_once(file.resolve()))
     return Layout.for_user(environ={"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run")})
 
 
@@ -67,7 +122,8 @@ def tree(folder: Path, description: str) -> Source:
         shutil.copy(ROOT / name, folder)
     bus = folder / "systemd" / "ligand-bus.service"
     bus.write_text(bus.read_text() + f"# {description}\n")
-    (folder / "systemd" / f"ligand-z-{description}.service").write_text("[Service]\n")
+    unit = folder / "systemd" / f"ligand-z-{description}.service"
+    unit.write_text("[Service]\n[Install]\nWantedBy=ligand.target\n")
     return Source(folder)
 
 
@@ -178,6 +234,83 @@ def test_a_build_that_fails_leaves_no_claim(layout, tmp_path, monkeypatch):
     with pytest.raises(InstallError, match="no room"):
         install(layout, tree(tmp_path / "a", "a"))
     assert not layout.prefix.exists()
+
+
+def of_one_version(layout: Layout, version: str, name: str) -> None:
+    """Whether there is that version, all of it and nothing of the other one."""
+    assert in_use(layout)[0] == version
+    units = {file.name for file in layout.units.iterdir() if file.name.startswith("ligand-z-")}
+    wanted = {link.name for link in (layout.units / "ligand.target.wants").iterdir() if "-z-" in link.name}
+    assert units == wanted == {f"ligand-z-{name}.service"}
+    assert (layout.units / "ligand-bus.service").read_text().endswith(f"# {name}\n")
+    assert list(judged(layout)) == [ok("installation", f"Ligand 0.1.0 in {layout.prefix}")]
+
+
+def killed(layout: Layout, before: int, change) -> bool:
+    """Whether the change came as far as that step, where it was killed."""
+    try:
+        change(Installer(layout, Killed(before), Linking(layout)))
+    except SystemExit:
+        return True
+    return False
+
+
+def test_a_change_to_other_daemons_killed_before_any_step_ends_as_one_version(layout, tmp_path):
+    """The power may go at any moment of an upgrade, or of going back: run again it ends, as the doctor says."""
+    sources = {name: tree(tmp_path / name, name) for name in ("one", "two")}
+
+    def upgrade(found: Installer) -> None:
+        found.install(sources["two"], Path("/usr/bin/python3"))
+
+    Installer(layout, Steps(lambda _: None), Linking(layout)).install(sources["one"], Path("/usr/bin/python3"))
+    told = set()
+    for step in itertools.count():
+        ways = [killed(layout, step, upgrade)]
+        told |= {finding.found for finding in judged(layout) if finding.state == "mend"}
+        upgrade(Installer(layout, Steps(lambda _: None), Linking(layout)))
+        of_one_version(layout, in_use(layout)[0], "two")
+        ways.append(killed(layout, step, Installer.rollback))
+        told |= {finding.found for finding in judged(layout) if finding.state == "mend"}
+        if str(layout.link.readlink()) != "versions/0001" or Installed.load(layout.record).unfinished:
+            Installer(layout, Steps(lambda _: None), Linking(layout)).rollback()
+        of_one_version(layout, "0001", "one")
+        if not any(ways):
+            break
+    assert step > 10
+    assert {text.split(" Ligand ")[0] for text in told} == {"the change to", "going back to"}
+
+
+def test_uninstalling_killed_before_any_step_can_be_run_again(layout, tmp_path):
+    """The power goes while Ligand is removed from a folder of one's choice: the same command removes the rest."""
+    elsewhere = replace(layout, prefix=tmp_path / "elsewhere", share=tmp_path / "share")
+    source = tree(tmp_path / "one", "one")
+    Installer(elsewhere, Steps(lambda _: None), Linking(elsewhere)).install(source, Path("/usr/bin/python3"))
+    for step in itertools.count():
+        found = replace(layout, prefix=layout.installed_prefix() or layout.prefix, share=elsewhere.share)
+        try:
+            Uninstaller(found, Killed(step), Linking(found)).uninstall(purge=True)
+        except SystemExit:
+            continue
+        break
+    assert step > 5
+    Linking(layout).wanted.rmdir()
+    assert [*elsewhere.prefix.glob("*")] == []
+    assert not [path for path in tmp_path.rglob("*ligand*") if not path.is_relative_to(source.path)]
+
+
+def test_who_is_switched_off_stays_so_when_a_version_without_them_is_left_again(layout, tmp_path):
+    """A camera that a person has switched off is not on again because an upgrade did not work."""
+    one, two = (tree(tmp_path / name, name) for name in ("one", "two"))
+    Installer(layout, Steps(lambda _: None), Linking(layout)).install(one, Path("/usr/bin/python3"))
+    (Linking(layout).wanted / "ligand-z-one.service").unlink()
+    Installer(layout, Steps(lambda _: None), Linking(layout)).install(two, Path("/usr/bin/python3"))
+    for there in ([], ["ligand-z-two.service"], []):
+        Installer(layout, Steps(lambda _: None), Linking(layout)).rollback()
+        assert [link.name for link in Linking(layout).wanted.iterdir() if "-z-" in link.name] == there
+    Linking(layout).systemctl("enable", "ligand-z-one.service")
+    for there in (["ligand-z-two.service"], ["ligand-z-one.service"]):
+        Installer(layout, Steps(lambda _: None), Linking(layout)).rollback()
+        assert [link.name for link in Linking(layout).wanted.iterdir() if "-z-" in link.name] == there
 
 
 class Started(Manager):

@@ -23,10 +23,11 @@ from services.runtime import config
 from services.runtime.manifest import Manifest, packaged
 from signals.catalogue import PACKAGED
 from tests.support.required import root
+from tools.ligand.accounts import named, with_those_before
 from tools.ligand.changing import told
 from tools.ligand.check_version import faults
 from tools.ligand.doubtful import closed_above, doubts
-from tools.ligand.environment import Source, interpreter
+from tools.ligand.environment import Source, build, interpreter
 from tools.ligand.granted import Grant, State, drop_in_for
 from tools.ligand.grants import Grants
 from tools.ligand.install import where_it_is
@@ -320,6 +321,27 @@ def test_what_is_no_ligand_is_not_installed(tmp_path: Path) -> None:
     """A wrong --from ends at once, with what would be right."""
     with pytest.raises(InstallError, match="neither Ligand's source tree nor a wheel"), Source.of(tmp_path):
         pass
+
+
+def test_what_ends_a_build_leaves_no_half_of_one(tmp_path: Path) -> None:
+    """Where the disk is full, the part of a version that was made does not go on filling it."""
+    python, folder = tmp_path / "python", tmp_path / "versions" / "0001"
+    in_the_way = f"#!/bin/sh\nmkdir -p {folder}/requirements-build.lock\n"  # of the first file that is ours
+    python.write_text(in_the_way)
+    python.chmod(0o755)
+    with pytest.raises(OSError, match=r"requirements-build\.lock"):
+        build(folder, Source(ROOT), python)
+    assert not folder.exists()
+
+
+def test_a_user_who_was_made_is_known_to_a_purge_when_no_daemon_has_them_any_more(tmp_path: Path) -> None:
+    """An upgrade that went back, or a daemon that a newer version has not, leaves no account behind for ever."""
+    file = tmp_path / "ligand.conf"
+    file.write_text('g ligand -\nu ligand-bus - "bus" /x\nu ligand-novel - "new" /x\nm ligand-novel ligand\n')
+    for _ in range(2):  # also by what is written next
+        file.write_text(with_those_before('g ligand -\nu ligand-bus - "bus" /x\n', file))
+        assert file.read_text().endswith(" /x\n# made before: ligand-novel\n")
+        assert named(file.read_text()) == {"ligand-bus", "ligand-novel"}
 
 
 def test_a_python_without_what_an_installation_needs_is_named_with_what_to_do(tmp_path: Path, monkeypatch) -> None:
