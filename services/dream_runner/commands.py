@@ -108,7 +108,10 @@ def list_(*, form: str, home: Path | None) -> int:
 @home_option
 @told
 def show(cycle: str, *, form: str, home: Path | None) -> int:
-    """Say what came of CYCLE: its id, the beginning of it, or `last`, which is meant without it."""
+    """Say what came of CYCLE, or of the last one.
+
+    CYCLE is its id, the beginning of it, or `last`.
+    """
     paths = Paths.resolve(home)
     ended = [one for one in _ended(paths) if "cycle_id" in one.facts]
     fits = ended[-1:] if cycle == "last" else [one for one in ended if one.facts["cycle_id"].startswith(cycle)]

@@ -223,6 +223,8 @@ class TestConfig:
         (problem,) = mends(quiet.home)
         assert f"chmod +x {folder}/near.py" in problem["found"]
         (folder / "near.py").chmod(0o755)
+        assert f"{quiet.paths.config}/semantic_dedup.yaml: No such file" in ligand(quiet.home, "config", "check").text
+        quiet.config("semantic_dedup", {"embeddings": {"near": 0.8}})
         assert ligand(quiet.home, "config", "check").code == 0
 
     def test_show_is_yaml_that_could_be_the_file(self, quiet: Constellation) -> None:
