@@ -12,7 +12,18 @@ from typing import Any
 
 from services.policy_engine.acting import Check, built
 from services.policy_engine.expressions import Environment, Expression, ExpressionError
-from services.policy_engine.memory import ASKED, ENTRY, LIMIT, MAX_ASKED, MAX_KEPT, MAX_TIMERS, TIMER, Memory, short
+from services.policy_engine.memory import (
+    ASKED,
+    ENTRY,
+    LIMIT,
+    MAX_ASKED,
+    MAX_KEPT,
+    MAX_TIMERS,
+    MAX_WAITED_ON,
+    TIMER,
+    Memory,
+    short,
+)
 from services.policy_engine.model import Action, Decision, Outcome, Rule, Trace, brief, shown, span
 
 MAX_KEY = 200
@@ -64,7 +75,7 @@ class Engine:
     def note_asked(self, rule: str, request: str, until: float, memory: Memory, **more: Any) -> None:
         """Remember which rule made a request, so that its answer is known as such."""
         kept = list(memory.each(ASKED))
-        if len(kept) >= MAX_ASKED:
+        if len(kept) >= MAX_ASKED or (kept and memory.waited_on >= MAX_WAITED_ON):
             oldest = min(kept, key=lambda item: item[1]["until"])
             memory.put(None, ASKED, oldest[0])
         memory.put({"rule": rule, "until": until, **more}, ASKED, request)
@@ -174,9 +185,9 @@ class Engine:
     def _arm(self, rule: Rule, blank: Decision, entry: dict[str, Any], event: Envelope, memory: Memory) -> Decision:
         place = (TIMER, rule.id, short(blank.key if rule.hold else f"{blank.key}|{blank.signal_id}"))
         timer = memory.get(*place)
-        if timer is None and sum(1 for _ in memory.each(TIMER)) >= MAX_TIMERS:
+        if timer is None and (full := _no_room(memory)):
             held = replace(blank, outcome=Outcome.LIMITED, needed=("fewer timers",))
-            return self._held(rule, held, f"{MAX_TIMERS} timers run already", entry, memory)
+            return self._held(rule, held, full, entry, memory)
         if timer is None:
             timer = {"due": blank.at + rule.wait, "first": blank.signal_id, "key": blank.key}
         memory.put({**timer, "event": event}, *place)
@@ -244,6 +255,13 @@ def _count(rule: Rule, blank: Decision, entry: dict[str, Any], scope: Mapping[st
         return None
     said = f"{have} of {want} within {span(rule.count.within)}"
     return replace(blank, outcome=Outcome.COUNTING, because=(*blank.because, said), needed=(f"{want - have} more",))
+
+
+def _no_room(memory: Memory) -> str:
+    """Why nothing more may wait; empty while it may."""
+    if sum(1 for _ in memory.each(TIMER)) >= MAX_TIMERS:
+        return f"{MAX_TIMERS} timers run already"
+    return "" if memory.waited_on < MAX_WAITED_ON else f"{MAX_WAITED_ON >> 20} MiB of signals are waited on already"
 
 
 def shown_key(value: Any) -> str:

@@ -6,13 +6,18 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
+import orjson
+
 ENTRY, TIMER, LIMIT, OWED, ASKED = "entry", "timer", "limit", "owed", "asked"
 EVENT = "event"
 """A signal that timers and requests rest on: kept once, since many rules may wait on one that is long."""
 MAX_TIMERS = 500
 MAX_ASKED = 500
-MAX_KEPT = 50_000
+MAX_KEPT = 20_000
 """Keys and waits that are remembered, of all rules together."""
+MAX_WAITED_ON = 6 << 20
+"""Bytes of the signals that are waited on. With the keys that is within the 16 MiB of state that a daemon may have."""
+SIZE = "bytes"
 MOST_STALE = 1000
 
 
@@ -28,6 +33,11 @@ class Memory:
         """Whether so much is remembered that nothing new may be."""
         return len(self._kept) >= MAX_KEPT
 
+    @property
+    def waited_on(self) -> int:
+        """Bytes of the signals that are waited on; one on which several rest counts for each."""
+        return sum(int(one.get(SIZE, 0)) for kind in (TIMER, ASKED) for _, one in self.each(kind))
+
     def get(self, *parts: str) -> Any:
         """The value, or None."""
         name = "|".join(parts)
@@ -40,7 +50,7 @@ class Memory:
             return
         if isinstance(value, dict) and isinstance(event := value.get(EVENT), Mapping):
             self.changes[f"{EVENT}|{event['id']}"] = dict(event)
-            value = value | {EVENT: event["id"]}
+            value = value | {EVENT: event["id"], SIZE: len(orjson.dumps(self.changes[f"{EVENT}|{event['id']}"]))}
         self.changes["|".join(parts)] = value
         if isinstance(before, dict) and isinstance(before.get(EVENT), str):
             self._let_go(before[EVENT])

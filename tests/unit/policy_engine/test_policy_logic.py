@@ -117,6 +117,16 @@ def test_a_wait_fires_when_it_still_holds_and_ends_with_its_cause() -> None:
     assert past.wait(20) == []
 
 
+def test_waits_on_long_signals_are_bounded_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five hundred waits on long signals would be more state than the bus takes, and every signal a dead letter."""
+    monkeypatch.setattr("services.policy_engine.logic.MAX_WAITED_ON", 1)
+    past = Past(replace(RULE, key=None, absent=Absent("Q_SPOKEN", 5.0)))
+    assert [past.outcomes(nth)[0] for nth in range(2)] == ["armed", "limited"]
+    assert "MiB of signals are waited on already" in past.told[-1].because[-1]
+    assert past.wait(7) == ["fired"]
+    assert past.outcomes(8) == ["armed"]
+
+
 def test_that_too_many_wait_already_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rule that waits on each signal of a flood would fill the memory with waits, or the bus with refusals."""
     monkeypatch.setattr("services.policy_engine.logic.MAX_TIMERS", 2)
