@@ -51,7 +51,6 @@ async def prepare() -> None:
     desk.readers, desk.reading = Readers(READERS), Gate(READERS)
     desk.presence = Presence.of(daemon.state, time.monotonic())
     desk.notebooks = Notebooks(daemon.state_dir / "open")
-    desk.notebooks.sweep()
     await reload()
 
 

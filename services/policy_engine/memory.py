@@ -49,8 +49,8 @@ class Memory:
         if value is None and before is None:
             return
         if isinstance(value, dict) and isinstance(event := value.get(EVENT), Mapping):
-            self.changes[f"{EVENT}|{event['id']}"] = dict(event)
-            value = value | {EVENT: event["id"], SIZE: len(orjson.dumps(self.changes[f"{EVENT}|{event['id']}"]))}
+            kept = self.changes[f"{EVENT}|{event['id']}"] = dict(event)
+            value = value | {EVENT: kept["id"], SIZE: len(orjson.dumps(kept))}
         self.changes["|".join(parts)] = value
         if isinstance(before, dict) and isinstance(before.get(EVENT), str):
             self._let_go(before[EVENT])

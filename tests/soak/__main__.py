@@ -35,7 +35,7 @@ def main(minutes: float, rate: float, out: Path, within: Path, judge: Path | Non
     """Run everything for a while; write tables and a picture, and fail when something grows or is lost."""
     if judge is not None:
         samples = read(judge)
-        found = growths(samples, samples[-1].at_s / 6)
+        found = growths(samples, Plan(seconds=samples[-1].at_s).warm_s)
         Console(width=120).print(_table(found))
         sys.exit(1 if any(not each.flat for each in found) else 0)
     stop_when_asked()
