@@ -49,7 +49,7 @@ def test_a_bare_machine_is_told_of_once_and_costs_nothing(bare: Room) -> None:
     bare.until(lambda: f"say|{heard.id}" in state(bare), "the text is not kept")
     rest = resting(bare.audio)
     assert rest.share < 0.1, rest
-    assert rest.children < 0.1, rest
+    assert rest.children < 0.5, rest  # a child started to look again costs a third of a second; without pauses, a core
     assert rest.wakes_per_s < 50, rest
     assert bare.count("Q_SENSOR_DEGRADED") == 1
     assert bare.count("Q_SENSOR_RECOVERED") == 0
