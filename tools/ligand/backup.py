@@ -21,7 +21,8 @@ import apsw
 import orjson
 
 from services.runtime import restoring
-from services.runtime.restoring import JOURNAL, LETTERS, sync
+from services.runtime.restoring import JOURNAL, LETTERS
+from services.runtime.rewriting import sync
 from signals import locking
 from signals.checksums import connect
 from signals.envelope import rfc3339
