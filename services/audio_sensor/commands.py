@@ -10,7 +10,7 @@ import click
 
 from services.runtime import config as configuration
 from services.runtime.commands import Failure, Finite, home_option, say, told
-from services.runtime.manifest import Manifest, packaged
+from services.runtime.manifest import Manifest
 from signals.catalogue import Catalogue
 from signals.emitter import Emitter
 from signals.envelope import decode
@@ -45,7 +45,7 @@ def listen(*, seconds: float | None, home: Path | None) -> int:
 
 
 def _settings(paths: Paths) -> dict[str, Any]:
-    manifest = Manifest.load(next(path for path in packaged() if path.parent.name == DAEMON))
+    manifest = Manifest.of(DAEMON)
     return configuration.load(paths.config_of(DAEMON), manifest.config, daemon=DAEMON)
 
 

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-import wave
 from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from services.audio_sensor.grammar import FILE, MOST_BYTES, Grammar, parse
-from services.audio_sensor.hearing import Hearing, Understood
+from services.audio_sensor.hearing import Hearing, for_hearing
 from services.audio_sensor.logic import Attention, Trouble, is_own_voice, told
+from services.audio_sensor.recording import record
 from services.audio_sensor.speaking import Speaking
+from services.audio_sensor.understanding import Understood
 from services.runtime import Daemon, Reject
-from signals.envelope import Signal
+from signals.envelope import Signal, unix_seconds
 from signals.errors import ConfigError
 from signals.files import read_regular
 from signals.ids import uuid7
 
 SETTLE_S = 10.0
-MOST_RECORDINGS = 100
 daemon = Daemon("audio_sensor")
 
 
@@ -66,20 +64,7 @@ async def start() -> None:
 
 
 def _for_hearing() -> dict[str, Any]:
-    config, (text, _) = daemon.config, commands()
-    recogniser = {
-        **{key: config["hearing"][key] for key in ("engine", "model", "disagreement")},
-        "language": config["language"],
-        "commands": text,
-        "commands_file": str(daemon.paths.config / FILE),
-    }
-    return {
-        "microphone": config["microphone"],
-        "detection": config["detection"],
-        "barge_in": config["speaking"]["barge_in"],
-        "idle_s": config["hearing"]["idle_s"],
-        "recogniser": recogniser,
-    }
+    return for_hearing(daemon.config, commands()[0], daemon.paths.config / FILE)
 
 
 @daemon.on_reload
@@ -103,7 +88,7 @@ async def keep_listening() -> None:
 @daemon.every(1.0)
 async def keep_understanding() -> None:
     """Turn what was heard into text."""
-    await desk.hearing.understand()
+    await desk.hearing.understanding.run()
 
 
 @daemon.every(1.0)
@@ -118,7 +103,7 @@ async def keep_speaking() -> None:
 @daemon.on("Q_ATTENTION_GAINED")
 async def gained(signal: Signal, put: Any) -> None:
     """Somebody looks here."""
-    at = _seconds(signal.timestamp)
+    at = unix_seconds(signal.timestamp)
     desk.attention.gained(at)
     put("attention", at)
     desk.changed.set()
@@ -151,7 +136,7 @@ def _lose(put: Any) -> None:
 @daemon.on("Q_LISTEN_WANTED")
 async def listen(signal: Signal) -> None:
     """A person asks it to listen, whatever the eyes say."""
-    until = _seconds(signal.timestamp) + signal.facts.get("for_s", daemon.config["listen_for_s"])
+    until = unix_seconds(signal.timestamp) + signal.facts.get("for_s", daemon.config["listen_for_s"])
     if until > time.time():
         desk.attention.listen(until)
         desk.asked = signal
@@ -212,25 +197,20 @@ async def _understood(heard: Understood) -> None:
     }
     asked = desk.asked if desk.attention.listen_until > time.time() - heard.age_s else None
     desk.asked = None
-    name = uuid7()
     if daemon.config["record"]:
-        await asyncio.to_thread(_record, daemon.state_dir / "recordings", name, heard.pcm)
+        await _keep(heard.pcm)
     await daemon.emit("Q_USER_VOICE", facts, because=[asked] if asked else [], taint=["microphone"])
     daemon.log.info("heard", confidence=heard.confidence, stt_s=round(heard.stt_s, 3), command=heard.command)
     desk.attention.answered(time.time())
     desk.changed.set()
 
 
-def _record(folder: Path, name: str, pcm: bytes) -> None:
-    """Keep an utterance, and of all the newest; only where a person has configured it."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with wave.open(str(folder / f"{name}.wav"), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(pcm)
-    for old in sorted(folder.glob("*.wav"))[:-MOST_RECORDINGS]:
-        old.unlink(missing_ok=True)
+async def _keep(pcm: bytes) -> None:
+    """Have an utterance kept; where there is no room for it, it is told all the same."""
+    try:
+        await asyncio.to_thread(record, daemon.state_dir / "recordings", uuid7(), pcm)
+    except OSError as error:
+        daemon.log.warning("not_recorded", error=str(error))
 
 
 # -- what is said ------------------------------------------------------------------------------------
@@ -270,7 +250,3 @@ def _say_status(trouble: Trouble | None) -> None:
         daemon.status(trouble.reason, degraded=True)
     else:
         daemon.status("listening" if _attended() else f"waiting for attention ({desk.attention.mode})")
-
-
-def _seconds(timestamp: str) -> float:
-    return datetime.fromisoformat(timestamp).timestamp()

@@ -19,7 +19,7 @@ from sounddevice import PortAudioError
 from services.audio_sensor import messages
 from services.audio_sensor.devices import Form, Mono, NoDeviceError, at_rate, is_gone, open_input
 from services.audio_sensor.echo import AFTER_S, Echo
-from services.audio_sensor.segmenting import FRAME_BYTES, RATE, Bounds, Segmenter, Utterance
+from services.audio_sensor.segmenting import FRAME_BYTES, RATE, Bounds, Segmenter, Utterance, frames_of
 
 STALLED_S = 3.0
 LOOK_S = 2.0
@@ -43,7 +43,8 @@ class Ear:
         self._aloud = False
         """Whether its own voice may be in the air."""
         self._mute = False
-        self._quiet_at: float | None = None
+        self._fading: int | None = None
+        """Frames until its own voice has died away, once it has ended: a busy machine hears them late."""
         self._overruns = 0
         self._told_overruns = 0
         self._told_at = 0.0
@@ -105,11 +106,11 @@ class Ear:
         if order["op"] == "attend":
             self._attend(order["on"])
         elif order["op"] == "speaks":
-            self._quiet_at, self._mute = None, not order["barge_in"]
+            self._fading, self._mute = None, not order["barge_in"]
             self._echo.play(at_rate(payload, order["rate"], RATE), self._segmenter.ring)
             self._aloud = True
         elif order["op"] == "silent":
-            self._quiet_at = time.monotonic() + AFTER_S
+            self._fading = frames_of(AFTER_S)
 
     def _attend(self, on: bool) -> None:
         if on and not self._attended:
@@ -127,8 +128,7 @@ class Ear:
         self._tell_overruns()
 
     def _frame(self, frame: bytes) -> None:
-        if self._quiet_at is not None and time.monotonic() >= self._quiet_at:
-            self._fall_silent()
+        self._fade()
         speaking = self._segmenter.speaking
         if self._aloud and (speaking or self._mute or not self._attended):
             self._echo.pass_by()
@@ -145,9 +145,15 @@ class Ear:
         else:
             self._segmenter.pass_by(frame)
 
+    def _fade(self) -> None:
+        if self._fading is not None:
+            self._fading -= 1
+            if self._fading < 0:
+                self._fall_silent()
+
     def _fall_silent(self) -> None:
         self._echo = Echo()
-        self._mute, self._aloud, self._quiet_at = False, False, None
+        self._mute, self._aloud, self._fading = False, False, None
 
     def _listen_on(self, frame: bytes, probability: float) -> None:
         found = self._segmenter.feed(frame, probability)

@@ -1,4 +1,4 @@
-"""Keeps an ear open and a recogniser at hand: starts these children, hears them, and starts them again."""
+"""Keeps an ear open: starts this child, hears it, starts it again, and hands on what it caught."""
 
 from __future__ import annotations
 
@@ -6,43 +6,21 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from services.audio_sensor import machine
 from services.audio_sensor.children import Child
 from services.audio_sensor.logic import Trouble
+from services.audio_sensor.understanding import Understanding, Understood
 from services.audio_sensor.voices import Sound
 
 POLL_S = 3.0
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
-MOST_UTTERANCES = 4
 OPEN_S = 30.0
 """Seconds to open a microphone, on a busy machine; a sound server that hangs never ends to."""
-LOAD_S = 60.0
-STT_S = 60.0
-NOT_UNDERSTOOD = "Mend that, and reload: systemctl reload ligand-audio-sensor, or SIGHUP. See docs/voice.md."
 NO_MICROPHONE = Trouble("no microphone was found", "Plug one in; nothing needs to be restarted. See docs/voice.md.")
-
-
-@dataclass(frozen=True, slots=True)
-class Understood:
-    """What an utterance was taken for. Durations in seconds; `vad_s` and `stt_s` count from the end of speech."""
-
-    text: str
-    confidence: float
-    command: bool
-    engine: str
-    duration_s: float
-    vad_s: float
-    stt_s: float
-    began_at: float
-    pcm: bytes
-
-    @property
-    def age_s(self) -> float:
-        """Seconds since it began; `began_at` is on the monotonic clock."""
-        return time.monotonic() - self.began_at
 
 
 class Hearing:
@@ -64,24 +42,20 @@ class Hearing:
         """Called when a person speaks while it speaks itself."""
         self._config = config
         self._log = log
-        self._understood = understood
         self._changed = changed
+        self.understanding = Understanding(config, log, understood, partial(self._say, "understand"))
         self._attended = False
         self._ear: Child | None = None
-        self._recogniser: Child | None = None
-        self._engine = ""
-        self._stale = False
-        self._anew = False
-        self._utterances: asyncio.Queue[tuple[dict[str, Any], bytes, float] | None] = asyncio.Queue(MOST_UTTERANCES)
+        self._reloaded = asyncio.Event()
+        self._sound: Sound | None = None
+        """What it is saying."""
 
     async def take(self, config: Mapping[str, Any]) -> None:
         """Go by another configuration: both children are started anew with it."""
         self._config = config
-        self._stale = True
-        if "understand" in self.troubles:
-            self._get_ready()
+        self.understanding.take(config)
+        self._reloaded.set()
         if self._ear is not None:
-            self._anew = True
             self._ear.ask_to_end()
 
     # -- what it is told -----------------------------------------------------------------------------
@@ -92,20 +66,16 @@ class Hearing:
             self._attended = on
             await self._tell({"op": "attend", "on": on})
             self._log.info("listening" if on else "attention_over")
-            if on:
-                self._get_ready()
-
-    def _get_ready(self) -> None:
-        """Have the recogniser load its models while the person draws breath."""
-        if not self._utterances.full():
-            self._utterances.put_nowait(None)
+            self.understanding.attend(on)
 
     async def speaks(self, sound: Sound) -> None:
         """It speaks from now on: this is not a person."""
+        self._sound = sound
         await self._tell({"op": "speaks", "rate": sound.rate, "barge_in": self._config["barge_in"]}, sound.pcm)
 
     async def silent(self) -> None:
         """It does not speak any more."""
+        self._sound = None
         await self._tell({"op": "silent"})
 
     async def _tell(self, message: Mapping[str, Any], payload: bytes = b"") -> None:
@@ -118,22 +88,32 @@ class Hearing:
         """Keep an ear open for as long as this runs."""
         pause = FIRST_RETRY_S
         while True:
+            self._reloaded.clear()
             began = time.monotonic()
             trouble = machine.lacking() or (None if machine.sound_at() else NO_MICROPHONE)
             try:
                 trouble = trouble or await self._one_ear()
             finally:
                 self._person(False)
-            if self._anew:  # told to end: that is no trouble
-                self._anew, pause = False, FIRST_RETRY_S
+            if self._reloaded.is_set():  # told to end: that is no trouble
+                pause = FIRST_RETRY_S
                 continue
             there = await machine.seen()
             self._say("listen", trouble)
             self.settled.set()
             lasted = time.monotonic() - began
             pause = FIRST_RETRY_S if lasted > LAST_RETRY_S else min(LAST_RETRY_S, pause * 2)
-            await _change(there, pause)
+            await self._change(there, pause)
             self._changed()  # what speaks may find a loudspeaker now
+
+    async def _change(self, there: tuple[str, ...], at_most_s: float) -> None:
+        """Wait until something was plugged in or out, the configuration is another, or a while has passed."""
+        until = time.monotonic() + at_most_s
+        while (left := until - time.monotonic()) > 0 and await machine.seen() == there:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(POLL_S, left)):
+                    await self._reloaded.wait()
+                    return
 
     async def _one_ear(self) -> Trouble:
         """One child until it ends; why it ended."""
@@ -162,7 +142,11 @@ class Hearing:
         what = message["is"]
         if what == "open":
             self._ear = ear
+            if self._reloaded.is_set():  # while it was being opened
+                ear.ask_to_end()
             self._log.info("microphone_open", device=message["device"], rate=message["rate"])
+            if self._sound is not None:  # it comes in the midst of that, and cannot know where
+                await ear.tell({"op": "speaks", "rate": self._sound.rate, "barge_in": False}, self._sound.pcm)
             await ear.tell({"op": "attend", "on": self._attended})
             self._say("listen", None)
             self.settled.set()
@@ -173,15 +157,9 @@ class Hearing:
             self.barge_in()
         elif what == "utterance":
             self._person(False)
-            self._take(message, payload)
+            self.understanding.put(message, payload)
         elif what == "overruns":
             self._log.warning("overruns", count=message["count"])
-
-    def _take(self, message: dict[str, Any], pcm: bytes) -> None:
-        try:
-            self._utterances.put_nowait((message, pcm, time.monotonic()))
-        except asyncio.QueueFull:
-            self._log.warning("utterance_dropped", waiting=MOST_UTTERANCES)
 
     def _person(self, speaks: bool) -> None:
         if speaks != self.person_speaks:
@@ -195,93 +173,19 @@ class Hearing:
             self.troubles[what] = trouble
         self._changed()
 
-    # -- the recogniser ------------------------------------------------------------------------------
 
-    async def understand(self) -> None:
-        """Turn utterances into text, in their order, for as long as this runs."""
-        try:
-            while True:
-                await self._one_utterance()
-        finally:
-            await self._end_recogniser()
-
-    async def _one_utterance(self) -> None:
-        idle_s = self._config["idle_s"] if self._recogniser is not None else None
-        try:
-            async with asyncio.timeout(idle_s):
-                given = await self._utterances.get()
-        except TimeoutError:
-            if not self._attended:
-                await self._end_recogniser()
-            return
-        if given is None:
-            await self._at_hand()
-            return
-        message, pcm, ended = given
-        found = await self._ask(pcm)
-        if found is None:
-            self._log.warning("utterance_lost", seconds=round(len(pcm) / 32000, 2))
-            return
-        now = time.monotonic()
-        told = Understood(
-            text=found["text"],
-            confidence=found["confidence"],
-            command=found["command"],
-            engine=self._engine,
-            duration_s=message["speech_s"],
-            vad_s=message["vad_s"],
-            stt_s=message["vad_s"] + now - ended,
-            began_at=ended - len(pcm) / 32000,
-            pcm=pcm,
-        )
-        await self._understood(told)
-
-    async def _ask(self, pcm: bytes) -> dict[str, Any] | None:
-        """What the recogniser makes of it; None when there is none, or it takes too long."""
-        child = await self._at_hand()
-        if child is None:
-            return None
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STT_S):
-                await child.tell({"op": "hear"}, pcm)
-                if (answer := await child.hear()) is not None:
-                    return answer[0]
-        await self._end_recogniser()
-        return None
-
-    async def _at_hand(self) -> Child | None:
-        """The recogniser, started if need be; None when it cannot be."""
-        if self._recogniser is not None and self._recogniser.runs and not self._stale:
-            return self._recogniser
-        return await self._start()
-
-    async def _start(self) -> Child | None:
-        await self._end_recogniser()
-        self._stale = False
-        child = await Child.start("recogniser", self._config["recogniser"])
-        self._recogniser = child
-        try:
-            async with asyncio.timeout(LOAD_S):
-                answer = await child.hear()
-            reason = answer[0].get("reason") if answer is not None else child.last_words
-        except TimeoutError:
-            answer, reason = None, f"it was not ready within {LOAD_S:g} s"
-        if answer is not None and answer[0]["is"] == "ready":
-            self._engine = answer[0]["engine"]
-            self._say("understand", None)
-            return child
-        await self._end_recogniser()
-        self._say("understand", Trouble(f"nothing can be understood: {reason}"[:400], NOT_UNDERSTOOD))
-        return None
-
-    async def _end_recogniser(self) -> None:
-        if self._recogniser is not None:
-            child, self._recogniser = self._recogniser, None
-            await child.end()
-
-
-async def _change(there: tuple[str, ...], at_most_s: float) -> None:
-    """Wait until something was plugged in or out, or a while has passed."""
-    until = time.monotonic() + at_most_s
-    while (left := until - time.monotonic()) > 0 and await machine.seen() == there:
-        await asyncio.sleep(min(POLL_S, left))
+def for_hearing(config: Mapping[str, Any], commands: str, file: Path) -> dict[str, Any]:
+    """What of the daemon's configuration is for hearing, with the text of the person's commands and its file."""
+    recogniser = {
+        **{key: config["hearing"][key] for key in ("engine", "model", "disagreement")},
+        "language": config["language"],
+        "commands": commands,
+        "commands_file": str(file),
+    }
+    return {
+        "microphone": config["microphone"],
+        "detection": config["detection"],
+        "barge_in": config["speaking"]["barge_in"],
+        "idle_s": config["hearing"]["idle_s"],
+        "recogniser": recogniser,
+    }

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from services.audio_sensor import machine, voices
@@ -19,7 +18,7 @@ from services.audio_sensor.hearing import Hearing
 from services.audio_sensor.ledger import Ledger
 from services.audio_sensor.logic import Moment, Saying, Trouble, may_say, next_to_say, overtakes
 from services.runtime import Daemon
-from signals.envelope import Signal
+from signals.envelope import Signal, unix_seconds
 from signals.errors import LigandError
 
 KEPT = "say|"
@@ -58,9 +57,9 @@ class Speaking:
         if self._ledger.ended(signal.id) is not None or f"{KEPT}{signal.id}" in self._daemon.state:
             return
         limits, urgency = self._daemon.config["speaking"], signal.facts.get("urgency", "when_attended")
-        asked_at = time.time() if signal.replayed else _seconds(signal.timestamp)
+        asked_at = time.time() if signal.replayed else unix_seconds(signal.timestamp)
         longest = limits["now_within_s"] if urgency == "now" else limits["waits_at_most_s"]
-        until = min(asked_at + longest, _seconds(signal.expires_at) if signal.expires_at else float("inf"))
+        until = min(asked_at + longest, unix_seconds(signal.expires_at) if signal.expires_at else float("inf"))
         kept = {
             "text": signal.facts["text"],
             "urgency": urgency,
@@ -244,7 +243,3 @@ class Speaking:
             self._why_cut = why
             if self._mouth is not None:
                 self._mouth.ask_to_end()
-
-
-def _seconds(timestamp: str) -> float:
-    return datetime.fromisoformat(timestamp).timestamp()

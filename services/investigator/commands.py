@@ -9,7 +9,7 @@ import click
 from services.investigator.suppression import listed
 from services.runtime import config as configuration
 from services.runtime.commands import Failure, form_option, home_option, say, say_json, told
-from services.runtime.manifest import Manifest, packaged
+from services.runtime.manifest import Manifest
 from signals.catalogue import Catalogue
 from signals.emitter import Emitter
 from signals.journal import Journal
@@ -70,6 +70,6 @@ def clear(subject: str | None, *, everything: bool, home: Path | None) -> int:
 
 
 def _after(paths: Paths) -> int:
-    manifest = Manifest.load(next(path for path in packaged() if path.parent.name == DAEMON))
+    manifest = Manifest.of(DAEMON)
     config = configuration.load(paths.config_of(DAEMON), manifest.config, daemon=DAEMON)
     return int(config["suppress_after"])

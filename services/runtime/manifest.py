@@ -138,6 +138,11 @@ class Manifest:
         return cls.parse(_document(path), str(path))
 
     @classmethod
+    def of(cls, daemon: str) -> Manifest:
+        """That of a daemon of this installation. Raises `ManifestError`."""
+        return cls.load(Path(__file__).parent.parent / daemon / "manifest.yaml")
+
+    @classmethod
     def parse(cls, found: Any, origin: str = "<memory>") -> Manifest:
         """The manifest in parsed YAML. Raises `ManifestError`."""
         for error in jsonschema_rs.validator_for(SCHEMA).iter_errors(found):

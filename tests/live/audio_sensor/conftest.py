@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from signals.envelope import Signal
+from signals.envelope import Signal, unix_seconds
 from tests.support.constellation import Constellation, Running, constellation
 from tests.support.model_server import ModelServer, model_server
 from tests.support.sound import Server, engines, sound_server
@@ -97,6 +97,23 @@ class Room:
 
     def count(self, name: str) -> int:
         return len(self.home.signals(name))
+
+    def stages(self, spoken: Signal) -> str:
+        """How long each stage of a conversation took."""
+        story = {one.signal: one for one in self.home.signals() if one.correlation_id == spoken.correlation_id}
+        names = ("Q_USER_VOICE", "Q_MODEL_REQUEST", "Q_MODEL_RESPONSE", "Q_SPEAK", "Q_SPOKEN")
+        voice, asked, answered, wanted, _ = (at(story[name]) for name in names)
+        latency = story["Q_USER_VOICE"].facts["latency_s"]
+        begun = at(spoken) - spoken.facts["duration_s"]
+        return (
+            f"end of speech noticed {latency['vad']:.2f}, text {latency['stt']:.2f}, policy {asked - voice:.2f}, "
+            f"model {answered - asked:.2f}, policy {wanted - answered:.2f}, voice {begun - wanted:.2f}"
+        )
+
+
+def at(one: Signal) -> float:
+    """When it was emitted, in seconds since the epoch."""
+    return unix_seconds(one.timestamp)
 
 
 @pytest.fixture(scope="module")

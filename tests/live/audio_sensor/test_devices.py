@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import structlog
 
-from services.audio_sensor import hearing
+from services.audio_sensor import understanding
 from services.audio_sensor.children import Child
-from services.audio_sensor.hearing import Hearing, Understood
+from services.audio_sensor.logic import Trouble
+from services.audio_sensor.understanding import Understanding, Understood
 from tests.live.audio_sensor.conftest import Room
 from tests.support.constellation import constellation
 from tests.support.resting import WATCHED, resting
@@ -103,16 +104,16 @@ UTTERANCE = {"speech_s": 1.0, "vad_s": 0.7, "cut": False}
 
 
 @asynccontextmanager
-async def understanding(heard: asyncio.Queue[Understood]) -> AsyncIterator[Hearing]:
+async def at_hand(heard: asyncio.Queue[Understood]) -> AsyncIterator[Understanding]:
     """What understands, with a recogniser at hand."""
-    ready = asyncio.Event()
-    found = Hearing({"recogniser": RECOGNISER, "idle_s": 60}, structlog.get_logger(), heard.put, ready.set)
-    found._get_ready()
-    working = asyncio.create_task(found.understand())
+    told: asyncio.Queue[Trouble | None] = asyncio.Queue()
+    config = {"recogniser": RECOGNISER, "idle_s": 60}
+    found = Understanding(config, structlog.get_logger(), heard.put, told.put_nowait)
+    found.attend(True)
+    working = asyncio.create_task(found.run())
     try:
         async with asyncio.timeout(60):
-            await ready.wait()
-        assert found.troubles == {}
+            assert await told.get() is None
         yield found
     finally:
         working.cancel()
@@ -123,13 +124,13 @@ async def understanding(heard: asyncio.Queue[Understood]) -> AsyncIterator[Heari
 def test_a_recogniser_that_hangs_costs_one_utterance(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that chokes on one sentence must not leave the machine deaf to the next."""
     engines()
-    monkeypatch.setattr(hearing, "STT_S", 0.2)
+    monkeypatch.setattr(understanding, "STT_S", 0.2)
     began: list[Child] = []
 
     async def start(module: str, settings: dict[str, object]) -> Child:
         """Give all but the first recogniser its time."""
         began.append(await real(module, settings))
-        monkeypatch.setattr(hearing, "STT_S", 0.2 if len(began) == 1 else 60.0)
+        monkeypatch.setattr(understanding, "STT_S", 0.2 if len(began) == 1 else 60.0)
         return began[-1]
 
     real = Child.start
@@ -137,10 +138,10 @@ def test_a_recogniser_that_hangs_costs_one_utterance(monkeypatch: pytest.MonkeyP
 
     async def speak_twice() -> Understood:
         heard: asyncio.Queue[Understood] = asyncio.Queue()
-        async with understanding(heard) as found:
+        async with at_hand(heard) as found:
             began[0]._process.send_signal(signal.SIGSTOP)
-            found._take(UTTERANCE, say("this one is lost"))
-            found._take(UTTERANCE, say("tell me what happened last night"))
+            found.put(UTTERANCE, say("this one is lost"))
+            found.put(UTTERANCE, say("tell me what happened last night"))
             async with asyncio.timeout(60):
                 return await heard.get()
 

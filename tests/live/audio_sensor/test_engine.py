@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.support.sound import VOICES, engines
+from signals.errors import ConfigError
+from tests.support.sound import VOICES, engines, say
 
 pytestmark = [pytest.mark.xdist_group("senses"), pytest.mark.slow]
 
@@ -25,6 +28,24 @@ def test_commands_and_free_speech_are_understood() -> None:
     free = measure(FREE[:5:2], VOICES[:2])
     assert free.word_error_rate <= 0.25, free.wrong
     assert free.commands == 0
+
+
+def test_a_model_in_a_folder_is_used_and_what_it_lacks_is_said(tmp_path: Path) -> None:
+    """Who speaks another language gives a folder for it; here it holds the package's model, laid out as it must be."""
+    from pocketsphinx import get_model_path  # noqa: PLC0415 - only with the extra
+
+    from services.audio_sensor.sphinx import Sphinx  # noqa: PLC0415 - only with the extra
+
+    settings = {"model": str(tmp_path), "disagreement": 0.7, "commands": "", "commands_file": ""}
+    package = Path(get_model_path()) / "en-us"
+    for name, own in (("acoustic", "en-us"), ("language.lm.bin", "en-us.lm.bin")):
+        (tmp_path / name).symlink_to(package / own)
+    with pytest.raises(ConfigError, match=r"has no dictionary\.dict"):
+        Sphinx(settings)
+    (tmp_path / "dictionary.dict").symlink_to(package / "cmudict-en-us.dict")
+    recogniser = Sphinx(settings)
+    assert recogniser.name == f"pocketsphinx/{tmp_path.name}"
+    assert recogniser.hear(say("tell me what happened last night")).text == "tell me what happened last night"
 
 
 def test_a_story_is_no_command() -> None:

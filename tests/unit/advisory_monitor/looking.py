@@ -8,11 +8,11 @@ from typing import Any
 
 from services.advisory_monitor.seen import Check, Look, Said, Seen
 from services.runtime.config import fill, with_common
-from services.runtime.manifest import Manifest, packaged
+from services.runtime.manifest import Manifest
 from signals.catalogue import Catalogue
 from signals.paths import Paths
 
-MANIFEST = Manifest.load(next(path for path in packaged() if path.parent.name == "advisory_monitor"))
+MANIFEST = Manifest.of("advisory_monitor")
 CATALOGUE = Catalogue.load([])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -97,6 +98,23 @@ def test_its_own_voice_is_no_person_also_to_who_looks_here_only_then(ear, capfdb
     ear.obey({"op": "attend", "on": True})
     ear.hear(echo[half:])
     assert capfdbinary.readouterr().out == b""
+
+
+def test_the_end_of_its_own_voice_is_no_person_on_a_busy_machine(ear, capfdbinary, monkeypatch) -> None:
+    """It has ended for a second when what the microphone heard of its end is looked at at last."""
+    own = say("The first thing is that nobody seems to use it any more, and the second I have forgotten already.")
+    ear.obey({"op": "attend", "on": True})
+    ear.obey({"op": "speaks", "rate": RATE, "barge_in": True}, own)
+    echo = bytes(RATE) + own
+    ear.hear(echo[: len(own)])
+    ear.obey({"op": "silent"})
+    now = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: now() + 10)
+    ear.hear(echo[len(own) :])
+    assert capfdbinary.readouterr().out == b""
+    ear.hear(bytes(2 * RATE))
+    ear.hear(say("tell me what happened last night") + bytes(2 * RATE))
+    assert capfdbinary.readouterr().out.count(b'"is":"utterance"') == 1  # a person is heard by then
 
 
 def test_a_text_that_makes_room_for_another_is_no_person(ear, capfdbinary) -> None:

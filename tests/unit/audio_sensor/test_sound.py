@@ -120,6 +120,17 @@ def test_programs_speak_into_memory() -> None:
         assert sound.seconds > 1
 
 
+def test_the_language_chooses_who_speaks() -> None:
+    """A German sentence in an English voice is understood by nobody."""
+    for engine in ("flite", "espeak-ng"):
+        program(engine)
+    assert voices.find("auto", "", "", "en-GB").engine == "flite"
+    german = voices.find("auto", "", "", "de-DE")
+    assert (german.engine, german.voice) == ("espeak-ng", "de-de")
+    assert asyncio.run(voices.speak(german, "Guten Morgen.")).seconds > 0.5
+    assert voices.find("espeak-ng", "fr", "", "de-DE").voice == "fr"
+
+
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A person learns what to install, and the engine's own misleading word of the network is not heard."""
     monkeypatch.setenv("PATH", str(tmp_path))
