@@ -6,12 +6,22 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 
 def read_regular(path: Path, limit: int) -> bytes:
     """A regular file's bytes, at most `limit` + 1 of them, so that the caller sees that there are more.
 
-    Links are followed. Raises OSError: what cannot be opened, and what is no regular file; it never waits for a writer.
+    Raises OSError as `open_regular` does.
+    """
+    with open_regular(path) as stream:
+        return stream.read(limit + 1)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, to be read; links are followed.
+
+    Raises OSError: what cannot be opened, and what is no regular file; it never waits for a writer.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     mode = os.fstat(handle).st_mode
@@ -20,5 +30,4 @@ def read_regular(path: Path, limit: int) -> bytes:
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file", str(path))
-    with os.fdopen(handle, "rb") as stream:
-        return stream.read(limit + 1)
+    return os.fdopen(handle, "rb")

@@ -5,7 +5,10 @@ Such a `.task` file is a ZIP archive without compression. Source: MediaPipe's do
 
 from __future__ import annotations
 
+from pathlib import Path
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
+
+from signals.files import open_regular
 
 NEEDED = ("face_detector.tflite", "face_landmarks_detector.tflite")
 HINT = (
@@ -14,19 +17,27 @@ HINT = (
 )
 
 
+def stamp(model: str) -> int:
+    """When the file was written; 0 for no model, or one that is not there."""
+    try:
+        return Path(model).stat().st_mtime_ns if model else 0
+    except OSError:
+        return 0
+
+
 def fault(model: str) -> str | None:
     """What is wrong with this file, as far as can be seen without the engine; None for no model, or a good one."""
     if not model:
         return None
     try:
-        with ZipFile(model) as archive:
+        with open_regular(Path(model)) as file, ZipFile(file) as archive:
             members = {member.filename: member.compress_type for member in archive.infolist()}
     except FileNotFoundError:
         return f"the model {model} is not there"
-    except BadZipFile:
-        return f"the model {model} is no bundle of models, or only a part of one"
     except OSError as error:
         return f"the model {model} cannot be read: {error.strerror}"
+    except (BadZipFile, NotImplementedError, ValueError, OverflowError):  # damaged, in each way that zipfile tells it
+        return f"the model {model} is no bundle of models, or only a part of one"
     if lacking := [name for name in NEEDED if name not in members]:
         return f"the model {model} is not one of faces: it lacks {' and '.join(lacking)}"
     if any(members[name] != ZIP_STORED for name in NEEDED):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,10 +66,27 @@ def find(seeing: Seeing) -> Target | Trouble:
     if "://" in camera:
         return Target(extra, seeing, (camera,))
     path = Path(camera)
-    if not path.exists():
-        what = "the camera" if path.is_relative_to(DEVICES) else "the film"
-        return Trouble(f"{what} {camera} is not there", f"plug it in, or set camera in {FILE}; {AGAIN}", shown(camera))
-    return Target(extra, seeing, (camera,), 0 if path.is_relative_to(DEVICES) else path.stat().st_mtime_ns)
+    if not path.is_relative_to(DEVICES):
+        path = Path(os.path.realpath(path))  # a link to a device is one
+    stamp = _stamp_of(path, camera)
+    return stamp if isinstance(stamp, Trouble) else Target(extra, seeing, (str(path),), stamp)
+
+
+def _stamp_of(path: Path, camera: str) -> int | Trouble:
+    """That of a film, 0 for a device; or why it cannot be opened."""
+    is_device, hint = path.is_relative_to(DEVICES), f"plug it in, or set camera in {FILE}; {AGAIN}"
+    name = f"the {'camera' if is_device else 'film'} {camera}"
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return Trouble(f"{name} is not there", hint, shown(camera))
+    except OSError as error:
+        return Trouble(f"{name} cannot be opened: {error.strerror}", hint, shown(camera))
+    if is_device:
+        return 0
+    if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for, without end
+        return Trouble(f"{camera} is neither a device nor a film", hint, shown(camera))
+    return found.st_mtime_ns
 
 
 def _devices() -> tuple[str, ...]:
@@ -114,13 +133,12 @@ def ended(told: Mapping[str, Any], sources: tuple[str, ...]) -> Trouble:
     return unusable(told["ended"], sources)
 
 
-def crashed(code: int, said: str) -> Trouble:
-    """The engine was killed, or ended by itself and said why."""
-    if code < 0:
-        return Trouble(f"the engine that finds faces was ended by signal {-code}", f"it is started again; {AGAIN}")
+def crashed(code: int, said: str, model: str = "") -> Trouble:
+    """The engine was killed, or ended by itself and said why; a `model` of a person's own may be the cause."""
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+    own = f"do without the model {model}, or " if model else ""
     why = f"; it said: {said}" if said else ""
-    hint = f"it is tried again; if that does not help, install the engine again{why}"
-    return Trouble(f"the engine that finds faces ended with status {code}", hint)
+    return Trouble(f"the engine that finds faces {how}", f"if this goes on, {own}install the engine again{why}")
 
 
 HUNG = Trouble("the engine that finds faces hangs", f"it is killed and started again; {AGAIN}")

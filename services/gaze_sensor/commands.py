@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import subprocess
-import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-import orjson
 
-from services.gaze_sensor import calibrating, cameras, enrolment
+from services.gaze_sensor import asking, calibrating, cameras, enrolment
 from services.gaze_sensor.cameras import Target, Trouble
 from services.gaze_sensor.logic import Face, nearest
-from services.gaze_sensor.session import command, environment, order
-from services.gaze_sensor.settings import Seeing, Settings
+from services.gaze_sensor.session import order
+from services.gaze_sensor.settings import AUTO, Seeing, Settings
 from services.runtime import config as configuration
 from services.runtime import extras
 from services.runtime.commands import Failure, Finite, form_option, home_option, say, say_json, told
-from services.runtime.manifest import Manifest, packaged
+from services.runtime.manifest import Manifest
 from signals.paths import Paths
 
 T = TypeVar("T")
 DAEMON = "gaze_sensor"
 RELOAD = "It holds after `systemctl reload ligand-gaze-sensor`, or SIGHUP to `ligand up`."
-PATIENCE_S = 60.0
 COLUMNS = 64
 BRAILLE = 0x2800
 BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -50,15 +46,15 @@ def gaze() -> None:
 @told
 def preview(*, camera: str | None, png: Path | None, form: str, home: Path | None) -> int:
     """Look once, and show the landmarks and the score. A picture is written only with --png."""
-    config, settings = _settings(Paths.resolve(home))
-    target = _target(settings.seeing, camera)
+    config, settings = _settings(Paths.resolve(home), camera)
+    target = _target(settings.seeing)
     bounds = {"bounds": config["bounds"], "straight": config["straight"]}
     drawn = "" if png is None else str(png.absolute())
     asked = order(target, "preview", **bounds, png=drawn)
-    with closing(_lines(target, asked)) as lines:
+    with closing(asking.told(target, asked)) as lines:
         told = next(lines)
     if png is not None and not told["drawn"]:
-        raise Failure(f"{png} could not be written. Name a file that ends in .png, in a folder of yours.")
+        raise Failure(f"{png} could not be written. Name a file in a folder of yours.")
     dots = told.pop("dots")
     if form == "json":
         say_json([told])
@@ -80,10 +76,9 @@ def preview(*, camera: str | None, png: Path | None, form: str, home: Path | Non
 def calibrate(*, camera: str | None, seconds: float, write: bool, home: Path | None) -> int:
     """Measure you while you look at the screen, and suggest settings. Sit as usual, and look where you usually look."""
     paths = Paths.resolve(home)
-    settings = _settings(paths)[1]
-    target = _target(settings.seeing, camera)
+    target = _target(_settings(paths, camera)[1].seeing)
     click.echo(f"Look at the screen for {seconds:g} seconds.", err=True)
-    frames = list(_frames(target, order(target, "look"), seconds))
+    frames = [nearest(one["faces"]) for one in asking.frames(target, order(target, "look"), seconds)]
     faces = [face for face in frames if face is not None]
     found = calibrating.suggestion(faces, len(frames))
     if not write:
@@ -91,7 +86,7 @@ def calibrate(*, camera: str | None, seconds: float, write: bool, home: Path | N
         click.echo("--write puts this into gaze_sensor.yaml.", err=True)
         return 0
     path = paths.config_of(DAEMON)
-    schema = _manifest().config
+    schema = Manifest.of(DAEMON).config
     copy = calibrating.write(path, found, lambda made: Settings.of(configuration.load(made, schema, daemon=DAEMON)))
     say(f"{path}: written" + (f"; as it was: {copy.name}" if copy else ""))
     say(RELOAD)
@@ -111,15 +106,14 @@ def enrol(*, camera: str | None, seconds: float, home: Path | None) -> int:
     paths = Paths.resolve(home)
     if (missing := extras.lacking("face")) is not None:
         raise Failure(f"{missing.reason}: {missing.hint}")
-    target = _target(_settings(paths)[1].seeing, camera)
+    target = _target(_settings(paths, camera)[1].seeing)
     click.echo(f"Look at the screen for {seconds:g} seconds.", err=True)
-    lines = list(_for(target, order(target, "enrol"), seconds))
+    lines = list(asking.frames(target, order(target, "enrol"), seconds))
     good = [tuple(one["features"]) for one in lines if "features" in one and enrolment.is_good(Face(**one["faces"][0]))]
     kept = enrolment.chosen(good, max((one["seen"] for one in lines), default=0))
     path = _kept(enrolment.save, paths, kept)
     say(f"{path}: {len(kept)} features of your face; ligand gaze forget removes them")
-    say("face: enrolled in gaze_sensor.yaml has only that face counted.")
-    say(RELOAD)
+    say("face: enrolled in gaze_sensor.yaml has only that face counted; where it stands there, it is so by now.")
     return 0
 
 
@@ -159,42 +153,19 @@ def braille(faces: Sequence[Sequence[Sequence[float]]], columns: int = COLUMNS) 
 # -- what is asked -----------------------------------------------------------------------------------
 
 
-def _manifest() -> Manifest:
-    return Manifest.load(next(path for path in packaged() if path.parent.name == DAEMON))
-
-
-def _settings(paths: Paths) -> tuple[dict[str, Any], Settings]:
-    config = configuration.load(paths.config_of(DAEMON), _manifest().config, daemon=DAEMON)
+def _settings(paths: Paths, camera: str | None) -> tuple[dict[str, Any], Settings]:
+    """The configuration, with another camera where one is given. Raises `ConfigError`."""
+    config = configuration.load(paths.config_of(DAEMON), Manifest.of(DAEMON).config, daemon=DAEMON)
+    if camera is not None:
+        config["camera"] = camera if camera == AUTO or "://" in camera else str(Path(camera).absolute())
     return config, Settings.of(config)
 
 
-def _target(seeing: Seeing, camera: str | None) -> Target:
-    there = seeing.camera if camera is None else str(Path(camera).absolute()) if Path(camera).exists() else camera
-    found = cameras.find(replace(seeing, camera=there, face="largest"))  # here anybody may look
+def _target(seeing: Seeing) -> Target:
+    found = cameras.find(replace(seeing, face="largest"))  # here anybody may look
     if isinstance(found, Trouble):
-        raise _failure(found)
+        raise asking.failure(found)
     return found
-
-
-def _failure(trouble: Trouble) -> Failure:
-    return Failure(f"{trouble.reason}: {trouble.hint}")
-
-
-def _frames(target: Target, asked: bytes, seconds: float) -> Iterator[Face | None]:
-    """The nearest face of each frame for so long, by the frames' clock; None for a frame without one."""
-    return (nearest(told["faces"]) for told in _for(target, asked, seconds))
-
-
-def _for(target: Target, asked: bytes, seconds: float) -> Iterator[dict[str, Any]]:
-    """What is told of each frame for so long."""
-    first: float | None = None
-    with closing(_lines(target, asked, end_is_well=True)) as lines:
-        for told in lines:
-            if "t" in told:
-                first = told["t"] if first is None else first
-                yield told
-                if told["t"] - first >= seconds:
-                    return
 
 
 def _kept(act: Callable[..., T], paths: Paths, *arguments: object) -> T:
@@ -206,30 +177,3 @@ def _kept(act: Callable[..., T], paths: Paths, *arguments: object) -> T:
         raise Failure(
             f"{folder} cannot be changed: {error.strerror}. Where the daemon is another user: sudo."
         ) from error
-
-
-def _lines(target: Target, asked: bytes, *, end_is_well: bool = False) -> Generator[dict[str, Any]]:
-    """What a child tells; it is gone at the end. Raises `ClickException` for a camera that cannot be used."""
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command(target), stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment()
-    ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        child.stdin.write(asked)
-        child.stdin.flush()
-        late = threading.Timer(PATIENCE_S, child.kill)
-        late.start()
-        try:
-            for line in child.stdout:
-                told = orjson.loads(line)
-                if "ended" not in told:
-                    yield told
-                elif end_is_well and told["ended"] == "ended":
-                    return
-                else:
-                    raise _failure(cameras.ended(told, target.sources))
-            raise _failure(cameras.crashed(child.wait(), ""))
-        finally:
-            late.cancel()
-            child.kill()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from math import dist
+from contextlib import suppress
+from math import dist, isfinite
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import orjson
 
 from services.gaze_sensor.logic import Face
+from services.runtime.rewriting import sync
 from signals.errors import ConfigError
 from signals.files import read_regular
 
@@ -18,7 +20,7 @@ Features = tuple[float, ...]
 """128 numbers; see `engine.likeness`."""
 LENGTH = 128
 FILE = "enrolled.json"
-MOST_BYTES = 1 << 20
+MOST_BYTES = 1 << 16
 LEAST, MOST = 5, 12
 """Of a face, how many features are needed, and how many are kept."""
 ONE_PERSON = 0.45
@@ -32,16 +34,22 @@ def load(folder: Path) -> tuple[Features, ...]:
     path = folder / FILE
     try:
         found = orjson.loads(read_regular(path, MOST_BYTES))["features"]
-        features = tuple(tuple(map(float, one)) for one in found)
+        features = tuple(tuple(map(_number, one)) for one in found)
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise ConfigError(f"the enrolled face in {path} cannot be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"the enrolled face in {path} is damaged") from error
-    if not features or any(len(one) != LENGTH for one in features):
+    if not 1 <= len(features) <= MOST or any(len(one) != LENGTH for one in features):
         raise ConfigError(f"the enrolled face in {path} is damaged")
     return features
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, (int, float)) or not isfinite(value):
+        raise TypeError(f"{value!r} is no number")
+    return value
 
 
 def is_good(face: Face) -> bool:
@@ -60,8 +68,8 @@ def chosen(features: Sequence[Features], most_faces: int) -> list[Features]:
         )
     if max(dist(one, other) for one in features for other in features) > ONE_PERSON:
         raise ConfigError("What was seen is not like one face. Be alone before the camera, move slowly, and try again.")
-    step = max(1, len(features) // MOST)
-    return list(features[::step][:MOST])
+    count = min(MOST, len(features))
+    return [features[nth * len(features) // count] for nth in range(count)]
 
 
 def save(folder: Path, features: Sequence[Features]) -> Path:
@@ -79,11 +87,17 @@ def save(folder: Path, features: Sequence[Features]) -> Path:
         except BaseException:
             Path(fresh.name).unlink()
             raise
+    sync(folder)
     return path
 
 
 def forget(folder: Path) -> bool:
-    """Remove it; whether there was one. Raises `OSError`."""
-    there = (folder / FILE).exists()
-    (folder / FILE).unlink(missing_ok=True)
-    return there
+    """Remove it, and what an enrolment that was killed has left; whether there was any. Raises `OSError`."""
+    removed = False
+    for path in (folder / FILE, *folder.glob(f".{FILE}.*")):
+        with suppress(FileNotFoundError):
+            path.unlink()
+            removed = True
+    if removed:
+        sync(folder)
+    return removed

@@ -64,7 +64,8 @@ class Session:
         """What it tells next; None when it has ended. Raises `TimeoutError` when it hangs."""
         assert self._process.stdout is not None
         within_s = self._stall_s + MARGIN_S if self._seen else START_S + self._stall_s
-        line = await asyncio.wait_for(self._process.stdout.readline(), within_s)
+        async with asyncio.timeout(within_s):  # `wait_for` of Python 3.11 can forget that it was cancelled
+            line = await self._process.stdout.readline()
         if not line.endswith(b"\n"):
             return None
         told: dict[str, Any] = orjson.loads(line)
@@ -76,7 +77,8 @@ class Session:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            await asyncio.wait_for(self._process.wait(), END_S)
+            async with asyncio.timeout(END_S):
+                await self._process.wait()
         except TimeoutError:
             with suppress(ProcessLookupError):
                 self._process.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from services.gaze_sensor.logic import Bounds, Times, bounds_of
 from signals.errors import ConfigError
@@ -25,6 +26,8 @@ class Seeing:
     stall_s: float
     enrolled: tuple[tuple[float, ...], ...] = ()
     """The features of the face that counts, where not the largest does; see `enrolment`."""
+    model_stamp: int = 0
+    """When the model was written: another one in its place is another model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ class Settings:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Settings:
         """From the checked configuration. Raises `ConfigError` for values that contradict each other."""
-        _check(config["bounds"])
+        _check_address(config["camera"])
+        _check_bounds(config["bounds"])
         times = Times(**config["attention"])
         if times.lose > times.gain:
             raise ConfigError(
@@ -54,7 +58,17 @@ class Settings:
         )
 
 
-def _check(bounds: Mapping[str, Mapping[str, float]]) -> None:
+def _check_address(camera: str) -> None:
+    if "://" not in camera:
+        return
+    try:
+        urlsplit(camera).port  # noqa: B018 - which is looked at only now
+    except ValueError:
+        words = "gaze_sensor: camera is no address of a stream. Write it as http://HOST:PORT/PATH or rtsp://HOST/PATH."
+        raise ConfigError(words) from None  # the cause repeats it, with its password
+
+
+def _check_bounds(bounds: Mapping[str, Mapping[str, float]]) -> None:
     for name, pair in bounds.items():
         if pair["none"] == pair["full"]:
             raise ConfigError(

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from services.gaze_sensor import cameras, enrolment
+from services.gaze_sensor import bundle, cameras, enrolment
 from services.gaze_sensor.cameras import Target, Trouble
 from services.gaze_sensor.logic import ENROLLED, NOBODY, Attention, Change, Factors, judge, nearest
 from services.gaze_sensor.session import Session, session
@@ -19,7 +19,7 @@ from services.runtime import Daemon
 from signals.errors import ConfigError, PressureError
 
 LOOK_S = 2.0
-"""How often it is seen whether a camera has come."""
+"""How often it is seen whether a camera, a face or a model has come, or has gone."""
 SCORE_S = 0.5
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
 STEADY_S = 60.0
@@ -43,6 +43,7 @@ class Watch:
         self._degraded_at: float | None = None
         self._steady_from: float | None = None
         self._score_due = 0.0
+        self._look_due = 0.0
         self._times: deque[float] = deque(maxlen=15)
         self._source = ""
         self._status = ""
@@ -53,7 +54,7 @@ class Watch:
         if self._attention is not None:
             self._attention.times = fresh.times
         self.settings = fresh
-        self._wanted = self._with_face()
+        self._wanted = self._as_it_is()
         self._delay_s = FIRST_DELAY_S  # who reloads may have mended it
         self._reloaded.set()
 
@@ -92,9 +93,9 @@ class Watch:
             await self._pause(target, float("inf") if target.is_film else self._delay_s)
             self._delay_s = min(LONGEST_DELAY_S, 2 * self._delay_s)
 
-    def _with_face(self) -> Seeing | Trouble:
-        """What to look at and for, with the face that was enrolled by now."""
-        seeing = self.settings.seeing
+    def _as_it_is(self) -> Seeing | Trouble:
+        """What to look at and for, with the model and the enrolled face that are there by now."""
+        seeing = replace(self.settings.seeing, model_stamp=bundle.stamp(self.settings.seeing.model))
         if seeing.face != ENROLLED:
             return seeing
         try:
@@ -103,7 +104,7 @@ class Watch:
             return Trouble(error.message, enrolment.AGAIN)
 
     def _find(self) -> Target | Trouble:
-        self._wanted = wanted = self._with_face()
+        self._wanted = wanted = self._as_it_is()
         return wanted if isinstance(wanted, Trouble) else cameras.find(wanted)
 
     async def _pause(self, target: Target | Trouble | None, seconds: float) -> None:
@@ -111,7 +112,8 @@ class Watch:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self._reloaded.is_set():
             try:
-                await asyncio.wait_for(self._reloaded.wait(), min(LOOK_S, left))
+                async with asyncio.timeout(min(LOOK_S, left)):
+                    await self._reloaded.wait()
             except TimeoutError:
                 if target is not None and self._find() != target:
                     return
@@ -119,7 +121,7 @@ class Watch:
     # -- while a child looks -------------------------------------------------------------------------
 
     async def _through(self, target: Target) -> Trouble | None:
-        """Look through a camera until it ends; why, unless the configuration wants another."""
+        """Look through a camera until it ends; why, unless something else is wanted by now."""
         self._attention, self._steady_from = Attention(self.settings.times), None
         self._times.clear()
         if not self._is_degraded:
@@ -135,12 +137,14 @@ class Watch:
                 if "ended" in told:
                     return cameras.ended(told, target.sources)
                 await self._hear(told)
+                if (now := time.monotonic()) >= self._look_due:
+                    self._look_due, self._wanted = now + LOOK_S, self._as_it_is()
         return None
 
     async def _ended(self, child: Session) -> Trouble:
         code, said = await child.end()
         self._daemon.log.warning("engine_ended", status=code, said=said)
-        return cameras.crashed(code, said)
+        return cameras.crashed(code, said, self.settings.seeing.model)
 
     async def _hear(self, told: Mapping[str, Any]) -> None:
         if "source" in told:

@@ -157,6 +157,7 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
         "looking-from-the-side": at(face, 0.8, 0.5, 75),
         "looking-high-definition": cv2.resize(at(face), (1920, 1440), interpolation=cv2.INTER_CUBIC),
         "looking-upright": at(face)[:, 140:500].copy(),
+        "looking-grey": cv2.cvtColor(at(face), cv2.COLOR_BGR2GRAY),
         "other-straight": at(other),
         "other-beside-one-who-looks": portrait.on(at(other, 0.35, 0.45, 150), face, 0.8, 0.5, 90),
         "absent-wall": ground(),

@@ -1,7 +1,8 @@
 """A bundle as MediaPipe's tasks take it, made of the models inside its package, since no other can be had here.
 
 Run by the engine's interpreter: `python -I -S gaze_task.py EXTRA PACKAGES FOLDER`, where PACKAGES has flatbuffers. It
-writes `face_landmarker.task`, and `other.task` with a model of other outputs.
+writes `face_landmarker.task`, `other.task` with a model of other outputs, and `broken.task` that gives no number for an
+iris.
 
 The package's model of landmarks gives a mesh, and better eyes and irises beside it; those of a bundle give all in one.
 Two operators at its end put them together, as the graph around it does in the package: landmarks of the eyes' outlines
@@ -70,7 +71,8 @@ class Model:
             buffer = schema.BufferT()
             buffer.data = np.frombuffer(constant.tobytes(), np.uint8)
             self.whole.buffers.append(buffer)
-            made.type, made.buffer = schema.TensorType.INT32, len(self.whole.buffers) - 1
+            made.type = schema.TensorType.INT32 if constant.dtype == np.int32 else schema.TensorType.FLOAT32
+            made.buffer = len(self.whole.buffers) - 1
         self.graph.tensors.append(made)
         return len(self.graph.tensors) - 1
 
@@ -91,10 +93,12 @@ class Model:
         return bytes(builder.Output())
 
 
-def in_one(file: Path) -> bytes:
+def in_one(file: Path, *, broken: bool = False) -> bytes:
     """The model with all landmarks in one output, and whether there is a face in the other."""
     model = Model(file)
     *parts, presence = list(model.graph.outputs)
+    if broken:
+        parts[-1] = model.tensor("nothing", (1, 1, 1, 10), np.full(10, np.nan, np.float32))
     starts = np.cumsum([0, *(np.prod(model.graph.tensors[part].shape) for part in parts)]).tolist()
     row = model.tensor("row", (1, 1, 1, starts[-1]))
     model.operator("CONCATENATION", parts, row, schema.ConcatenationOptionsT())
@@ -116,7 +120,12 @@ def described(model: bytes, mean: float, deviation: float) -> bytes:
 if __name__ == "__main__":
     detector = (MODELS / "face_detection" / "face_detection_short_range.tflite").read_bytes()
     landmarks = MODELS / "face_landmark" / "face_landmark_with_attention.tflite"
-    for name, model in (("face_landmarker", in_one(landmarks)), ("other", landmarks.read_bytes())):
+    models = {
+        "face_landmarker": in_one(landmarks),
+        "other": landmarks.read_bytes(),
+        "broken": in_one(landmarks, broken=True),
+    }
+    for name, model in models.items():
         members = {
             "face_detector.tflite": described(detector, 127.5, 127.5),
             "face_landmarks_detector.tflite": described(model, 0.0, 255.0),

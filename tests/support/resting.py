@@ -22,7 +22,7 @@ class Resting:
     wakes_per_s: float
 
 
-def resting(running: Running, feeds: int = 8) -> Resting:
+def resting(running: Running, feeds: int = 4) -> Resting:
     """Wait until it has fed its watchdog so often; what it cost meanwhile. It was started with `WATCHED`."""
     running.notify.forget()
     running.heard("WATCHDOG=1")

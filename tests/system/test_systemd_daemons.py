@@ -32,6 +32,17 @@ def test_every_daemon_says_that_it_is_ready_and_runs_as_its_own_user(ligand):
     assert {one["facts"]["daemon"] for one in ligand.signals("Q_DAEMON_READY")} == set(DAEMONS)
 
 
+@pytest.mark.parametrize("sense", ["audio_sensor", "gaze_sensor"])
+def test_a_sense_without_its_extra_runs_and_its_unit_says_what_is_missing(ligand, sense):
+    """A bare machine has all of its units up, and `systemctl status` tells what to install."""
+
+    def lacks() -> bool:
+        return "is not installed" in ligand.machine.show(unit(sense), "StatusText")
+
+    ligand.machine.until("it says what is missing", lacks)
+    assert ligand.machine.show(unit(sense), "ActiveState") == "active"
+
+
 def test_kills_lose_nothing_and_double_nothing(ligand):
     """A power cut of any daemon in the middle of work: every question still gets exactly one answer."""
     before = Counter(one["correlation_id"] for one in ligand.signals(*ENDS))

@@ -4,6 +4,7 @@ Nothing of the daemon's own environment is on the path here: it has another prot
 """
 
 import json
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ def _be_services() -> None:
 if __name__ == "__main__":
     for number in (signal.SIGTERM, signal.SIGINT):  # meant for the daemon, with which it ends: see `child`
         signal.signal(number, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash would write down what the camera saw
     sys.path.insert(0, sys.argv[1])
     _be_services()
     from services.gaze_sensor.engine.child import main

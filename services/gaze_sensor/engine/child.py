@@ -47,6 +47,7 @@ def main(order: Mapping[str, Any]) -> NoReturn:
     """
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     cv2.setNumThreads(1)
+    os.umask(0o077)
     line = Line()
     code = 0
     try:

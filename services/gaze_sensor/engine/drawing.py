@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -14,7 +15,7 @@ LINE_PX = 20
 
 
 def write(path: str, image: Any, faces: Sequence[Points], told: Mapping[str, Any]) -> bool:
-    """Draw landmarks and score into a copy, and write it to `path`; whether that could be done."""
+    """Draw landmarks and score into a copy, and write it to `path` as PNG; whether that could be done."""
     drawn = image.copy()
     height, width = image.shape[:2]
     for face in faces:
@@ -23,7 +24,11 @@ def write(path: str, image: Any, faces: Sequence[Points], told: Mapping[str, Any
     for nth, text in enumerate(lines, start=1):
         for colour, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             cv2.putText(drawn, text, (8, LINE_PX * nth), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thick, cv2.LINE_AA)
-    return bool(cv2.imwrite(path, drawn))
+    try:
+        Path(path).write_bytes(cv2.imencode(".png", drawn)[1])
+    except OSError:
+        return False
+    return True
 
 
 def _face(drawn: Any, points: list[tuple[int, int]]) -> None:

@@ -18,6 +18,8 @@ SHALLOW = (
     "mediapipe.tasks.python",
     "mediapipe.tasks.python.vision",
 )
+LANDMARKS = 478
+"""With both irises; a bundle may have been made without."""
 Found = Sequence[Sequence[Any]]
 """[face][landmark], each with x, y, z as in `geometry`."""
 
@@ -85,12 +87,18 @@ class _Bundled:
 
     def find(self, rgb: Any, t: float) -> Found:
         try:
-            if self._still:
-                return list(self._task.detect(self._image(rgb)).face_landmarks)
-            self._last_ms = max(self._last_ms + 1, round(1000 * t))  # it takes no frame that is not later
-            return list(self._task.detect_for_video(self._image(rgb), self._last_ms).face_landmarks)
+            found: Found = self._detect(self._image(rgb), t).face_landmarks
         except (RuntimeError, ValueError) as error:  # models with other inputs or outputs, found out at the first face
             raise BadModel(_line(error)) from error
+        if any(len(face) < LANDMARKS for face in found):
+            raise BadModel(f"it finds {min(map(len, found))} landmarks of a face, not {LANDMARKS} with the irises")
+        return found
+
+    def _detect(self, image: Any, t: float) -> Any:
+        if self._still:
+            return self._task.detect(image)
+        self._last_ms = max(self._last_ms + 1, round(1000 * t))  # it takes no frame that is not later
+        return self._task.detect_for_video(image, self._last_ms)
 
 
 def _line(error: Exception) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import cv2
 
-from services.gaze_sensor.engine.landmarker import Landmarker, landmarker, make_findable
+from services.gaze_sensor.engine.landmarker import BadModel, Landmarker, landmarker, make_findable
 from services.gaze_sensor.geometry import NOSE_BASE, USED, Points, Some, measure
 
 WIDEST = 640
@@ -16,6 +17,8 @@ MOST = 4
 DESERTED_S, REST_S = 1.0, 0.16
 """When nobody has been there for so long, it rests for so long between two looks."""
 NOSE = 1
+FURTHEST = 100.0
+"""From the picture, in shares of it, that a landmark may be."""
 Faces = Sequence[Points | Some]
 """[face][landmark][x, y, z]; see `geometry`."""
 FOLLOWED = (NOSE, NOSE_BASE, *USED)
@@ -31,7 +34,7 @@ class Mesh:
     def points(self, image: Any) -> list[Points]:
         """The landmarks of each face in a BGR picture."""
         found = self._mesh.find(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), 0.0)
-        return [[[one.x, one.y, one.z] for one in face] for face in found]
+        return [placed([one.x, one.y, one.z] for one in face) for face in found]
 
 
 class Box(NamedTuple):
@@ -139,8 +142,16 @@ def around(face: Points) -> Box:
 
 def followed(mesh: Landmarker, rgb: Any, t: float) -> Faces:
     """What is read of the faces that are followed."""
-    found = [[(at, face[at]) for at in FOLLOWED] for face in mesh.find(rgb, t)]
-    return [{at: (one.x, one.y, one.z) for at, one in face} for face in found]
+    found = [[face[at] for at in FOLLOWED] for face in mesh.find(rgb, t)]
+    return [dict(zip(FOLLOWED, placed((one.x, one.y, one.z) for one in face), strict=True)) for face in found]
+
+
+def placed(points: Iterable[Sequence[float]]) -> Points:
+    """Landmarks that are somewhere. Raises `BadModel` for others, as a model gives whose weights are damaged."""
+    found = list(points)
+    if not all(abs(each) < FURTHEST for each in chain.from_iterable(found)):  # nor is what is no number
+        raise BadModel("the landmarks that it finds are no places in a picture")
+    return found
 
 
 def outlines(face: Points) -> list[list[float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.constellation import constellation, others
+from services.gaze_sensor import enrolment
+from signals.paths import Paths
+from tests.support.constellation import ROOT, constellation, others
+from tests.support.gaze import recogniser
 from tests.support.required import program
-from tests.support.virtual_camera import virtual_camera
+from tests.support.virtual_camera import VirtualCamera, virtual_camera
 
 pytestmark = [pytest.mark.xdist_group("senses")]
 
@@ -27,6 +31,8 @@ LINE = re.compile(r"^(\w+)\((.*)\) += (-?\d+)(.*)")
 STRACE = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
 LEAST_PICTURE = 3000
 """Bytes: no JPEG of a face in 640 by 480 is smaller."""
+FEATURES = re.compile(r'\d+, "\{\\"(task|features)\\"')
+"""What a child is told to do, and what is kept: the numbers of a face that was learnt are as long as a picture."""
 
 
 @dataclass(frozen=True)
@@ -44,43 +50,92 @@ def calls(folder: Path) -> Iterator[Call]:
                 yield Call(found[1], found[2], int(found[3]))
 
 
+@dataclass(frozen=True)
+class Traced:
+    """What was asked of the kernel while pictures were seen, how many, the camera's port, and the daemon's folder."""
+
+    calls: list[Call]
+    pictures: int
+    port: str
+    folder: Path
+
+
+def strace(traces: Path, *command: str) -> list[str]:
+    """The command, traced with all that it starts."""
+    trace = [program("strace"), "-D", "-qq", "-ff", "--seccomp-bpf", "-s", "64", "-e", f"trace={CALLS}"]
+    return [*trace, "-o", str(traces / "trace"), sys.executable, "-B", "-m", *command]
+
+
 @pytest.fixture(scope="module")
-def traced(scenes, tmp_path_factory) -> tuple[list[Call], int, str]:
-    """What the sensor did from its start to its end while it saw pictures, how many, and the camera's port."""
-    home_folder, traces = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("traces")
+def places(tmp_path_factory) -> tuple[Path, Path]:
+    """A home, and where traces go."""
+    return tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("traces")
+
+
+@pytest.fixture(scope="module")
+def learnt(scenes, places) -> Traced:
+    """What learning a face did."""
+    recogniser()
+    home, traces = places[0], places[1] / "enrol"
+    traces.mkdir()
+    folder = Paths.resolve(home).state_of("gaze_sensor")
+    with virtual_camera(scenes["looking-straight"].read_bytes()) as camera:
+        asked = ("gaze", "enrol", "--seconds", "2.5", "--camera", camera.url, "--home", str(home))
+        subprocess.run(strace(traces, "tools.ligand", *asked), cwd=ROOT, check=True)
+        return Traced(list(calls(traces)), camera.sent, port_of(camera), folder)
+
+
+@pytest.fixture(scope="module")
+def watched(scenes, places, learnt) -> Traced:
+    """What the sensor did from its start to its end: with the package's models, then with a bundle for one face."""
+    home_folder, traces = places[0], places[1] / "watch"
+    traces.mkdir()
     with constellation(home_folder) as home, virtual_camera(scenes["looking-straight"].read_bytes()) as camera:
         home.config("bus", {"disable": others("gaze_sensor")})
-        home.config("gaze_sensor", {"camera": camera.url, "stall_s": 20})
+        config = {"camera": camera.url, "stall_s": 20}
+        home.config("gaze_sensor", config)
         home.bus()
-        trace = [program("strace"), "-D", "-qq", "-ff", "--seccomp-bpf", "-s", "64", "-e", f"trace={CALLS}"]
-        started = [*trace, "-o", str(traces / "trace"), sys.executable, "-B", "-m", "services.gaze_sensor"]
-        running = home.start("gaze_sensor", "-c", STRACE, *started).ready()
+        running = home.start("gaze_sensor", "-c", STRACE, *strace(traces, "services.gaze_sensor")).ready()
         home.wait_for("Q_ATTENTION_GAINED", 1, 60)
-        camera.picture = scenes["absent-wall"].read_bytes()
-        home.wait_for("Q_ATTENTION_LOST", 1, 60)
+        home.config("gaze_sensor", {**config, "model": str(scenes["face_landmarker"]), "face": "enrolled"})
+        running.signal(signal.SIGHUP)
+        home.wait_for("Q_ATTENTION_GAINED", 2, 60)
         running.signal(signal.SIGTERM)
         assert running.process.wait(30) == 0
-        return list(calls(traces)), camera.sent, camera.url.split(":")[2].split("/")[0]
+        return Traced(list(calls(traces)), camera.sent, port_of(camera), learnt.folder)
+
+
+def port_of(camera: VirtualCamera) -> str:
+    return camera.url.split(":")[2].split("/")[0]
+
+
+@pytest.fixture(params=["learnt", "watched"])
+def traced(request) -> Traced:
+    found: Traced = request.getfixturevalue(request.param)
+    return found
 
 
 def test_nothing_is_written_to_any_file(traced):
     """A picture on a disk outlives the moment in which a person had agreed to be looked at."""
-    found = traced[0]
+    found = traced.calls
+    assert [one for one in found if one.name.startswith("openat")], "the trace is empty, so it proves nothing"
     writing = [one for one in found if "open" in one.name and re.search(r"O_WRONLY|O_RDWR|O_CREAT", one.arguments)]
     paths = {path[1] for one in writing if (path := re.search(r'"([^"]*)"', one.arguments))}
-    assert {path for path in paths if path not in ("/dev/null", "/dev/tty")} == set()
+    features = str(traced.folder / f".{enrolment.FILE}.")
+    assert {path for path in paths if path not in ("/dev/null", "/dev/tty") and not path.startswith(features)} == set()
     made = [one for one in found if one.name not in {*OUT, "connect", "bind"} and "open" not in one.name]
-    assert [one for one in made if one.name != "mkdir" or "/state/gaze_sensor" not in one.arguments] == []
-    assert [one for one in found if one.name.startswith("openat")], "the trace is empty, so it proves nothing"
+    folders = (f'mkdir("{folder}"' for folder in (traced.folder, traced.folder.parent))
+    allowed = (*folders, f'rename("{features}', 'memfd_create("said"')
+    assert [one for one in made if not f"{one.name}({one.arguments}".startswith(allowed)] == []
 
 
 def test_what_leaves_is_too_little_for_a_picture(traced):
     """Only numbers may leave: to the daemon, and from it to the bus; and nobody but the camera is called."""
-    found, pictures, port = traced
-    sent = sum(one.result for one in found if one.name in OUT)
-    assert pictures > 20
-    assert 0 < sent < pictures * LEAST_PICTURE / 3
-    assert max(one.result for one in found if one.name in OUT) < LEAST_PICTURE * 2
+    found, port = traced.calls, traced.port
+    written = [one.result for one in found if one.name in OUT and not FEATURES.match(one.arguments)]
+    assert traced.pictures > 20
+    assert 0 < sum(written) < traced.pictures * LEAST_PICTURE / 3
+    assert max(written) < LEAST_PICTURE * 2
     called = [one.arguments for one in found if one.name == "connect" and "AF_UNIX" not in one.arguments]
     assert called
     assert [one for one in called if f"htons({port})" not in one] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import subprocess
 import sys
 from itertools import pairwise
@@ -13,7 +14,7 @@ import yaml
 from services.gaze_sensor.logic import judge, nearest
 from services.gaze_sensor.settings import Settings
 from services.runtime import config
-from services.runtime.manifest import Manifest, packaged
+from services.runtime.manifest import Manifest
 from tests.support.constellation import ROOT
 
 pytestmark = [pytest.mark.xdist_group("senses")]
@@ -24,7 +25,7 @@ KINDS = ("looking", "aside", "closed", "absent")
 @pytest.fixture(scope="module", params=["measures", "measures-bundle"])
 def scores(request, scenes) -> dict[str, dict[str, float]]:
     """The score of each scene by the default settings, by kind; with the models inside the package, and of a bundle."""
-    manifest = Manifest.load(next(path for path in packaged() if path.parent.name == "gaze_sensor"))
+    manifest = Manifest.of("gaze_sensor")
     bounds = Settings.of(config.load(None, manifest.config, daemon="gaze_sensor")).bounds
     measures = json.loads(scenes[request.param].read_text())
     found = {name: judge(nearest(faces), bounds).score for name, faces in measures.items()}
@@ -66,13 +67,17 @@ def ligand(home, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_preview_shows_what_is_seen_and_writes_only_what_was_asked_for(scenes, tmp_path):
     """A person who wonders why they are not heard sees which factor speaks against it."""
-    home, png = tmp_path / "home", tmp_path / "seen.png"
+    home, png = tmp_path / "home", tmp_path / "seen"
     home.mkdir()
     done = ligand(home, "preview", "--camera", str(scenes["closed-near"]), "--png", str(png))
     assert done.returncode == 0, done.stderr
     assert "score 0.00 (face_centred 1.00, eyes_open 0.00, gaze 1.00)" in done.stdout
+    assert sum("\u2800" < sign <= "\u28ff" for sign in done.stdout) > 100  # the landmarks, in the terminal
     assert png.read_bytes().startswith(b"\x89PNG")
+    assert stat.S_IMODE(png.stat().st_mode) == 0o600  # a face is for those who asked
     png.unlink()
+    refused = ligand(home, "preview", "--camera", str(scenes["closed-near"]), "--png", str(tmp_path / "none" / "seen"))
+    assert (refused.returncode, "could not be written" in refused.stderr) == (1, True)
     told = json.loads(ligand(home, "preview", "--camera", str(scenes["looking-far"]), "-o", "json").stdout)
     assert told["score"] > 0.9
     assert [one.name for one in tmp_path.rglob("*") if one.suffix in (".png", ".jpg")] == []
@@ -87,11 +92,12 @@ def test_a_preview_sees_with_the_named_model_and_says_what_is_wrong_with_it(scen
     told = json.loads(ligand(tmp_path, *look, "-o", "json").stdout)
     (same,) = json.loads(scenes["measures-bundle"].read_text())["looking-straight"]
     assert told["faces"] == [same]
-    file.write_text(f"model: {scenes['other']}\n")  # with the right names, and models that say something else
-    refused = ligand(tmp_path, *look)
-    assert refused.returncode == 1
-    assert f"cannot use the model {scenes['other']}" in refused.stderr
-    assert "set model in gaze_sensor.yaml to" in refused.stderr
+    for bundle in ("other", "broken"):  # one says something else, one says of its irises what is no number
+        file.write_text(f"model: {scenes[bundle]}\n")
+        refused = ligand(tmp_path, *look)
+        assert refused.returncode == 1
+        assert f"cannot use the model {scenes[bundle]}" in refused.stderr
+        assert "set model in gaze_sensor.yaml to" in refused.stderr
 
 
 def test_calibration_measures_a_person_and_writes_settings_with_comments(scenes, tmp_path):

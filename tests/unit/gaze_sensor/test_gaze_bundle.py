@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -34,6 +35,37 @@ def test_what_is_wrong_with_a_model_is_said_of_each_kind(tmp_path):
     hands = archive(file, {"hand_detector.tflite": b"", "hand_landmarks_detector.tflite": b""})
     assert "it lacks face_detector.tflite and face_landmarks_detector.tflite" in str(bundle.fault(hands))
     assert "is compressed" in str(bundle.fault(archive(file, GOOD, zipfile.ZIP_DEFLATED)))
+
+
+def test_a_damaged_directory_of_a_bundle_is_told_however_it_is_damaged(tmp_path):
+    """One flipped bit on a disk, and the sensor would end and be started again for ever."""
+    file = tmp_path / "own.task"
+    archive(file, GOOD)
+    whole = file.read_bytes()
+    begins = whole.index(b"PK\x01\x02")
+    for at in range(begins, len(whole)):
+        file.write_bytes(whole[:at] + b"\xff" + whole[at + 1 :])
+        bundle.fault(str(file))  # for some bytes there is nothing to say; for none it may raise
+    file.write_bytes(whole[: begins + 6] + b"\xff" + whole[begins + 7 :])  # made by a version of ZIP still to come
+    assert "is no bundle of models" in str(bundle.fault(str(file)))
+
+
+def test_a_pipe_is_no_model_and_nobody_waits_for_it(tmp_path):
+    """The daemon, and `ligand config check`, would wait for a writer who never comes."""
+    pipe = tmp_path / "own.task"
+    os.mkfifo(pipe)
+    assert bundle.fault(str(pipe)) == f"the model {pipe} cannot be read: it is a pipe, a socket or a device, not a file"
+
+
+def test_another_model_under_the_same_name_is_noticed(tmp_path):
+    """Who puts a better one in its place would look through the old one until the next restart."""
+    file = tmp_path / "own.task"
+    assert bundle.stamp("") == bundle.stamp(str(file)) == 0
+    archive(file, GOOD)
+    os.utime(file, ns=(1, 1))
+    first = bundle.stamp(str(file))
+    archive(file, GOOD)
+    assert 0 < first < bundle.stamp(str(file))
 
 
 def test_a_model_is_looked_at_before_a_camera_is_opened(tmp_path, monkeypatch):

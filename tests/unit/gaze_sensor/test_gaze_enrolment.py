@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import stat
+import subprocess
+import sys
 
+import orjson
 import pytest
 
 from services.gaze_sensor import cameras, enrolment
@@ -11,6 +16,7 @@ from services.gaze_sensor.logic import ENROLLED, Face
 from services.gaze_sensor.settings import Seeing
 from services.runtime import extras
 from signals.errors import ConfigError
+from tests.support.constellation import ROOT
 
 SEEING = Seeing(camera="http://127.0.0.1/", model="", face=ENROLLED, face_distance=0.5, fps=15, stall_s=3)
 
@@ -33,14 +39,51 @@ def test_a_face_is_kept_for_the_daemon_alone_until_it_is_forgotten(tmp_path):
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"features": []}', '{"features": [[1, 2]]}', '{"features": ["x"]}']
-)
-def test_a_damaged_file_is_told_and_not_taken_for_nobody(tmp_path, content):
+DAMAGED = {
+    "nothing": "",
+    "a list": "[]",
+    "no features": "{}",
+    "none": '{"features": []}',
+    "short": '{"features": [[1, 2]]}',
+    "text": '{"features": ["x"]}',
+    "no numbers": orjson.dumps({"features": [["nan"] * enrolment.LENGTH]}).decode(),
+    "too many": orjson.dumps({"features": [[0.1] * enrolment.LENGTH] * (enrolment.MOST + 1)}).decode(),
+    "too long": '{"features": [[' + "0.1, " * enrolment.MOST_BYTES + "0.1]]}",
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_file_is_told_and_not_taken_for_nobody(tmp_path, kind):
     """A sensor that takes nobody for the enrolled one is deaf, and does not say why."""
-    (tmp_path / enrolment.FILE).write_text(content)
+    (tmp_path / enrolment.FILE).write_text(DAMAGED[kind])
     with pytest.raises(ConfigError, match="is damaged"):
         enrolment.load(tmp_path)
+
+
+def test_a_pipe_in_its_place_is_told(tmp_path):
+    """A daemon that waits for what a pipe will say is started again by its watchdog, for ever."""
+    os.mkfifo(tmp_path / enrolment.FILE)
+    with pytest.raises(ConfigError, match="cannot be read: it is a pipe"):
+        enrolment.load(tmp_path)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from services.gaze_sensor import enrolment
+enrolment.os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+enrolment.save(Path(sys.argv[1]), [(0.1,) * enrolment.LENGTH] * 5)
+"""
+
+
+def test_nothing_of_a_face_is_left_by_an_enrolment_that_was_killed(tmp_path):
+    """Who was told that it is removed would leave it on a disk all the same."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 1
+    assert enrolment.load(tmp_path) == ()
+    assert enrolment.forget(tmp_path) is True
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_nobodys_face_is_not_learnt():
@@ -48,6 +91,8 @@ def test_what_is_nobodys_face_is_not_learnt():
     kept = enrolment.chosen(features(40), 1)
     assert len(kept) == enrolment.MOST
     assert enrolment.chosen(features(5), 1) == features(5)
+    late = features(23)[12:]
+    assert len([one for one in enrolment.chosen(features(23), 1) if one in late]) == 5  # a head that was turned at last
     with pytest.raises(ConfigError, match="seen well 4 times, of at least 5"):
         enrolment.chosen(features(4), 1)
     with pytest.raises(ConfigError, match="2 faces were seen"):

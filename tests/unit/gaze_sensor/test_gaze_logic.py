@@ -17,10 +17,10 @@ from services.gaze_sensor.geometry import CHIN, FOREHEAD, LEFT_CHEEK, LEFT_EYE, 
 from services.gaze_sensor.logic import Attention, Face, Factors, Times, judge, nearest
 from services.gaze_sensor.settings import Settings
 from services.runtime import config
-from services.runtime.manifest import Manifest, packaged
+from services.runtime.manifest import Manifest
 from signals.errors import ConfigError
 
-MANIFEST = Manifest.load(next(path for path in packaged() if path.parent.name == "gaze_sensor"))
+MANIFEST = Manifest.of("gaze_sensor")
 HERE = Face(x=0.5, y=0.5, size_px=120, yaw_deg=0, pitch_deg=5, eye_opening=0.32, gaze_x=0.0, gaze_y=-0.1)
 TIMES = Times(smoothing_s=0.25, gain=0.6, gain_after_s=0.5, lose=0.4, lose_after_s=2.0)
 

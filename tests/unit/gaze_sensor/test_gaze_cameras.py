@@ -1,0 +1,144 @@
+"""What is said of a camera that cannot be opened, and what becomes of its frames; no engine needed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from traceback import format_exception
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from services.gaze_sensor import cameras
+from services.gaze_sensor.settings import Seeing, Settings
+from services.runtime import config, extras
+from services.runtime.manifest import Manifest
+from signals.errors import ConfigError
+from tests.support.commands import ligand
+
+MANIFEST = Manifest.of("gaze_sensor")
+ADDRESSES = ("http://me:secret@[", "rtsp://me:secret@[nowhere]/live", "http://me:secret@camera:99999999/")
+
+
+def looking_at(camera: str) -> Seeing:
+    return Seeing(camera, model="", face="largest", face_distance=0.5, fps=15, stall_s=3)
+
+
+def test_what_is_wrong_with_a_camera_is_said_of_each_kind(tmp_path, monkeypatch):
+    """A path that cannot even be looked at would end the daemon, again and again, instead of being named."""
+    monkeypatch.setattr(extras, "lacking", lambda _: None)
+    film, pipe, long = tmp_path / "film.avi", tmp_path / "pipe", tmp_path / ("a" * 300)
+    film.touch()
+    os.mkfifo(pipe)
+
+    def told(camera: Path | str) -> str:
+        found = cameras.find(looking_at(str(camera)))
+        assert isinstance(found, cameras.Trouble)
+        return found.reason
+
+    assert isinstance(cameras.find(looking_at(str(film))), cameras.Target)
+    (tmp_path / "link").symlink_to("/dev/null")
+    link = cameras.find(looking_at(str(tmp_path / "link")))
+    assert isinstance(link, cameras.Target)
+    assert (link.sources, link.is_film) == (("/dev/null",), False)
+    assert told("/dev/video99") == "the camera /dev/video99 is not there"
+    assert told(tmp_path / "none.avi") == f"the film {tmp_path}/none.avi is not there"
+    assert told(long) == f"the film {long} cannot be opened: File name too long"
+    assert told(film / "under") == f"the film {film}/under cannot be opened: Not a directory"
+    for other in (tmp_path, pipe):
+        assert told(other) == f"{other} is neither a device nor a film"
+
+
+def test_an_address_that_is_none_is_refused_without_its_password(tmp_path):
+    """It would end the daemon when it says which camera it opens; and a terminal is no place for a password."""
+    for address in ADDRESSES:
+        with pytest.raises(ConfigError, match="camera is no address of a stream") as refused:
+            Settings.of({**config.load(None, MANIFEST.config, daemon="gaze_sensor"), "camera": address})
+        assert "secret" not in "".join(format_exception(refused.value))
+    file = tmp_path / "config" / "gaze_sensor.yaml"
+    file.parent.mkdir()
+    file.write_text(f"camera: '{ADDRESSES[0]}'\n")
+    for command in (("config", "check"), ("gaze", "preview", "--camera", ADDRESSES[1])):
+        done = ligand(tmp_path, *command)
+        told = done.text + done.err
+        assert (done.code, "camera is no address of a stream" in told, "secret" in told) == (2, True, False), told
+
+
+class Capture:
+    """A camera that gives the frames it is handed; None is its end."""
+
+    def __init__(self) -> None:
+        self._frames: deque[int | None] = deque()
+        self._changed = threading.Condition()
+        self._waits = False
+        self._frame: int | None = None
+
+    def give(self, *frames: int | None) -> None:
+        """All of them at once; returns when each was taken."""
+        with self._changed:
+            self._frames.extend(frames)
+            self._waits = False
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: self._waits or frames[-1] is None, 10)
+
+    def isOpened(self) -> bool:
+        return True
+
+    def grab(self) -> bool:
+        with self._changed:
+            self._waits = not self._frames
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._frames)
+            self._frame = self._frames.popleft()
+        return self._frame is not None
+
+    def retrieve(self) -> tuple[bool, int | None]:
+        return True, self._frame
+
+
+@pytest.fixture
+def reading(monkeypatch) -> Iterator[tuple[Any, Capture]]:
+    """What reads a camera, and the camera: the only thing here that is not real."""
+    capture, cv2 = Capture(), ModuleType("cv2")
+    cv2.VideoCapture = lambda *_: capture  # type: ignore[attr-defined]
+    for name in ("CAP_FFMPEG", "CAP_PROP_OPEN_TIMEOUT_MSEC", "CAP_PROP_READ_TIMEOUT_MSEC", "CAP_PROP_N_THREADS"):
+        setattr(cv2, name, 0)
+    monkeypatch.setitem(sys.modules, "cv2", cv2)
+    name = "services.gaze_sensor.engine.camera"
+    yield importlib.import_module(name), capture
+    del sys.modules[name]
+
+
+def test_frames_are_dropped_and_never_queued(reading):
+    """An engine that is slower than its camera would see what was a minute ago, and answer to it."""
+    module, capture = reading
+    live = module.Live("http://camera/", fps=1e6, stall_s=0.2)
+    capture.give(1, 2, 3, 4, 5)
+    assert live.next().image == 5
+    with pytest.raises(module.NoFrames) as stalled:
+        live.next()
+    assert stalled.value.kind == "stalled"
+    capture.give(6)
+    assert live.next().image == 6
+    capture.give(None)
+    with pytest.raises(module.NoFrames) as gone:
+        live.next()
+    assert gone.value.kind == "gone"
+
+
+def test_what_a_camera_gives_beyond_its_pace_is_dropped(reading):
+    """A camera of 60 frames a second would cost four times what was allowed for."""
+    module, capture = reading
+    live = module.Live("http://camera/", fps=1e-3, stall_s=0.2)
+    capture.give(1, 2)
+    assert live.next().image == 2
+    capture.give(3, 4)
+    with pytest.raises(module.NoFrames):
+        live.next()
+    capture.give(None)
