@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median, quantiles
@@ -55,14 +54,9 @@ def write(path: Path, settings: Mapping[str, Any], judge: Callable[[Path], objec
     `judge` raises for a file that cannot be used; then nothing is changed.
     """
     before = path.read_text(encoding="utf-8") if path.exists() else ""
+    after = _merged(before, settings, path)
     copy = path.with_name(f"{path.name}.bak")
-
-    def keep_if_good(made: Path) -> None:
-        judge(made)
-        if before:
-            shutil.copy2(path, copy)
-
-    rewrite(path, _merged(before, settings, path), keep_if_good)
+    rewrite(path, after, judge, copy)
     return copy if before else None
 
 

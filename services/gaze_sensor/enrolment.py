@@ -12,9 +12,8 @@ from tempfile import NamedTemporaryFile
 import orjson
 
 from services.gaze_sensor.logic import Face
-from services.runtime.rewriting import sync
 from signals.errors import ConfigError
-from signals.files import read_regular
+from signals.files import read_regular, sync
 
 Features = tuple[float, ...]
 """128 numbers; see `engine.likeness`."""

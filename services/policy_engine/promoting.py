@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +24,6 @@ def set_mode(path: Path, rule: str, mode: str, judge: Callable[[Path], Any]) -> 
 
     Raises `ConfigError` for a file that is written in a way which cannot be changed in one place.
     """
-    path = Path(os.path.realpath(path))  # a link stays one
     text = read_regular(path, MAX_BYTES).decode() if path.exists() else ""
     edited = _edited(text, rule, mode)
     if edited is None or not _says(edited, _wanted(text, rule, mode)):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import orjson
 
-from services.runtime.rewriting import sync
 from signals.errors import ConfigError
+from signals.files import sync
 
 JOURNAL, LETTERS = "journal.db", "failed_signals.jsonl"
 READY, PLAN = ".restore", "plan.json"

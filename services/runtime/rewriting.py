@@ -1,52 +1,48 @@
-"""Putting another content into a person's file, whole or not at all."""
+"""Giving a person's file another text: judged first, then whole or not at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-USUAL = 0o644
+from signals.files import sync
 
 
-def rewrite(path: Path, content: str, judge: Callable[[Path], object]) -> None:
-    """Write a file anew; it keeps its owner and its mode, and what is only a link to it stays one.
+def rewrite(path: Path, text: str, judge: Callable[[Path], object], copy: Path | None = None) -> None:
+    """Put the text in place, durable when this returns; mode and owner stay, and what stood there is kept as `copy`.
 
-    `judge` gets the new file before it takes the old one's place, and raises for one that cannot be used; then nothing
-    is changed. Raises OSError too.
+    A link stays one. `judge` is given the new file before that, and raises for one that cannot be used; then nothing is
+    changed. Raises OSError, and what `judge` raises.
     """
-    place = path.resolve()
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("wb", dir=place.parent, prefix=f".{place.name}.", delete=False) as fresh:
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as fresh:
         made = Path(fresh.name)
         try:
-            fresh.write(content.encode())
+            fresh.write(text.encode())
             fresh.flush()
-            os.fsync(fresh.fileno())
             judge(made)
-            _dress(made, place)
-            made.replace(place)
+            _dress(fresh.fileno(), path)
+            os.fsync(fresh.fileno())
+            if copy is not None and path.exists():
+                shutil.copy2(path, copy)
+            made.replace(path)
         except BaseException:
             made.unlink()
             raise
-    sync(place.parent)
+    sync(path.parent)
 
 
-def _dress(made: Path, place: Path) -> None:
-    if not place.exists():
-        made.chmod(USUAL)
+def _dress(handle: int, path: Path) -> None:
+    if not path.exists():
+        os.fchmod(handle, 0o644)
         return
-    wanted, mine = place.stat(), made.stat()
-    if (wanted.st_uid, wanted.st_gid) != (mine.st_uid, mine.st_gid):
-        os.chown(made, wanted.st_uid, wanted.st_gid)  # root, in the file of a person or for a daemon
-    made.chmod(wanted.st_mode & 0o777)
-
-
-def sync(path: Path) -> None:
-    """Make a file or a folder durable."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    present = path.stat()
+    with suppress(PermissionError):  # only root may give files away
+        os.fchown(handle, present.st_uid, present.st_gid)
+    os.fchmod(handle, stat.S_IMODE(present.st_mode))
