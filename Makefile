@@ -19,7 +19,7 @@ EXAMPLES ?= 300
 MINUTES ?= 60
 RATE ?= 500
 RUNS ?= 5
-SENSES ?= audio face gaze
+SENSES ?= audio face gaze silero
 
 .DEFAULT_GOAL := help
 .PHONY: help setup senses demo demo-dream test test-llama crash-sweep deploy-sweep model bench chaos fuzz \
@@ -41,7 +41,7 @@ $(READY): pyproject.toml requirements-build.lock requirements-dev.lock tools/cre
 	@$(PIP) check
 	@touch $@
 
-senses: $(SENSES:%=$(VENV)/extras/%/.made-of) ## install what hears, speaks and sees too: SENSES="audio face gaze" (550 MB)
+senses: $(SENSES:%=$(VENV)/extras/%/.made-of) ## install what hears, speaks and sees too: SENSES="audio face gaze silero" (620 MB)
 
 $(VENV)/extras/%/.made-of: requirements-%.lock | $(READY)
 	@echo "Installing what $*_sensor needs into $(@D)"
@@ -117,6 +117,7 @@ lock: ## pin newer versions of the dependencies (needs uv)
 	@$(LOCK) --upgrade --group audio --no-deps --constraint requirements-dev.lock --output-file requirements-audio.lock
 	@$(LOCK) --upgrade --group face --no-deps --output-file requirements-face.lock
 	@$(LOCK) --upgrade --group gaze --no-deps --output-file requirements-gaze.lock
+	@$(LOCK) --upgrade --group silero --no-deps --output-file requirements-silero.lock
 
 clean: ## remove .venv, caches and build results
 	@rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

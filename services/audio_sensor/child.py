@@ -10,9 +10,11 @@ import sys
 from importlib import import_module
 
 from services.audio_sensor import messages
+from services.audio_sensor.voices import UNTOLD
 from services.runtime import extras
 
 if __name__ == "__main__":
+    os.environ.update(UNTOLD)
     extras.use("audio")
     module = import_module(f"services.audio_sensor.{sys.argv[1]}")
     order = messages.read(sys.stdin.buffer)

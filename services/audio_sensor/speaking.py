@@ -125,7 +125,7 @@ class Speaking:
 
     def _look(self) -> bool:
         """Whether it is worth trying to speak here, as far as that can be told without speaking."""
-        found = machine.lacking()
+        found = machine.lacking("audio")
         if found is None:
             try:
                 self._voice()

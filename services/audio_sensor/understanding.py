@@ -15,7 +15,7 @@ from services.audio_sensor.logic import Trouble
 MOST_UTTERANCES = 4
 LOAD_S = 60.0
 STT_S = 60.0
-NOT_UNDERSTOOD = "Mend that, and reload: systemctl reload ligand-audio-sensor, or SIGHUP. See docs/voice.md."
+MEND = "Mend that, and reload: systemctl reload ligand-audio-sensor, or SIGHUP. See docs/voice.md."
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class Understanding:
             self._say(None)
             return child
         await self._end_recogniser()
-        self._say(Trouble(f"nothing can be understood: {reason}"[:400], NOT_UNDERSTOOD))
+        self._say(Trouble(f"nothing can be understood: {reason}"[:400], MEND))
         return None
 
     async def _end_recogniser(self) -> None:

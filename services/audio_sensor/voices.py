@@ -20,6 +20,8 @@ SPEAK_S = 60.0
 VOICES = frozenset({"slt", "rms", "awb", "kal", "kal16", "awb_time"})
 """The voices of flite, which takes another name for its usual one without a word."""
 OUT = "/dev/fd/{}"
+UNTOLD = {"ORT_DISABLE_TELEMETRY": "1"}
+"""ONNX Runtime, which piper and faster-whisper use, tells its maker of its use from 1.29 on; with this it does not."""
 
 
 class NoVoiceError(LigandError):
@@ -98,6 +100,7 @@ async def speak(voice: Voice, text: str, wanted: str = "") -> Sound:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             pass_fds=[fd],
+            env={**os.environ, **UNTOLD},
         )
         said = await _finish(process, f"{text}\n".encode())
         if process.returncode != 0:

@@ -37,6 +37,7 @@ EXTRAS = {
     ),
     "face": Extra("the model that tells one face from another", "docs/gaze.md"),
     "gaze": Extra("the engine that finds faces", "docs/gaze.md"),
+    "silero": Extra("what runs Silero's model of voice activity", "docs/voice.md", ("onnxruntime",)),
 }
 NAMES = tuple(EXTRAS)
 

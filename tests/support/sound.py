@@ -26,11 +26,12 @@ RATE = 16_000
 VOICES = ("slt", "rms", "awb")
 
 
-def engines() -> None:
-    """Let the test import the extra's packages; without them it is skipped, or fails in CI."""
-    if (missing := extras.lacking("audio")) is not None:
-        lacking(f"{missing.reason}: {missing.hint}")
-    extras.use("audio")
+def engines(*more: str) -> None:
+    """Let the test import the packages of the extra, and of `more`; without them it is skipped, or fails in CI."""
+    for name in ("audio", *more):
+        if (missing := extras.lacking(name)) is not None:
+            lacking(f"{missing.reason}: {missing.hint}")
+        extras.use(name)
 
 
 def say(text: str, voice: str = "slt") -> bytes:

@@ -21,6 +21,13 @@ Figure = tuple[str, Iterable[str]]
 """What was measured, in a line, and which bounds it passed."""
 
 
+def detection(_: argparse.Namespace) -> Iterator[Figure]:
+    """How well each detector finds speech, and what it costs."""
+    from tests.voice import detecting  # noqa: PLC0415 - only with the extra
+
+    return ((line, ()) for line in detecting.lines())
+
+
 def interruptions(_: argparse.Namespace) -> Iterator[Figure]:
     """How soon a person is noticed who speaks over its own voice."""
     from tests.voice import interrupting  # noqa: PLC0415 - only with the extra
@@ -57,7 +64,7 @@ def sounds(wanted: argparse.Namespace) -> Iterator[Figure]:
             yield line, bounds.of_sound(kind, found.words, len(minutes))
 
 
-PARTS = {"interruptions": interruptions, "speech": speech, "sounds": sounds}
+PARTS = {"detection": detection, "interruptions": interruptions, "speech": speech, "sounds": sounds}
 
 
 def main() -> None:

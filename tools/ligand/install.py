@@ -104,7 +104,7 @@ def _installer(layout: Layout, dry: bool) -> Installer:
     type=click.Choice([*NAMES, NOTHING]),
     multiple=True,
     help="What to have beside it from now on: audio hears and speaks, gaze sees who attends, face knows "
-    "one person from others; may be repeated.",
+    "one person from others, silero tells speech by another engine; may be repeated.",
 )
 @click.option(
     "--allow-reload",

@@ -99,6 +99,28 @@ def test_devices_come_and_go(bare: Room) -> None:
     assert "task_failed" not in bare.log
 
 
+def test_a_damaged_model_of_voice_activity_is_told_and_mended_by_a_reload(bare: Room, tmp_path: Path) -> None:
+    """A file that was copied halfway makes it deaf: it says so once, and hears when that is mended."""
+    engines("silero")
+    damaged = tmp_path / "silero.onnx"
+    damaged.write_bytes(bytes(1000))
+    bare.server.start()
+    bare.server.plug_in()
+    onnx = {"attention": "always", "detection": {"engine": "silero_onnx", "model": str(damaged)}}
+    bare.home.config("audio_sensor", onnx)
+    bare.audio.signal(signal.SIGHUP)
+    bare.until(
+        lambda: any(str(damaged) in one.facts["reason"] for one in bare.home.signals("Q_SENSOR_DEGRADED")), "untold"
+    )
+    bare.home.config("audio_sensor", {**onnx, "detection": {"engine": "silero_onnx"}})
+    bare.audio.signal(signal.SIGHUP)
+    bare.until(lambda: "microphone_open" in bare.log, "it does not listen")
+    bare.server.speak(say("tell me what happened last night"))
+    bare.home.wait_for("Q_USER_VOICE", 1, 60.0, text="tell me what happened last night")
+    assert len([one for one in bare.home.signals("Q_SENSOR_DEGRADED") if str(damaged) in one.facts["reason"]]) == 1
+    assert bare.audio.process.poll() is None
+
+
 RECOGNISER = {"engine": "pocketsphinx", "model": "", "disagreement": 0.7, "commands": "", "commands_file": "commands"}
 UTTERANCE = {"speech_s": 1.0, "vad_s": 0.7, "cut": False}
 

