@@ -262,7 +262,7 @@ def test_what_cannot_be_run_is_told_and_what_is_mended_runs(dreams: Dreams) -> N
     assert failing.facts["reason"] == "baseline_failed"
     again = dreams.end_of(dreams.trigger())
     assert again.facts["reason"] == "nothing_due", "a baseline that fails must not be tried every minute"
-    dreams.experiment(trials=1)
+    dreams.experiment(trials=1, objective={"metrics": {"score": "maximize"}})
     mended = dreams.end_of(dreams.trigger())
     assert mended.signal == "Q_DREAM_COMPLETE", "a script that was mended makes its experiment due"
     asked = dreams.command("run", "plain", "--wait")
@@ -272,6 +272,7 @@ def test_what_cannot_be_run_is_told_and_what_is_mended_runs(dreams: Dreams) -> N
     (cycle,) = [line.split(":")[0] for line in asked.stdout.splitlines() if line.startswith("c-")]
     shown = json.loads(dreams.command("show", cycle[:-1], "-o", "json").stdout)
     assert shown["experiments"][0]["trials"] == len(shown["records"][0]["trials"]) == 1
+    assert shown["records"][0]["trials"][0]["from"] == "survivor", "the best of the earlier cycle comes first"
     (measured_by,) = shown["records"][0]["programs"].items()
     assert measured_by == ("plain.py", sha256((dreams.folder / "plain.py").read_bytes()).hexdigest())
     assert f"measured by plain.py (SHA-256 {measured_by[1][:12]}" in dreams.command("show", cycle[:-1]).stdout
