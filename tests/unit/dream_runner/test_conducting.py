@@ -175,6 +175,65 @@ def test_a_proof_that_fails_proves_nothing(conducted: Any) -> None:
     assert "a held-out measurement of the candidate failed: metric_not_finite: f1 is nan" in reason
 
 
+@pytest.mark.parametrize(
+    ("cases", "tuned_on", "proven_on"),
+    [
+        (None, {("", nth) for nth in range(6)}, [("", 1000 + nth) for nth in range(6)]),
+        (
+            {"tuning": ["a"], "held_out": list("cdefgh")},
+            {("a", nth) for nth in range(6)},
+            [(case, 1000 + nth) for case in "cdefgh" for nth in range(6)],
+        ),
+    ],
+    ids=["repeats", "cases"],
+)
+def test_pairs_are_measured_in_turns_and_on_nothing_that_was_tuned_on(
+    conducted: Any, cases: Any, tuned_on: Any, proven_on: Any
+) -> None:
+    """A machine that gets warm, or a lucky draw of the tuning, must not make a winner; a case is one pair, not six."""
+    asked_for: list[Asked] = []
+
+    def measure(asked: Asked) -> dict[str, float]:
+        asked_for.append(asked)
+        return {"f1": 0.8, "ms": 10 * float(asked.params["x"])}
+
+    evaluate = {"command": ["true"], "repeats": 6} | ({"cases": cases} if cases else {})
+    record = conducted(measure, evaluate=evaluate, budget={"trials": 1})
+    tuning, proof = asked_for[:12], asked_for[12:]
+    assert {(one.case, one.repeat) for one in tuning} == tuned_on
+    for x in (0.5, 0.25):
+        assert [(one.case, one.repeat) for one in proof if one.params["x"] == x] == proven_on
+    begun = [one.params["x"] for one in proof if one.repeat == 1000 or not one.case]
+    assert begun == [0.5, 0.25, 0.25, 0.5] * 3
+    assert record["verdict"]["pairs"] == 6
+
+
+def test_killed_while_it_proves_a_cycle_goes_on_with_the_same_candidate(conducted: Any, clock: Clock) -> None:
+    """Another one, found in what the last trial left of the time, would be a second throw at the same cases."""
+    tried: list[float] = []
+    kill = True
+
+    def measure(asked: Asked) -> dict[str, float]:
+        nonlocal kill
+        x = float(asked.params["x"])
+        if x != 0.5 and asked.case == "a":
+            tried.append(x)
+            clock.now += 45
+            if len(tried) > 2:
+                raise EvaluationError("timed_out", "it took longer")
+        if asked.case == "d" and kill:
+            kill = False
+            raise Killed
+        return {"f1": 0.8, "ms": 10 * abs(x - 0.25)}
+
+    how: dict[str, Any] = {"left_s": 1000, "evaluate": SLOW, "budget": {"trials": 9, "wall_clock_s": 100}}
+    with pytest.raises(Killed):
+        conducted(measure, **how)
+    record = conducted(measure, **how)
+    assert len(tried) == 3
+    assert (record["ended"], record["winner"]["params"]) == ("time", {"x": 0.25})
+
+
 def test_what_was_measured_before_a_kill_is_not_measured_again(conducted: Any) -> None:
     """A night of work is not begun anew, nor does a baseline or a proof that came out badly get a second throw."""
     asked_for: Counter[tuple[float, str]] = Counter()

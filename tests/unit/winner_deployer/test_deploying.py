@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.experiments.files import Place, opened
 from services.winner_deployer import deploying, logic
 from services.winner_deployer.deploying import Deployer
 from services.winner_deployer.logic import Deployment
@@ -122,6 +123,14 @@ def test_what_is_read_back_is_held_against_the_search_space_once_more(laid: Path
     (end,) = Remembering(laid).said()
     assert (end["facts"]["reason"], end["facts"]["rolled_back"]) == ("verification_failed", True)
     assert "near is 7.0, outside 0.1 to 0.95" in end["facts"]["detail"]
+    assert target(laid) == OLD
+
+
+def test_a_file_that_another_ligand_is_at_is_left_to_it(laid: Path) -> None:
+    """Two that write one file at once would each take the other's values for what a person has edited."""
+    with opened(Place.of("x.yaml", laid / "config")) as file, file.locked():
+        work(laid)
+    assert told(laid) == [(logic.FAILED, "busy")]
     assert target(laid) == OLD
 
 
