@@ -180,32 +180,47 @@ def test_a_file_system_without_attributes_has_none_to_keep(tmp_path, monkeypatch
     assert (tmp_path / "x.yaml").read_bytes() == b"new"
 
 
-MOUNTED = """
-import sys
+def with_mount(folder: Path, mount: str, act: str, *names: str) -> str:
+    """What is printed where that was mounted, for this alone: how `act` on each file was refused, and what is there."""
+    root("mounting")
+    text = f"""
+import os, sys
 from pathlib import Path
 from services.experiments.files import FileError, Place, opened
-
-with opened(Place.of(sys.argv[1], Path.cwd())) as file:
-    try:
-        file.require_replaceable()
-    except FileError as error:
-        print(error.message)
+for name in sys.argv[1:]:
+    with opened(Place.of(name, Path.cwd())) as file:
+        try:
+            {act}
+        except FileError as error:
+            print(error.message)
+        print(sorted(os.listdir(file.path.parent)), file.read())
 """
+    script = f'{{ {mount}; }} >&2 || exit 9; exec "$0" -c "$@"'
+    command = [program("unshare"), "--mount", "sh", "-c", script, sys.executable, text, *names]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    if done.returncode == 9:
+        lacking(f"nothing can be mounted here: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_a_file_that_is_mounted_by_itself_is_refused_before_anything_is_measured(tmp_path) -> None:
     """As containers have it; nothing can take its place, which would show only after an hour of measuring."""
-    root("mounting a file")
     for name in ("real", "mounted", "plain"):
         (tmp_path / name).write_text("1")
-    script = 'mount --bind real mounted || exit 9; for name in mounted plain; do "$0" -c "$1" "$name"; done'
-    command = [program("unshare"), "--mount", "sh", "-c", script, sys.executable, MOUNTED]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
-    if done.returncode == 9:
-        lacking(f"nothing can be mounted here: {done.stderr}")
-    assert done.stdout.startswith(f"{tmp_path}/mounted is mounted there by itself"), done.stdout + done.stderr
-    assert done.stdout.count("\n") == 1
+    said = with_mount(tmp_path, "mount --bind real mounted", "file.require_replaceable()", "mounted", "plain")
+    assert said.startswith(f"{tmp_path}/mounted is mounted there by itself")
+    assert said.splitlines()[1:] == ["['mounted', 'plain', 'real'] b'1'"] * 2
+
+
+def test_on_a_full_disk_the_file_stays_as_it_is_and_nothing_lies_beside_it(tmp_path) -> None:
+    """Half a file in the place of a person's settings would keep their service from starting."""
+    (tmp_path / "full").mkdir()
+    fill = "mount -t tmpfs -o size=16k none full && echo old > full/x && ! head -c 99999 /dev/zero > full/fill"
+    said = with_mount(tmp_path, fill, "file.replace(b'old\\n', b'new' * 2000)", "full/x")
+    assert "full/x cannot be replaced: No space left on device" in said
+    assert said.splitlines()[1] == "['fill', 'x'] b'old\\n'"
 
 
 @pytest.mark.parametrize("swapped", [False, True])
