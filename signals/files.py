@@ -1,4 +1,4 @@
-"""Reading a file that a person may have replaced by anything: a pipe that nobody writes to, a device, a huge file."""
+"""Reading what a person may have replaced by a pipe that nobody writes to, a device, a huge file; and syncing."""
 
 from __future__ import annotations
 
@@ -22,3 +22,12 @@ def read_regular(path: Path, limit: int) -> bytes:
         raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file", str(path))
     with os.fdopen(handle, "rb") as stream:
         return stream.read(limit + 1)
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or the names in a folder, durable. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -18,6 +18,7 @@ MAX_WRITTEN = 1_000
 MAX_BUCKETS = 360
 BUCKET_S = 10
 """Dead letters are counted by so many seconds."""
+WORKER = "model_worker"
 Put = Callable[[str, Any], None]
 
 
@@ -74,6 +75,16 @@ def _of_models(daemon: Daemon) -> None:
         words = {"reason": facts.get("reason", ""), "hint": facts.get("hint", "")}
         put(f"{HEARD}|models|{facts['role']}|{short(facts['server'])}", kept | words)
         forget(daemon.state, f"{HEARD}|models|", MAX_SERVERS, put)
+
+    @daemon.on("Q_DAEMON_READY")
+    @daemon.on("Q_DAEMON_STOPPING")
+    async def worker(signal: Signal, put: Put) -> None:
+        program, _, role = signal.facts["daemon"].partition("@")
+        lead, stopped = f"{HEARD}|models|{role}|", signal.signal == "Q_DAEMON_STOPPING"
+        if program == WORKER:
+            for name, kept in daemon.state.items():
+                if name.startswith(lead) and kept.get("stopped", False) != stopped:
+                    put(name, kept | {"stopped": stopped})
 
 
 def _of_modules(daemon: Daemon) -> None:

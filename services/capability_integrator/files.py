@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from signals.files import read_regular
+from signals.files import read_regular, sync
 
 ATTEMPTS = 5
 MAX_BYTES = 16 * 1024 * 1024
@@ -67,7 +67,7 @@ def _replace(path: Path, before: bytes | None, after: bytes, keep: int) -> bool:
         if backup is None or not _is_unchanged(path, backup, before):
             return False
         os.rename(fresh, path)
-        _sync_folder(path.parent)
+        sync(path.parent)
     finally:
         fresh.unlink(missing_ok=True)
     if backup.read_bytes() != before:
@@ -90,7 +90,7 @@ def _settle_new(fresh: Path, path: Path) -> bool:
         if path.exists():
             return False
         os.rename(fresh, path)
-    _sync_folder(path.parent)
+    sync(path.parent)
     return True
 
 
@@ -166,11 +166,3 @@ def backups(path: Path) -> list[int]:
 def _prune(path: Path, keep: int) -> None:
     for number in backups(path)[: -keep or None]:
         _numbered(path, number).unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from services.experiments.files import sync_folder
+from signals.files import sync
 
 KEPT = 50
 """Cycles whose folders are kept."""
@@ -48,7 +48,7 @@ def write_bytes(path: Path, raw: bytes) -> None:
         os.fsync(file.fileno())
     fresh.rename(path)
     for folder in (path.parent, path.parent.parent):
-        sync_folder(folder)
+        sync(folder)
 
 
 def read(path: Path) -> Any:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median, quantiles
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -16,6 +13,7 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from services.gaze_sensor.logic import Face
+from services.runtime.rewriting import rewrite
 from signals.errors import ConfigError
 
 LEAST_FRAMES = 20
@@ -57,21 +55,8 @@ def write(path: Path, settings: Mapping[str, Any], judge: Callable[[Path], objec
     """
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     after = _merged(before, settings, path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False, encoding="utf-8") as fresh:
-        fresh.write(after)
-        fresh.flush()
-        os.fsync(fresh.fileno())
-    made, copy = Path(fresh.name), path.with_name(f"{path.name}.bak")
-    try:
-        judge(made)
-        made.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        if path.exists():
-            shutil.copy2(path, copy)
-        made.replace(path)
-    except BaseException:
-        made.unlink()
-        raise
+    copy = path.with_name(f"{path.name}.bak")
+    rewrite(path, after, judge, copy)
     return copy if before else None
 
 

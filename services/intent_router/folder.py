@@ -18,6 +18,7 @@ from typing import NamedTuple
 from services.intent_router.logic import too_large
 from services.intent_router.refusal import IntentRefused
 from signals.errors import ConfigError, LigandError
+from signals.files import sync
 
 SUBFOLDERS = ("working", "done", "rejected")
 CLAIM_PREFIX = 37  # a UUID and a dot
@@ -150,7 +151,7 @@ class Folder:
     def sync(self) -> None:
         """Make the claims durable, so that a power cut cannot bring a file back that was emitted."""
         for path in (self.working, self.root):
-            sync_folder(path)
+            sync(path)
 
     def read(self, claim: Claim, limit: int) -> tuple[bytes, State]:
         """The bytes of a claimed file, at most `limit`, and its state as they were read.
@@ -307,12 +308,3 @@ def _remove(path: Path) -> int:
     except FileNotFoundError:
         return 0
     return 1
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was made, renamed and removed in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -14,8 +14,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from services.intent_router.folder import Claim, State, as_claim, sync_folder
+from services.intent_router.folder import Claim, State, as_claim
 from services.intent_router.logic import root_key
+from signals.files import sync
 from signals.ids import is_id
 
 
@@ -74,7 +75,7 @@ class Notes:
         finally:
             os.close(fd)
         if is_new:
-            sync_folder(self.folder)
+            sync(self.folder)
 
     def _open(self, window: str) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from services.runtime.appending import append
+from signals.files import sync
 
 TAIL_BYTES = 16 * 1024 * 1024
 BLOCK_BYTES = 1024 * 1024
@@ -106,11 +107,7 @@ def _open(path: Path) -> int:
     fresh = not path.exists()
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     if fresh:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync(path.parent)
     return handle
 
 

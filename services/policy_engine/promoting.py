@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
+from services.runtime.rewriting import rewrite
 from services.runtime.yamlmarks import MAX_BYTES
 from signals.errors import ConfigError
 from signals.files import read_regular
@@ -25,12 +24,11 @@ def set_mode(path: Path, rule: str, mode: str, judge: Callable[[Path], Any]) -> 
 
     Raises `ConfigError` for a file that is written in a way which cannot be changed in one place.
     """
-    path = Path(os.path.realpath(path))  # a link stays one
     text = read_regular(path, MAX_BYTES).decode() if path.exists() else ""
     edited = _edited(text, rule, mode)
     if edited is None or not _says(edited, _wanted(text, rule, mode)):
         raise ConfigError(f"{path} cannot be changed by a program as it is written. Set the mode of {rule} by hand.")
-    _replace(path, edited, judge)
+    rewrite(path, edited, judge)
 
 
 def _says(text: str, wanted: Any) -> bool:
@@ -88,19 +86,3 @@ def _with(text: str, mapping: CommentedMap, key: str, value: str) -> str | None:
 
 def _offset(text: str, line: int, column: int) -> int:
     return sum(map(len, text.splitlines(keepends=True)[:line])) + column
-
-
-def _replace(path: Path, text: str, judge: Callable[[Path], Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as fresh:
-        fresh.write(text.encode())
-        fresh.flush()
-        os.fsync(fresh.fileno())
-    made = Path(fresh.name)
-    try:
-        judge(made)
-        made.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        made.replace(path)
-    except BaseException:
-        made.unlink()
-        raise

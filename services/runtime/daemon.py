@@ -60,9 +60,6 @@ class Daemon(Reloading):
         self._folder: Folder
         self._work: Work
         self._maker: Maker
-        self._message = ""
-        self._condition = "starting"
-        self._degraded = False
         self._folder_told = ""
         self._notifier = Notifier({})  # tells nobody, until the daemon runs
         self._stop: asyncio.Event
@@ -120,9 +117,8 @@ class Daemon(Reloading):
 
     def status(self, message: str, *, degraded: bool = False) -> None:
         """Say in one line how it fares: for `systemctl status`, `ligand status` and the heartbeat."""
-        self._message, self._degraded = message, degraded
-        self._reconsider()
-        self._notifier.status(self._told() or "ready")
+        self._standing.message, self._standing.degraded = message, degraded
+        self._show()
 
     def run(self) -> NoReturn:
         """Run until SIGTERM, then exit: 0, or 78 when a person has to mend something first."""
@@ -143,7 +139,7 @@ class Daemon(Reloading):
     def _read(self) -> None:
         """Everything that a person may have written: contracts, manifests, configuration."""
         self.paths = Paths.resolve()
-        self._folder = Folder(self.paths.state_of(self.name))
+        self._folder = self._standing.folder = Folder(self.paths.state_of(self.name))
         self.catalogue = Catalogue.load([self.paths.contracts])
         path = self._manifest_path or find(self.daemon, self.paths.manifests)
         self.manifest = with_overlays(Manifest.load(path), self.paths.manifests)
@@ -222,22 +218,16 @@ class Daemon(Reloading):
         return True
 
     async def _announce(self) -> None:
-        self._condition = self._working()
+        self._standing.work()
         facts = {"daemon": self.name, "version": __version__, "pid": os.getpid()}
         await self._say("Q_DAEMON_READY", facts)
-        self._notifier.ready(self._told() or "ready")
+        self._notifier.ready(self._standing.line or "ready")
         self.log.info("ready", in_seconds=round(time.monotonic() - self._started, 3))
         self._heartbeat()
 
-    def _told(self) -> str:
-        return "; ".join(filter(None, (self._folder.trouble, self._refused, self._message)))
-
-    def _working(self) -> str:
-        return "degraded" if self._degraded or self._refused or self._folder.trouble else "ready"
-
-    def _reconsider(self) -> None:
-        if self._condition in ("ready", "degraded"):
-            self._condition = self._working()
+    def _show(self) -> None:
+        self._standing.reconsider()
+        self._notifier.status(self._standing.line or "ready")
 
     async def _until_stopped(self, tasks: list[asyncio.Task[None]]) -> None:
         """Until told to stop; a periodic task that fails takes the daemon down, for a restart."""
@@ -250,7 +240,7 @@ class Daemon(Reloading):
                 self._exit = 1
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
-        self._condition = "stopping"
+        self._standing.word = "stopping"
         self._notifier.stopping()
         self._client.beat(stopping=True)
         for task in tasks[1:]:
@@ -331,8 +321,7 @@ class Daemon(Reloading):
             self.log.error("folder_lost", trouble=found)
         else:
             self.log.info("folder_back", path=str(self._folder.path))
-        self._reconsider()
-        self._notifier.status(self._told() or "ready")
+        self._show()
         return True
 
     def _heartbeat(self) -> None:
@@ -347,8 +336,8 @@ class Daemon(Reloading):
             "failed": self._work.failed,
             "in_flight": self._work.in_hand,
             **usage(),
-            "state": self._condition,
-            "message": self._told()[:500],
+            "state": self._standing.word,
+            "message": self._standing.line[:500],
             "interval_s": HEARTBEAT_S,
         }
 
@@ -377,17 +366,17 @@ class Daemon(Reloading):
         """The bus is there (again)."""
         self.state.update(self._client.state)
         self.state_changed.set()
-        if self._condition == "waiting":
-            self._condition = self._working()
+        if self._standing.word == "waiting":
+            self._standing.work()
             self.log.info("attached_again", epoch=self._client.epoch)
-            self._notifier.status(self._told() or "ready")
+            self._show()
             self._heartbeat()
 
     def detached(self) -> None:
         """The bus is gone; what is in hand goes on."""
         self.log.warning("bus_away", in_hand=self._work.in_hand)
-        if self._condition in ("ready", "degraded"):
-            self._condition = "waiting"
+        if self._standing.is_at_work:
+            self._standing.word = "waiting"
         self._notifier.status("the bus is away; attaching again when it is back")
 
     def ended(self, error: LigandError) -> None:

@@ -13,6 +13,7 @@ from services.runtime import logs
 from services.runtime.manifest import Manifest
 from services.runtime.notify import Notifier
 from services.runtime.registered import Registered
+from services.runtime.standing import Standing
 from signals.envelope import Signal
 from signals.errors import ConfigError, LigandError
 from signals.paths import Paths
@@ -36,8 +37,7 @@ class Reloading(Registered, ABC):
 
     def __init__(self) -> None:
         super().__init__()
-        self._refused = ""
-        """Why the configuration of before holds still; empty when the latest one does."""
+        self._standing = Standing()
         self._reloading: set[asyncio.Task[None]] = set()
         self._one_reload: asyncio.Lock
 
@@ -78,7 +78,7 @@ class Reloading(Registered, ABC):
             self._notifier.reloading()
             try:
                 changed = await self._take_config()
-                self._refused = ""
+                self._standing.refused = ""
             except LigandError as error:
                 self.log.error("reload_refused", error=error.message)
                 return REFUSED, self._refusal(error)
@@ -86,22 +86,14 @@ class Reloading(Registered, ABC):
                 self.log.error("reload_refused", error=repr(error), exc_info=error)
                 return REFUSED, self._refusal(error)
             finally:
-                self._reconsider()
-                self._notifier.ready(self._told())
+                self._standing.reconsider()
+                self._notifier.ready(self._standing.line)
             return RELOADED, {"daemon": self.name, "changed": changed[:MAX_KEYS], **self._read_from()}
-
-    @abstractmethod
-    def _reconsider(self) -> None:
-        """Take the state anew from what is known of it."""
-
-    @abstractmethod
-    def _told(self) -> str:
-        """What the daemon says of itself just now."""
 
     def _refusal(self, error: Exception) -> dict[str, Any]:
         said = error.message if isinstance(error, LigandError) else repr(error)
         reason = "bad_configuration" if isinstance(error, ConfigError) else "reload_failed"
-        self._refused = (
+        self._standing.refused = (
             f"the configuration of before holds still, since the new one was refused: {' '.join(said.split())[:400]}"
         )
         return {"daemon": self.name, "reason": reason, "detail": said[:MAX_DETAIL] or reason}

@@ -14,6 +14,7 @@ from pathlib import Path
 import orjson
 
 from signals.errors import ConfigError
+from signals.files import sync
 
 JOURNAL, LETTERS = "journal.db", "failed_signals.jsonl"
 READY, PLAN = ".restore", "plan.json"
@@ -108,12 +109,3 @@ def _keep(target: Path, kept: Path) -> None:
 def _give(path: Path, owner: os.stat_result) -> None:
     if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
         os.chown(path, owner.st_uid, owner.st_gid)
-
-
-def sync(path: Path) -> None:
-    """Make a file or a folder durable."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from services.experiments.files import sync_folder
 from services.winner_deployer.logic import Refused
+from signals.files import sync
 
 
 class Backups:
@@ -31,7 +31,7 @@ class Backups:
             os.fsync(handle)
         os.replace(fresh, path)
         for each in (folder, self._folder, self._folder.parent):
-            sync_folder(each)
+            sync(each)
         return path
 
     def prune(self, keep: int, deployments: Sequence[str], but: Collection[str]) -> None:

@@ -17,10 +17,10 @@ from typing import Any
 
 import orjson
 
-from services.experiments.files import sync_folder
 from services.runtime.appending import append
 from services.winner_deployer.logic import Deployments, Record
 from signals.errors import ConfigError
+from signals.files import sync
 
 _SEAL = re.compile(rb',"sum":"([0-9a-f]{16})"\}')
 _SEAL_LENGTH = len(b',"sum":"0123456789abcdef"}')
@@ -41,7 +41,7 @@ class Ledger:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.deployments = Deployments()
             self.dropped = self._load()
-            sync_folder(path.parent)
+            sync(path.parent)
         except BlockingIOError as error:
             os.close(self._file)
             raise ConfigError(f"{path} is being written by another process; only one deployer may run.") from error
@@ -95,7 +95,7 @@ class Ledger:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             append(handle, _all(self._file))
             fresh.rename(self.path)
-            sync_folder(self.path.parent)
+            sync(self.path.parent)
         except BaseException:
             os.close(handle)
             raise

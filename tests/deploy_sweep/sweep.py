@@ -24,11 +24,12 @@ import services.winner_deployer.deploying as deploying_module
 import services.winner_deployer.ledger as ledger_module
 import services.winner_deployer.steps as steps_module
 import services.winner_deployer.taking_back as taking_back_module
+import signals.files as durable_module
 from tests.deploy_sweep.scene import OLD, THEIRS, Remembering, lay, want_back, work
 
 MODULES = (
     exchange_module, files_module, likeness_module, backups_module, changes_module, deploying_module, ledger_module,
-    steps_module, taking_back_module,
+    steps_module, taking_back_module, durable_module,
 )  # fmt: skip
 WATCHED = frozenset(module.__file__ for module in MODULES)
 ENDS = ("Q_WINNER_DEPLOYED", "Q_DEPLOYMENT_FAILED")

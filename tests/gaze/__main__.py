@@ -1,6 +1,8 @@
 """What gaze_sensor costs while it looks at a paced stream of 15 frames a second: `python -m tests.gaze [--seconds 30]`.
 
-Prints shares of one core, and proportional memory, of the daemon and of the child that sees. With `--faces [FILE...]`
+Prints shares of one core, and proportional memory, of the daemon and of the child that sees, and beside it what the
+face mesh by itself takes for the same pictures right after: machines differ, and one from one minute to the next. With
+`--faces [FILE...]`
 it measures instead how far faces are apart: those of the scenes, and of pictures that are given; see `gaze_faces`.
 """
 
@@ -15,7 +17,7 @@ from pathlib import Path
 
 from tests.support.commands import ligand
 from tests.support.constellation import constellation, others
-from tests.support.gaze import FACES, child_of, draw_scenes, engine, recogniser
+from tests.support.gaze import FACES, FRAME, child_of, draw_scenes, engine, recogniser
 from tests.support.processes import Use
 from tests.support.virtual_camera import FPS, virtual_camera
 
@@ -50,10 +52,17 @@ def measure(seconds: float, scene: str, face: str, scenes: Path, place: Path) ->
         time.sleep(seconds)
         took_s = time.monotonic() - began
         print(f"{scene}, face: {face}: {(camera.sent - sent) / took_s:.1f} of {FPS:g} frames a second")
-        for name, pid in pids.items():
-            used = Use.of(pid)
+        after = {name: Use.of(pid) for name, pid in pids.items()}
+        for name, used in after.items():
             share = (used.cpu_s - before[name].cpu_s) / took_s
             print(f"  {name}: {share:.3f} of a core, {used.pss_kib / 1024:.0f} MiB, {used.threads} threads")
+
+
+def beside(seconds: float, scene: str, scenes: Path) -> None:
+    """Print what the yardstick takes for the same frames."""
+    command = [sys.executable, "-I", "-S", str(FRAME), str(engine()), str(scenes / f"{scene}.jpg"), f"{FPS:g}"]
+    done = subprocess.run([*command, str(seconds)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    print(f"  beside MediaPipe's face mesh by itself: {done.stdout.decode().strip()} of a core")
 
 
 def compare(folder: Path, files: list[str]) -> None:
@@ -77,3 +86,4 @@ if __name__ == "__main__":
         draw_scenes(drawn)
         for nth, (shown, whose) in enumerate(SHOWN):
             measure(given.seconds, shown, whose, drawn, Path(place, str(nth)))
+            beside(given.seconds, shown, drawn)

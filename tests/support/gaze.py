@@ -14,6 +14,7 @@ from tests.support.required import lacking
 ROOT = Path(__file__).resolve().parents[2]
 PORTRAIT = ROOT / "tests" / "support" / "portrait" / "astronaut.jpg"
 SCENES = ROOT / "tests" / "support" / "gaze_scenes.py"
+FRAME = ROOT / "tests" / "support" / "gaze_frame.py"
 FACES = ROOT / "tests" / "support" / "gaze_faces.py"
 BUNDLE = ROOT / "tests" / "support" / "gaze_task.py"
 

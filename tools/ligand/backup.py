@@ -21,11 +21,12 @@ import apsw
 import orjson
 
 from services.runtime import restoring
-from services.runtime.restoring import JOURNAL, LETTERS, sync
+from services.runtime.restoring import JOURNAL, LETTERS
 from signals import locking
 from signals.checksums import connect
 from signals.envelope import rfc3339
 from signals.errors import ConfigError, LigandError, UsageError
+from signals.files import sync
 from signals.journal import SCHEMA_VERSION, Journal
 from signals.paths import Paths
 from tools.progress import progress

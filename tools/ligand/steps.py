@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from signals.files import sync
 from tools.ligand.layout import InstallError
 from tools.tied import tied
 
@@ -153,16 +154,7 @@ def write_whole(path: Path, text: str, mode: int) -> None:
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     fresh.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the new name last: what a file says is done is done only after it, perhaps on another disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)
 
 
 def link_whole(path: Path, target: Path) -> None:

@@ -31,12 +31,15 @@ class Models:
 
 def _reading(heard: Mapping[str, Any]) -> Reading:
     role, server = heard["role"], heard["server"]
+    is_away = not heard["up"] and not heard.get("stopped")
     words = f"The model server {server} answers."
-    if not heard["up"]:
+    if is_away:
         words = f"The model server {server} does not answer model_worker@{role}: {heard['reason']}"
+    elif not heard["up"]:
+        words = f"The model server {server} did not answer, and model_worker@{role}, which needs it, was stopped."
     return Reading(
         "model_server",
-        None if heard["up"] else "warning",
+        "warning" if is_away else None,
         "available" if heard["up"] else "unavailable",
         "available",
         "state",

@@ -18,6 +18,8 @@ SHALLOW = (
     "mediapipe.tasks.python",
     "mediapipe.tasks.python.vision",
 )
+GRAPH = "modules/face_landmark/face_landmark_front_cpu.binarypb"
+"""Of MediaPipe's package."""
 Found = Sequence[Sequence[Any]]
 """[face][landmark], each with x, y, z as in `geometry`."""
 
@@ -54,12 +56,24 @@ def landmarker(model: str, faces: int, *, still: bool) -> Landmarker:
 
 class _BuiltIn:
     def __init__(self, faces: int, *, still: bool) -> None:
-        from mediapipe.python.solutions.face_mesh import FaceMesh  # noqa: PLC0415 - slow, and only once a frame came
+        from mediapipe.python.solution_base import SolutionBase  # noqa: PLC0415 - slow, and only once a frame came
 
-        self._mesh = FaceMesh(static_image_mode=still, max_num_faces=faces, refine_landmarks=True)
+        wanted = {"num_faces": faces, "with_attention": True, "use_prev_landmarks": not still}
+        self._mesh = SolutionBase(graph_config=_graph(), side_inputs=wanted, outputs=["multi_face_landmarks"])
 
     def find(self, rgb: Any, t: float) -> Found:
         return [face.landmark for face in self._mesh.process(rgb).multi_face_landmarks or ()]
+
+
+def _graph() -> Any:
+    """That of MediaPipe's `FaceMesh`, run by the thread that asks: handing each step to others took a tenth of it."""
+    from mediapipe.framework.calculator_pb2 import CalculatorGraphConfig  # noqa: PLC0415 - as above
+    from mediapipe.python.solutions import face_mesh  # noqa: F401, PLC0415 - its imports are the graph's options
+
+    config = CalculatorGraphConfig()
+    config.ParseFromString((Path(sys.modules["mediapipe"].__path__[0]) / GRAPH).read_bytes())
+    config.executor.add().type = "ApplicationThreadExecutor"
+    return config
 
 
 class _Bundled:

@@ -113,5 +113,11 @@ def test_dead_letters_and_model_servers_are_told_with_their_cause(watched: Watch
     other = server | {"server": "http://127.0.0.1:10"}
     watched.emit("Q_MODEL_UNAVAILABLE", **other, reason="connection refused")
     (away,) = home.wait_for("Q_HEALTH_ALERT", check="model_server", subject="primary http://127.0.0.1:10")
+    worker = {"daemon": "model_worker@primary", "version": "1", "pid": 1}
+    watched.emit("Q_DAEMON_STOPPING", **worker)  # nobody needs that server any more
+    (over,) = home.wait_for("Q_HEALTH_CLEARED", check="model_server", subject=away.facts["subject"])
+    assert "was stopped" in over.facts["message"]
+    watched.emit("Q_DAEMON_READY", **worker)  # it remembers that the server is away, and does not say so again
+    home.wait_for("Q_HEALTH_ALERT", 2, check="model_server", subject=away.facts["subject"])
     watched.emit("Q_MODEL_UNAVAILABLE", **other, reason="not listed any more", removed=True)
-    home.wait_for("Q_HEALTH_CLEARED", check="model_server", subject=away.facts["subject"])
+    home.wait_for("Q_HEALTH_CLEARED", 2, check="model_server", subject=away.facts["subject"])
