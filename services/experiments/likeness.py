@@ -16,7 +16,7 @@ class OwnerError(PermissionError):
 
 
 def liken(handle: int, present: int) -> None:
-    """Give an open file what the present one has, as far as it is not the same already. Raises `OwnerError`, OSError."""
+    """Give an open file what the present one has, as far as it is not the same. Raises `OwnerError`, OSError."""
     wanted, mine = os.fstat(present), os.fstat(handle)
     if (wanted.st_uid, wanted.st_gid) != (mine.st_uid, mine.st_gid):
         try:

@@ -52,9 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def conducted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Callable[..., dict[str, Any]]:
-    def by(
-        measure: Measure, *, promoted: Sequence[float] = (0.25,), left_s: float = 60, **said: Any
-    ) -> dict[str, Any]:
+    def by(measure: Measure, *, promoted: Sequence[float] = (0.25,), left_s: float = 60, **said: Any) -> dict[str, Any]:
         path = tmp_path / "experiments" / "way.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(yaml.safe_dump(yaml.safe_load(EXPERIMENT) | said, sort_keys=False))
@@ -94,7 +92,7 @@ def test_what_falls_behind_is_given_up_early_and_what_somebody_proposed_never(co
         promoted=(0.4, 0.41, 0.42, 0.43, 0.44, 0.45, 0.99, 1.0),
         evaluate={"command": ["true"], "repeats": 1, "cases": cases},
         objective={"metrics": {"f1": "maximize"}},
-        budget={"trials": 30},
+        budget={"trials": 16},
     )
     early = [one for one in record["trials"] if one["state"] == "pruned"]
     assert early
@@ -257,7 +255,7 @@ def test_what_was_measured_before_a_kill_is_not_measured_again(conducted: Any) -
 def test_what_the_cycle_cut_off_is_due_again_where_others_had_most_of_it(
     conducted: Any, clock: Clock, cases: str
 ) -> None:
-    """A promotion turned down because another experiment took the night would be lost, and its experiment for a week."""
+    """A promotion turned down because another experiment took the night is lost, and its experiment for a week."""
 
     def measure(asked: Asked) -> dict[str, float]:
         if asked.params["x"] != 0.5 and asked.case in cases:

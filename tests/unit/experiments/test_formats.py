@@ -261,14 +261,21 @@ ODD: list[tuple[str, str, dict[str, Any], str]] = [
     ("toml", "[[s]]\nx = 1\n[[s]]\nx = 2 # two", {"s.1.x": 3}, "[[s]]\nx = 1\n[[s]]\nx = 3 # two"),
     ("toml", "[a]\nx = 1\n[b]\n[a.c]\nz = 2", {"a.c.z": 3, "a.x": 4}, "[a]\nx = 4\n[b]\n[a.c]\nz = 3"),
     ("toml", "m = [ 1, # one\n  2 ]\n", {"m.1": 5}, "m = [ 1, # one\n  5 ]\n"),
-    ("toml", "t = '''\ntwo\nlines'''\n", {"t": "x"}, 't = "x"\n'),
+    ("toml", "t = '''\ntwo\nlines'''\n", {"t": "x"}, "t = 'x'\n"),
     ("env", "export A=\"0.5\"\r\nB='1'\r\nC=", {"A": 0.25, "B": 2, "C": "x"}, "export A=\"0.25\"\r\nB='2'\r\nC=x"),
     ("ini", "[s.t]\r\na : 0.5\r\nb:1\r\n[u]\r\na=1", {"s.t.b": 2, "s.t.a": 3}, "[s.t]\r\na : 3\r\nb:2\r\n[u]\r\na=1"),
-    ("ini", "[s]\nurl = http://x:80/\nb = \"q\"", {"s.url": "http://y:81/", "s.b": "r"}, '[s]\nurl = http://y:81/\nb = "r"'),
+    (
+        "ini",
+        '[s]\nurl = http://x:80/\nb = "q"',
+        {"s.url": "http://y:81/", "s.b": "r"},
+        '[s]\nurl = http://y:81/\nb = "r"',
+    ),
 ]
 
 
-@pytest.mark.parametrize(("form", "text", "values", "wanted"), ODD, ids=[f"{one[0]}-{nth}" for nth, one in enumerate(ODD)])
+@pytest.mark.parametrize(
+    ("form", "text", "values", "wanted"), ODD, ids=[f"{one[0]}-{nth}" for nth, one in enumerate(ODD)]
+)
 @pytest.mark.parametrize("mark", [b"", MARK], ids=["", "marked"])
 def test_odd_files_keep_what_is_odd_about_them(form, text, values, wanted, mark) -> None:
     """Files from other systems and hands: no line end at the end, CRLF, a byte order mark, letters of all scripts."""

@@ -43,7 +43,9 @@ def approve(deployer: Deployer, *ones: Deployment) -> None:
 def told(folder: Path) -> list[tuple[str, str]]:
     """The ends of deployments: the signal, and the reason where it has one."""
     ends = (logic.DEPLOYED, logic.FAILED)
-    return [(one["signal"], one["facts"].get("reason", "")) for one in Remembering(folder).said() if one["signal"] in ends]
+    return [
+        (one["signal"], one["facts"].get("reason", "")) for one in Remembering(folder).said() if one["signal"] in ends
+    ]
 
 
 def target(folder: Path) -> bytes:
@@ -51,7 +53,8 @@ def target(folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("near", "end"), [(0.78, (logic.FAILED, "worse")), (0.8, (logic.FAILED, "already_in_use")), (0.82, (logic.FAILED, "worse"))]
+    ("near", "end"),
+    [(0.78, (logic.FAILED, "worse")), (0.8, (logic.FAILED, "already_in_use")), (0.82, (logic.FAILED, "worse"))],
 )
 def test_the_second_of_two_winners_for_one_key_is_held_against_the_first(laid: Path, near: float, end: Any) -> None:
     """One at a time: the second must be better than what the first has put there, not than what stood there before."""
@@ -116,7 +119,9 @@ def test_nobodys_answer_in_time_is_told_as_expired(laid: Path, monkeypatch: pyte
     assert target(laid) == OLD
 
 
-def test_what_is_read_back_is_held_against_the_search_space_once_more(laid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_read_back_is_held_against_the_search_space_once_more(
+    laid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever went wrong on the way to the file, a value that nobody allowed is not in use."""
     monkeypatch.setattr(deploying, "values_in", lambda *_: {"near": 7.0})
     work(laid)

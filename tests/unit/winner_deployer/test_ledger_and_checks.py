@@ -69,7 +69,18 @@ def opens(path: Path) -> bool:
     return True
 
 
-STORY = ("accepted", "proposed", "answered", "writing", "written", "ended", "told", "undo_wanted", "undone", "undo_told")
+STORY = (
+    "accepted",
+    "proposed",
+    "answered",
+    "writing",
+    "written",
+    "ended",
+    "told",
+    "undo_wanted",
+    "undone",
+    "undo_told",
+)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +176,16 @@ def test_a_guardrail_counts_in_place_too(experiment) -> None:
     assert checks.judge(experiment, before, after)
     with pytest.raises(Refused, match=r"errors is 0\.2, above 0\.1") as caught:
         checks.judge(replace(experiment, objective=guarded), before, after)
+    assert caught.value.reason == "worse"
+
+
+def test_better_in_one_metric_and_worse_in_another_is_no_better_in_place(experiment) -> None:
+    """Quicker by being wrong more often is a choice for a person, also where it shows only in the real service."""
+    both = replace(experiment, objective=replace(experiment.objective, metrics={"f1": "maximize", "ms": "minimize"}))
+    before, quicker = [{"f1": 0.8, "ms": 10.0}] * 5, [{"f1": 0.8, "ms": 5.0}] * 5
+    assert "ms 5 against 10" in checks.judge(both, before, quicker)
+    with pytest.raises(Refused, match=r"worse than before: f1 0\.7 against 0\.8") as caught:
+        checks.judge(both, before, [{**one, "f1": 0.7} for one in quicker])
     assert caught.value.reason == "worse"
 
 
