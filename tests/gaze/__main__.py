@@ -2,8 +2,8 @@
 
 Prints shares of one core, and proportional memory, of the daemon and of the child that sees, and beside it what the
 face mesh by itself takes for the same pictures right after: machines differ, and one from one minute to the next. With
-`--faces [FILE...]`
-it measures instead how far faces are apart: those of the scenes, and of pictures that are given; see `gaze_faces`.
+`--faces [FILE...]` it measures instead how far faces are apart: those of the scenes, and of pictures that are given;
+see `gaze_faces`.
 """
 
 from __future__ import annotations

@@ -118,6 +118,14 @@ def test_dead_letters_and_model_servers_are_told_with_their_cause(watched: Watch
     (over,) = home.wait_for("Q_HEALTH_CLEARED", check="model_server", subject=away.facts["subject"])
     assert "was stopped" in over.facts["message"]
     watched.emit("Q_DAEMON_READY", **worker)  # it remembers that the server is away, and does not say so again
-    home.wait_for("Q_HEALTH_ALERT", 2, check="model_server", subject=away.facts["subject"])
-    watched.emit("Q_MODEL_UNAVAILABLE", **other, reason="not listed any more", removed=True)
-    home.wait_for("Q_HEALTH_CLEARED", 2, check="model_server", subject=away.facts["subject"])
+    third = server | {"server": "http://127.0.0.1:11"}
+    watched.emit("Q_MODEL_UNAVAILABLE", **third, reason="connection refused")
+    (away,) = home.wait_for("Q_HEALTH_ALERT", check="model_server", subject="primary http://127.0.0.1:11")
+    with home.journal() as journal:
+        kept = [one for name, one in journal.state_of("advisory_monitor").items() if name.startswith("heard|models|")]
+    assert {one["server"]: one.get("stopped") for one in kept if not one["up"]} == {
+        other["server"]: False,
+        third["server"]: None,
+    }
+    watched.emit("Q_MODEL_UNAVAILABLE", **third, reason="not listed any more", removed=True)
+    home.wait_for("Q_HEALTH_CLEARED", check="model_server", subject=away.facts["subject"])
