@@ -131,6 +131,20 @@ def test_what_is_read_back_is_held_against_the_search_space_once_more(
     assert target(laid) == OLD
 
 
+def test_a_comment_that_a_person_adds_while_it_is_verified_is_kept_and_told(laid: Path, monkeypatch: Any) -> None:
+    """What is told as verified is what stands there, to the byte: else it could never be taken back."""
+    path = laid / "config" / "x.yaml"
+
+    def edited(*_: Any) -> str:
+        path.write_bytes(path.read_bytes() + b"# mine\n")
+        return ""
+
+    monkeypatch.setattr(Remembering, "reload", edited)
+    work(laid)
+    assert told(laid) == [(logic.FAILED, "target_changed")]
+    assert target(laid) == OLD.replace(b"0.5", b"0.8") + b"# mine\n"
+
+
 def test_a_file_that_another_ligand_is_at_is_left_to_it(laid: Path) -> None:
     """Two that write one file at once would each take the other's values for what a person has edited."""
     with opened(Place.of("x.yaml", laid / "config")) as file, file.locked():
