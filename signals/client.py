@@ -117,7 +117,8 @@ class Client:
         self._first = asyncio.get_running_loop().create_future()
         self._connect()
         try:
-            await asyncio.wait_for(self._first, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._first
         except TimeoutError as error:
             self._close()
             raise BusUnreachableError(
