@@ -17,7 +17,8 @@ from services.runtime.threads import Threads
 from services.runtime.turn import Maker, Reject, Turn, Unavailable
 from signals import wire
 from signals.catalogue import Catalogue
-from signals.client import Client, Delivery
+from signals.client import Client
+from signals.delivery import Delivery
 from signals.envelope import Signal
 from signals.errors import LigandError, LoopError, UnknownSignalError
 from signals.masking import Masker
