@@ -10,12 +10,13 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import orjson
 import zmq
 
 from signals import wire
+from signals.delivery import Delivery, Receiver
 from signals.envelope import Signal, decode, encode
 from signals.errors import BusUnreachableError, FencedError, LateError, LigandError, OversizeError, refusal
 from signals.link import Link
@@ -25,48 +26,6 @@ TOGETHER_AT_MOST = 64
 TOGETHER_SIGNALS = 500
 TOGETHER_BYTES = 256 * 1024
 """Requests in one message, their signals, and the bytes of their headers. The bus takes more."""
-
-
-class Delivery(NamedTuple):
-    """A signal given to a lane. `generation` rises with each failed attempt or replay; `raw` is its envelope."""
-
-    lane: str
-    seq: int
-    raw: bytes
-    attempt: int = 1
-    generation: int = 0
-    redelivered: bool = False
-
-    def signal(self) -> Signal:
-        """The signal itself."""
-        return decode(self.raw)
-
-    @property
-    def id(self) -> str:
-        """Its id: after a restore another signal may have its `seq`."""
-        return str(orjson.loads(self.raw)["id"])
-
-
-class Receiver(Protocol):
-    """Who hears what the bus sends by itself."""
-
-    def delivered(self, delivery: Delivery) -> None:
-        """A signal is in hand until it is settled."""
-
-    def withdrawn(self, lane: str, seq: int) -> None:
-        """A signal is no longer in hand: its deadline has passed, or it was settled already."""
-
-    def heard(self, raw: bytes) -> None:
-        """A live signal."""
-
-    def attached(self) -> None:
-        """Attached (again)."""
-
-    def detached(self) -> None:
-        """The bus is gone; the client attaches again by itself."""
-
-    def ended(self, error: LigandError) -> None:
-        """This session is over for good: fenced, or refused."""
 
 
 @dataclass(slots=True)
@@ -117,7 +76,8 @@ class Client:
         self._first = asyncio.get_running_loop().create_future()
         self._connect()
         try:
-            await asyncio.wait_for(self._first, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._first
         except TimeoutError as error:
             self._close()
             raise BusUnreachableError(

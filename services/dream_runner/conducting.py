@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from services.experiments.comparing import Metrics
 from services.experiments.evaluation import EvaluationError, mean
 
 SURVIVORS = 3
+OVER = "the cycle's time (cycle_s in dream_runner.yaml) was over before"
 
 
 def conduct(task: Task, began: float) -> dict[str, Any]:
@@ -36,6 +38,8 @@ def conduct(task: Task, began: float) -> dict[str, Any]:
     else:
         done = max(1, len(trials))
         verdict = proven(experiment, kept, task.present, chosen["params"], lambda: tried.tell("proving", done))
+    if not verdict["wins"] and time.monotonic() > deadline:
+        _require_its_time(task)
     task.require_unchanged()
     return _record(task, baseline, trials, chosen, verdict) | {
         "injected": tried.injected,
@@ -50,13 +54,18 @@ def _baseline(task: Task, kept: Kept) -> dict[str, float]:
     try:
         return mean([kept.measured("baseline", asked) for asked in tuning(experiment, task.present)])
     except NoTimeError as error:
-        words = f"{experiment.name}: the cycle's time (cycle_s in dream_runner.yaml) was over before"
-        whole = task.left_s >= experiment.budget.wall_clock_s  # the next cycle would do no better
-        reason = "baseline_failed" if whole else "no_time"
-        raise EngineError(reason, f"{words} what is in use was measured") from error
+        _require_its_time(task)
+        words = f"{experiment.name}: {OVER} what is in use was measured"
+        raise EngineError("baseline_failed", words) from error
     except EvaluationError as error:
         words = f"{experiment.name}: what is in use cannot be measured: {error.reason}: {error}"
         raise EngineError("baseline_failed", words[:2000]) from error
+
+
+def _require_its_time(task: Task) -> None:
+    """Raise `EngineError` where others had most of the cycle: what that has cut off is no result, and is due again."""
+    if not task.has_its_time:
+        raise EngineError("no_time", f"{task.experiment.name}: {OVER} it came to a result; the next cycle tries it")
 
 
 def _record(

@@ -113,6 +113,7 @@ class Runner:
             "folder": str(folder),
             "seed": int(logic.fingerprint(cycle, {"experiment": run["experiment"]})[:8], 16) >> 1,
             "left_s": left_s,
+            "cycle_s": self.config["cycle_s"],
         }
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(

@@ -193,8 +193,8 @@ def verdict(origin: str, params: Params, record: Mapping[str, Any]) -> tuple[str
     if canonical(params) == canonical(record["present"]):
         return "rejected", "it is what is in use already"
     same = canonical(params)
-    trial = next((one for one in record["trials"] if origin in one["from"] or canonical(one["params"]) == same), None)
-    if trial is None or trial["state"] == "open":
+    trial = next((one for one in record["trials"] if one["from"] == origin or canonical(one["params"]) == same), None)
+    if trial is None:
         return None
     if record["winner"] is not None and canonical(record["winner"]["params"]) == canonical(trial["params"]):
         return "accepted", _cut(f"it won: {'; '.join(record['verdict']['reasons'])}")

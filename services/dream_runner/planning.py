@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +20,11 @@ from services.experiments.space import Params
 from services.experiments.targets import FormatError, place_of, values_in
 from signals.errors import LigandError
 
-MAX_PROMOTIONS = 48
+MAX_PROMOTIONS, MAX_REJECTED = 48, 24
 MAX_EXPERIMENTS = 6
 """So many a cycle; what is left is due the next time."""
+MAX_READ = 5000
+"""So many promotions are looked at, of each experiment `MAX_PROMOTIONS`: one that cannot run keeps no other waiting."""
 WRITING_S = 10.0
 """A promotion that cannot be read and is as young as this may still be being written."""
 ACKNOWLEDGED, RAN, SURVIVORS = "acknowledged|", "ran|", "survivors|"
@@ -66,13 +69,16 @@ class Waiting:
 
 def waiting(folder: Path, state: Mapping[str, Any], now: float) -> Waiting:
     """Read the promotions that wait, the oldest first."""
-    found, broken = list[Promotion](), dict[str, str]()
+    found, broken, counts = list[Promotion](), dict[str, str](), Counter[str]()
     for written, path in _oldest_first(folder):
         name = promotions.identifier(path.name.removesuffix(".json"))
-        if f"{ACKNOWLEDGED}{name}" in state or len(found) + len(broken) >= MAX_PROMOTIONS:
+        if f"{ACKNOWLEDGED}{name}" in state or len(found) + len(broken) >= MAX_READ:
             continue
         try:
-            found.append(promotions.read(path))
+            one = promotions.read(path)
+            if counts[one.experiment] < MAX_PROMOTIONS:
+                counts[one.experiment] += 1
+                found.append(one)
         except OSError:  # gone meanwhile, or not to be read: it goes on waiting, and the monitor tells of it
             continue
         except PromotionError as error:
@@ -101,6 +107,7 @@ def plan(config: Path, folder: Path, wish: Wish, state: Mapping[str, Any], setti
     made = Plan(rejected=[{"id": name, "reason": why} for name, why in found.broken.items()])
     made.failed += [_failure(Path(str(error.fields["file"])).stem, "not_usable", error.message) for error in refused]
     usable = _held_against(found.found, known, names, made)
+    del made.rejected[MAX_REJECTED:]
     wanted = [one for one in known.values() if _is_wanted(one, wish)]
     if not wanted:
         made.refused = _nothing(wish, names, made.failed, config)
@@ -115,7 +122,9 @@ def plan(config: Path, folder: Path, wish: Wish, state: Mapping[str, Any], setti
         words = f"{settings['cycles_per_day']} cycles began within a day (cycles_per_day in dream_runner.yaml)"
         made.refused = Refused("no_budget", words, retryable=True)
         return made
-    made.runs = [_run(one, found, usable, state) for one, found in due[:MAX_EXPERIMENTS]]
+    del due[MAX_EXPERIMENTS:]
+    each = (MAX_PROMOTIONS - len(made.rejected)) // len(due)
+    made.runs = [_run(one, in_use, usable.get(one.name, [])[:each], state) for one, in_use in due]
     return made
 
 
@@ -203,10 +212,8 @@ def _is_due(
 
 
 def _run(
-    experiment: Experiment, found: _InUse, usable: Mapping[str, list[tuple[Promotion, Params]]],
-    state: Mapping[str, Any],
-) -> dict[str, Any]:  # fmt: skip
-    proposed = usable.get(experiment.name, [])
+    experiment: Experiment, found: _InUse, proposed: Sequence[tuple[Promotion, Params]], state: Mapping[str, Any]
+) -> dict[str, Any]:
     seeds = [{"params": params, "from": f"promotion:{one.id}"} for one, params in proposed]
     for params in state.get(f"{SURVIVORS}{experiment.name}", ()):
         try:

@@ -26,7 +26,7 @@ class EngineError(Exception):
 @dataclass(frozen=True, slots=True)
 class Task:
     """What one process is to do. `seeds` are settings to try first, each with where it comes from; `left_s` is all
-    the time there is, from now."""
+    the time there is, from now, of the `cycle_s` that a cycle has."""
 
     experiment: Experiment
     config: Path
@@ -36,6 +36,7 @@ class Task:
     seeds: list[tuple[Params, str]]
     seed: int
     left_s: float
+    cycle_s: float
 
     @classmethod
     def of(cls, said: dict[str, Any]) -> Task:
@@ -54,7 +55,13 @@ class Task:
             seeds,
             said["seed"],
             said["left_s"],
+            said["cycle_s"],
         )
+
+    @property
+    def has_its_time(self) -> bool:
+        """Whether the next cycle could give it no more: it has all its budget, or half a cycle."""
+        return self.left_s >= min(self.experiment.budget.wall_clock_s, self.cycle_s / 2)
 
     def require_unchanged(self) -> None:
         """Raise `EngineError` where another file or program than at the beginning stands there: two were compared."""

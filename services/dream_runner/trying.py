@@ -53,9 +53,9 @@ class Trials:
         self._ends = min(budget_ends, deadline)
         self.ended = "budget"
         self._best: float | None = None
-        self._any_ended = False
         self._candidates.go_on()
         self._candidates.seed_with(task.seeds)
+        self._first_may_fail = task.has_its_time and not outcomes(study)
 
     @property
     def injected(self) -> int:
@@ -109,7 +109,7 @@ class Trials:
     def _begun(self, pool: ThreadPoolExecutor, trying: _Trying) -> Running:
         limit_s = left_s(self._ends)
         # who had the whole budget, and did not end, has failed
-        trying.is_cut = self._any_ended and limit_s < self._experiment.evaluate.timeout_s
+        trying.is_cut = not self._first_may_fail and limit_s < self._experiment.evaluate.timeout_s
         return pool.submit(evaluate, self._experiment, trying.todo[0], limit_s)
 
     def _next(self) -> _Trying | None:
@@ -166,7 +166,7 @@ class Trials:
             trying.trial.set_constraint("guardrails", len(outcome["crossed"]))  # above 0: the sampler keeps away
         trying.trial.set_user_attr(OUTCOME, {**outcome, "at_s": round(spent, 3)})
         finish(self._study, trying.trial.number, outcome, self._experiment)
-        self._any_ended = True
+        self._first_may_fail = False
         self._study.set_user_attr("spent_s", spent)
         if outcome["state"] == "complete" and not outcome["crossed"]:
             self._take(outcome["metrics"])

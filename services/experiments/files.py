@@ -18,14 +18,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from services.experiments.exchange import exchange
+from services.experiments.likeness import OwnerError, liken
 from signals.errors import LigandError
 
 MAX_BYTES = 1 << 20
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-OURS = ("user.", "system.posix_acl")
-"""Attributes that a file must have in common with the one that it replaces; the others are the system's business."""
-_UNKEPT = (errno.ENOTSUP, errno.EPERM, errno.EACCES, errno.ENODATA)
 
 
 class FileError(LigandError):
@@ -116,6 +114,12 @@ class OpenFile:
                 f"{self.path} has {found.st_nlink} names (hard links); the others would keep the old values."
             )
 
+    def _need_in_its_folder(self) -> None:
+        with self._opened(self._name) as handle:
+            if _mount(handle) != _mount(self._folder):
+                words = "is mounted there by itself, so nothing can take its place; name the file where it really lies"
+                raise FileError(f"{self.path} {words}.")
+
     def require_in_place(self) -> None:
         """Raise `FileError` where its name leads elsewhere by now: a folder was moved, or a link put in its place."""
         with opened(self.place) as named:
@@ -151,6 +155,7 @@ class OpenFile:
     def require_replaceable(self) -> None:
         """Raise `FileError` when it could not be replaced: found out by making the new file, and nothing else."""
         try:
+            self._need_in_its_folder()
             self._write_beside(b"")
             self._unlink_beside()
         except OSError as error:
@@ -183,47 +188,37 @@ class OpenFile:
         with self._opened(self._name) as present:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             handle = os.open(self._beside, flags, 0o600, dir_fd=self._folder)
-            with os.fdopen(handle, "wb") as stream:
-                try:
-                    self._dress(handle, present)
-                except FileError:
-                    self._unlink_beside()
-                    raise
-                stream.write(data)
-                stream.flush()
-                os.fsync(handle)
+            try:
+                with os.fdopen(handle, "wb") as stream:
+                    self._liken(handle, present)
+                    stream.write(data)
+                    stream.flush()
+                    os.fsync(handle)
+            except (FileError, OSError):
+                self._unlink_beside()
+                raise
 
-    def _dress(self, handle: int, present: int) -> None:
-        """Owner, mode, and attributes with the access list among them, as far as they are not the same already."""
-        wanted, mine = os.fstat(present), os.fstat(handle)
-        self._need_plain(wanted)
-        if (wanted.st_uid, wanted.st_gid) != (mine.st_uid, mine.st_gid):
-            try:
-                os.fchown(handle, wanted.st_uid, wanted.st_gid)
-            except PermissionError as error:
-                words = f"{self.path} belongs to uid {wanted.st_uid}, gid {wanted.st_gid}, and would not any more"
-                owner = f"chown {_own_name()}: {self.path}"
-                raise FileError(f"{words}; have the deployer own it: {owner}", "target_unwritable") from error
-        os.fchmod(handle, stat.S_IMODE(wanted.st_mode))
-        for name in set(os.listxattr(handle)) - set(os.listxattr(present)):
-            if name.startswith(OURS):  # the folder's default list would let others in
-                os.removexattr(handle, name)
-        for name in os.listxattr(present):
-            try:
-                os.setxattr(handle, name, os.getxattr(present, name))
-            except OSError as error:
-                # labels of a security module are its own business, and on the new file already
-                if error.errno not in _UNKEPT or name.startswith(OURS):
-                    raise
+    def _liken(self, handle: int, present: int) -> None:
+        self._need_plain(os.fstat(present))
+        try:
+            liken(handle, present)
+        except OwnerError as error:
+            words = f"{self.path} belongs to {error}, and would not any more"
+            owner = f"chown {_own_name()}: {self.path}"
+            raise FileError(f"{words}; have the deployer own it: {owner}", "target_unwritable") from error
 
     def _swap(self, before: bytes) -> None:
         """Exchange the two, then look at what came out: bytes of somebody else go back at once."""
         if self._bytes(self._name) != before:
             self._unlink_beside()
             raise self._changed()
-        if not exchange(self._folder, self._beside, self._name):
-            os.rename(self._beside, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-            return
+        try:
+            if not exchange(self._folder, self._beside, self._name):
+                os.rename(self._beside, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+                return
+        except OSError:
+            self._unlink_beside()
+            raise
         if self._came_out() != before:
             exchange(self._folder, self._beside, self._name)
             self._unlink_beside()
@@ -241,6 +236,15 @@ class OpenFile:
     def _unlink_beside(self) -> None:
         with suppress(FileNotFoundError):
             os.unlink(self._beside, dir_fd=self._folder)
+
+
+def _mount(handle: int) -> str:
+    """The mount through which it was opened (proc(5), /proc/pid/fdinfo); the same for all where that is not told."""
+    try:
+        told = Path(f"/proc/self/fdinfo/{handle}").read_text(encoding="ascii")
+    except OSError:
+        return ""
+    return next((line for line in told.splitlines() if line.startswith("mnt_id:")), "")
 
 
 def _own_name() -> str:

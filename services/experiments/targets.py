@@ -10,6 +10,7 @@ from services.experiments.definition import Experiment, Target
 from services.experiments.files import FileError, Place, digest, opened
 from services.experiments.formats import FormatError, Scalar
 from services.experiments.formats.editing import TEXTS_ONLY, as_text
+from services.experiments.formats.values import same
 from services.experiments.space import MAX_MAGNITUDE, MAX_TEXT, Parameter, Value
 
 MAX_SHOWN = 64
@@ -49,9 +50,13 @@ def values_in(experiment: Experiment, raw: bytes) -> dict[str, Value]:
 
 
 def with_values(experiment: Experiment, raw: bytes, params: Mapping[str, Value]) -> bytes:
-    """The target's text with these parameters' values, and nothing else changed. Raises `FormatError`."""
-    keys = experiment.target.keys
-    return formats.change(experiment.target.format, raw, {keys[name]: value for name, value in params.items()})
+    """The target's text with these parameters' values, and nothing else changed. Raises `FormatError`.
+
+    What means the same already keeps the way it is written: `1` of a float is not made `1.0`.
+    """
+    keys, present = experiment.target.keys, values_in(experiment, raw)
+    changed = {keys[name]: value for name, value in params.items() if not same(present.get(name), value)}
+    return formats.change(experiment.target.format, raw, changed)
 
 
 def _typed(parameter: Parameter, value: Scalar, key: str, form: str) -> Value:

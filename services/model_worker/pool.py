@@ -59,7 +59,8 @@ class Pool:
     async def wait(self) -> None:
         """Until it is time to look at the servers."""
         try:
-            await asyncio.wait_for(self.wanted.wait(), self.settings.probe_s)
+            async with asyncio.timeout(self.settings.probe_s):
+                await self.wanted.wait()
         except TimeoutError:
             return
 

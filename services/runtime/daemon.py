@@ -27,7 +27,8 @@ from services.runtime.usage import usage
 from services.runtime.work import Work
 from signals import __version__
 from signals.catalogue import Catalogue
-from signals.client import Client, Delivery
+from signals.client import Client
+from signals.delivery import Delivery
 from signals.envelope import Signal, decode
 from signals.errors import LigandError, PressureError
 from signals.ids import uuid7
@@ -341,7 +342,7 @@ class Daemon(Reloading):
             "interval_s": HEARTBEAT_S,
         }
 
-    # -- what the bus says (signals.client.Receiver) -------------------------------------------------
+    # -- what the bus says (signals.delivery.Receiver) -------------------------------------------------
 
     def delivered(self, delivery: Delivery) -> None:
         """A signal came."""

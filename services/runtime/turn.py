@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from signals.catalogue import Catalogue
-from signals.client import Delivery
+from signals.delivery import Delivery
 from signals.envelope import Signal, rfc3339
 from signals.errors import ConflictError, LigandError, ManifestError, SchemaError
 from signals.ids import derive, keyed, uuid7

@@ -17,7 +17,8 @@ from services.runtime.threads import Threads
 from services.runtime.turn import Maker, Reject, Turn, Unavailable
 from signals import wire
 from signals.catalogue import Catalogue
-from signals.client import Client, Delivery
+from signals.client import Client
+from signals.delivery import Delivery
 from signals.envelope import Signal
 from signals.errors import LigandError, LoopError, UnknownSignalError
 from signals.masking import Masker
@@ -336,7 +337,8 @@ class Work:
         while not condition() and (left := deadline - time.monotonic()) > 0:
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
             except TimeoutError:
                 return
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,11 +34,15 @@ class Backups:
             sync(each)
         return path
 
-    def prune(self, keep: int, but: Collection[str]) -> None:
-        """Let go of the oldest beyond `keep`, never of those named. Raises OSError."""
+    def prune(self, keep: int, deployments: Sequence[str], but: Collection[str]) -> None:
+        """Let go of the oldest beyond `keep`, never of those in `but`. Raises OSError.
+
+        `deployments` are all ids, the oldest first: the files' times are not asked, for clocks are set back.
+        """
+        age = {name: nth for nth, name in enumerate(deployments)}
         with suppress(FileNotFoundError):
             found = (path for path in self._folder.iterdir() if path.is_dir())
-            folders = sorted(found, key=lambda folder: folder.stat().st_mtime)
+            folders = sorted(found, key=lambda folder: age.get(folder.name, -1))
             for folder in folders[: max(0, len(folders) - keep)]:
                 if folder.name not in but:
                     shutil.rmtree(folder)

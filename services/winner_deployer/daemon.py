@@ -126,9 +126,10 @@ async def answered(signal: Signal) -> None:
     one = desk.ledger.deployments.by_id.get(signal.facts["deployment_id"])
     if one is not None and one.steps.get("answered", {}).get("signal_id") == signal.id:
         return  # delivered again
-    if fault := logic.answer_fault(one, signal.facts, signal.source, signal.taint, time.time()):
-        raise Reject(fault)
-    _note(signal, "answered", **{key: signal.facts[key] for key in ("verdict", "reason") if key in signal.facts})
+    with desk.ledger.alone:
+        if fault := logic.answer_fault(one, signal.facts, signal.source, signal.taint, time.time()):
+            raise Reject(fault)
+        _note(signal, "answered", **{key: signal.facts[key] for key in ("verdict", "reason") if key in signal.facts})
 
 
 def _note(signal: Signal, step: str, **more: Any) -> None:

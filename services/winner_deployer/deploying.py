@@ -53,7 +53,7 @@ class Deployer:
             "give_up": lambda one: end(one, "crashing", "It was begun and broken off again and again."),
             "propose": self._propose,
             "reject": self._reject,
-            "expire": lambda one: end(one, "expired", "Nobody has approved it in time."),
+            "expire": self._expire,
             "take_back": lambda one: self.back.take_back(
                 one, "interrupted", "It was broken off before it was verified."
             ),
@@ -131,6 +131,11 @@ class Deployer:
         answer = one.steps["answered"]
         self._steps.end_failed(one, "rejected", f"{answer['by']} has rejected it. {answer.get('reason', '')}".strip())
 
+    def _expire(self, one: Deployment) -> None:
+        with self.ledger.alone:
+            if "answered" not in one.steps:  # it may have come since that was decided, and counts
+                self._steps.end_failed(one, "expired", "Nobody has approved it in time.")
+
     # -- the change ----------------------------------------------------------------------------------
 
     def _deploy(self, one: Deployment, change: Change, file: OpenFile) -> None:
@@ -138,7 +143,7 @@ class Deployer:
         try:
             file.require_replaceable()
             backup = self._backups.keep(one.id, file.path.name, change.before)
-            self._backups.prune(self.settings.keep_backups, self._needed())
+            self._backups.prune(self.settings.keep_backups, list(self.ledger.deployments.by_id), self._needed())
         except OSError as error:
             raise Refused("no_backup", f"No backup could be made: {error.strerror}.") from error
         checks.require_healthy_before(change.experiment)

@@ -27,12 +27,15 @@ _SEAL_LENGTH = len(b',"sum":"0123456789abcdef"}')
 
 
 class Ledger:
-    """Append-only, one writer. `deployments` is what all its lines say together."""
+    """Append-only, one writer. `deployments` is what all its lines say together.
+
+    `alone` is held by who decides by what it says, and notes that: nobody notes anything in between.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open it, and cut off a line that a crash left half-written. Raises `ConfigError` for one that is damaged."""
         self.path = path
-        self._one = threading.Lock()
+        self.alone = threading.RLock()
         self._file = _open(path)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,7 +68,7 @@ class Ledger:
 
     def note(self, *records: Mapping[str, Any]) -> None:
         """Write lines, all in one write, and return when they are on disk. Raises OSError."""
-        with self._one:
+        with self.alone:
             self._write(b"".join(map(_sealed, records)))
             for record in records:
                 self.deployments.take(record)

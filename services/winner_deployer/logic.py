@@ -18,6 +18,27 @@ UNDONE = "Q_ROLLBACK_COMPLETE"
 NOT_UNDONE = "Q_ROLLBACK_FAILED"
 CHANGING = ("writing", "written", "taking_back")
 """Steps after which the file may have new bytes that nobody has verified."""
+SAYS = {
+    "accepted": "what won",
+    "proposed": "what was proposed",
+    "writing": "what was written",
+    "ended": "how it ended",
+    "undo_wanted": "who wants it back",
+    "undone": "whether it went back",
+}
+"""Lines of the ledger that others rely on, in words."""
+BEFORE = {
+    "asked": ("proposed",),
+    "answered": ("proposed",),
+    "written": ("writing",),
+    "taking_back": ("writing",),
+    "told": ("ended",),
+    "undo_wanted": ("writing", "ended"),
+    "undoing": ("undo_wanted",),
+    "undone": ("undo_wanted",),
+    "undo_told": ("undone",),
+}
+"""Which lines must stand before which."""
 MAX_BEGINNINGS = 3
 UNTRUSTED = frozenset({"recording"})
 """Taints that no deployment may come from."""
@@ -52,11 +73,9 @@ class Deployment:
 
     def fault(self) -> str:
         """What is missing of it, so that nothing could be done; empty when nothing is."""
-        if "accepted" not in self.steps:
-            return f"of the deployment {self.id} the line is missing that says what won"
-        if self.step in (*CHANGING, "undo_wanted", "undoing") and "writing" not in self.steps:
-            return f"of the deployment {self.id} the line is missing that says what was written"
-        return ""
+        needed = {"accepted", *(other for step in self.steps for other in BEFORE.get(step, ()))}
+        missing = [words for step, words in SAYS.items() if step in needed - self.steps.keys()]
+        return f"of the deployment {self.id} the line is missing that says {missing[0]}" if missing else ""
 
     @property
     def digest(self) -> str:

@@ -91,7 +91,8 @@ class Office:
 
     async def _reload(self, facts: Mapping[str, Any], because: str) -> Signal:
         sent = await self._daemon.emit(CHANGED, facts, because=[self.cause(because)])
-        return await asyncio.wait_for(self._answers.of(sent.id), RELOAD_S)
+        async with asyncio.timeout(RELOAD_S):
+            return await self._answers.of(sent.id)
 
     def _run(self, wanted: Coroutine[Any, Any, T]) -> T:
         future: Future[T] = asyncio.run_coroutine_threadsafe(wanted, self._loop)

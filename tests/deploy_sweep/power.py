@@ -15,10 +15,10 @@ WORK = "from pathlib import Path; from tests.deploy_sweep.scene import work; wor
 class PowerSweep(Sweep):
     """Of each story: the calls are recorded once, then every state that a power cut would leave is gone on from."""
 
-    def __init__(self, before: str = "") -> None:
-        """`before`: a line of Python that is run first, for a test that breaks something."""
+    def __init__(self, breaks: str = "") -> None:
+        """`breaks`: Python that is run first, which breaks something; the first finding is enough then."""
         super().__init__(1.0, 1.0, 0)
-        self._before = before
+        self._breaks = breaks
 
     def go(self, stories: tuple[Story, ...] = STORIES) -> Report:
         """All stories."""
@@ -33,9 +33,11 @@ class PowerSweep(Sweep):
         shutil.rmtree(self._world, ignore_errors=True)
         story.lay(self._world)
         disk = Disk(self._world)
-        lines = traced(f"{self._before}\n{WORK.format(world=str(self._world))}", self._root / "calls")
+        lines = traced(f"{self._breaks}\n{WORK.format(world=str(self._world))}", self._root / "calls")
         seen: set[str] = set()
         for nth, name in enumerate(disk.follow(lines), 1):
+            if self._breaks and self.report.findings:
+                break
             self.report.kills += 1
             for names in (False, True):
                 self._write_out(disk, names)

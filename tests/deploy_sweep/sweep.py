@@ -17,6 +17,7 @@ from typing import Any
 
 import services.experiments.exchange as exchange_module
 import services.experiments.files as files_module
+import services.experiments.likeness as likeness_module
 import services.winner_deployer.backups as backups_module
 import services.winner_deployer.changes as changes_module
 import services.winner_deployer.deploying as deploying_module
@@ -27,8 +28,8 @@ import signals.files as durable_module
 from tests.deploy_sweep.scene import OLD, THEIRS, Remembering, lay, want_back, work
 
 MODULES = (
-    exchange_module, files_module, backups_module, changes_module, deploying_module, ledger_module, steps_module,
-    taking_back_module, durable_module,
+    exchange_module, files_module, likeness_module, backups_module, changes_module, deploying_module, ledger_module,
+    steps_module, taking_back_module, durable_module,
 )  # fmt: skip
 WATCHED = frozenset(module.__file__ for module in MODULES)
 ENDS = ("Q_WINNER_DEPLOYED", "Q_DEPLOYMENT_FAILED")

@@ -34,7 +34,7 @@ def test_the_sweep_finds_what_is_written_before_the_ledger_knows() -> None:
         "from tests.deploy_sweep.sweep import Sweep, STORIES\n"
         "import tests.deploy_sweep.sweep as sweep\n"
         "sweep.STORIES = STORIES[:1]\n"
-        "raise SystemExit(1 if Sweep(1.0, 0.0, 1).go().findings else 0)\n"
+        "raise SystemExit(1 if Sweep(0.1, 0.0, 1).go().findings else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", broken], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr[-2000:]

@@ -48,5 +48,5 @@ def _record(folder: Path, alpha: float, pairs: int, seed: int) -> Mapping[str, A
     file.write_text(EXPERIMENT.format(alpha=alpha, held_out=[f"h{nth}" for nth in range(pairs)]))
     place = folder / str(seed)
     place.mkdir()
-    task = Task(load(file, folder), folder, f"c-{seed}", place, {"x": 0.5, "y": 0.5}, [], seed, 600.0)
+    task = Task(load(file, folder), folder, f"c-{seed}", place, {"x": 0.5, "y": 0.5}, [], seed, 600.0, 600.0)
     return conducting.conduct(task, time.monotonic())

@@ -44,7 +44,8 @@ class Nobody:
 async def main():
     client = Client(sys.argv[1], Path("/run/ligand/bus.sock"), Nobody(), lanes={"": 1}, version="0")
     try:
-        await asyncio.wait_for(client.attach(), 5)
+        async with asyncio.timeout(5):
+            await client.attach()
         print("attached")
     except LigandError as error:
         print(error.code)

@@ -35,7 +35,8 @@ class Nobody:
 async def main():
     me, name, source = sys.argv[1:]
     client = Client(me, Path("/run/ligand/bus.sock"), Nobody(), lanes={"": 1}, version="0")
-    await asyncio.wait_for(client.attach(), 5)
+    async with asyncio.timeout(5):
+        await client.attach()
     facts = {"daemon": me, "version": "1", "pid": 1} if name == "Q_DAEMON_READY" else {"text": "let me out"}
     fields = {"id": uuid7(), "timestamp": rfc3339(time.time()), "version": 1, "host": "here"}
     try:

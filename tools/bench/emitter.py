@@ -13,7 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from signals.client import Client, Delivery
+from signals.client import Client
+from signals.delivery import Delivery
 from signals.envelope import Signal, rfc3339
 from signals.errors import LigandError
 from signals.ids import uuid7

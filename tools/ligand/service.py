@@ -146,7 +146,8 @@ class Service:
     async def _pause(self) -> None:
         self._set(State.RESTARTING)
         try:
-            await asyncio.wait_for(self._stop.wait(), self.unit.restart_s)
+            async with asyncio.timeout(self.unit.restart_s):
+                await self._stop.wait()
         except TimeoutError:
             return  # the pause is over and nobody asked to stop
 

@@ -88,7 +88,8 @@ class Supervisor:
         argv = substitute(list(command), environment)
         child = Child(argv, environment, lambda line: self._console.line(name, line))
         try:
-            status = await asyncio.wait_for(asyncio.shield(child.ended), service.unit.start_s)
+            async with asyncio.timeout(service.unit.start_s):
+                status = await asyncio.shield(child.ended)
         except TimeoutError:
             child.kill_group()
             status = await child.ended

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,6 +17,8 @@ import yaml
 from signals.envelope import Signal
 from signals.live import Subscription
 from tests.live.advisory_monitor.conftest import CHECKS
+from tests.support import commands
+from tests.support.commands import Done
 from tests.support.constellation import ROOT, Constellation, Running, constellation, others
 
 ENDS = ("Q_DREAM_COMPLETE", "Q_DREAM_FAILED")
@@ -74,10 +74,9 @@ class Dreams:
             emitter.emit(signal)
         return signal
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str) -> Done:
         """`ligand dream ...` as a person runs it."""
-        program = [sys.executable, "-m", "tools.ligand", "dream", *arguments, "--home", str(self.home.home)]
-        return subprocess.run(program, capture_output=True, text=True, check=False, timeout=100)
+        return commands.ligand(None, "dream", *arguments, "--home", str(self.home.home))
 
     def watch(self) -> None:
         """Have the monitor look at the promotions, and at nothing else."""
@@ -262,21 +261,22 @@ def test_what_cannot_be_run_is_told_and_what_is_mended_runs(dreams: Dreams) -> N
     assert failing.facts["reason"] == "baseline_failed"
     again = dreams.end_of(dreams.trigger())
     assert again.facts["reason"] == "nothing_due", "a baseline that fails must not be tried every minute"
-    dreams.experiment(trials=1)
+    dreams.experiment(trials=1, objective={"metrics": {"score": "maximize"}})
     mended = dreams.end_of(dreams.trigger())
     assert mended.signal == "Q_DREAM_COMPLETE", "a script that was mended makes its experiment due"
     asked = dreams.command("run", "plain", "--wait")
-    assert asked.returncode == 0, asked.stderr
-    assert "1/1" in asked.stderr, "the progress is not shown"
-    assert "Ctrl-C ends the waiting, not the cycle" in asked.stderr
-    (cycle,) = [line.split(":")[0] for line in asked.stdout.splitlines() if line.startswith("c-")]
-    shown = json.loads(dreams.command("show", cycle[:-1], "-o", "json").stdout)
+    assert asked.code == 0, asked.err
+    assert "1/1" in asked.err, "the progress is not shown"
+    assert "Ctrl-C ends the waiting, not the cycle" in asked.err
+    (cycle,) = [line.split(":")[0] for line in asked.lines if line.startswith("c-")]
+    (shown,) = dreams.command("show", cycle[:-1], "-o", "json").objects
     assert shown["experiments"][0]["trials"] == len(shown["records"][0]["trials"]) == 1
+    assert shown["records"][0]["trials"][0]["from"] == "survivor", "the best of the earlier cycle comes first"
     (measured_by,) = shown["records"][0]["programs"].items()
     assert measured_by == ("plain.py", sha256((dreams.folder / "plain.py").read_bytes()).hexdigest())
-    assert f"measured by plain.py (SHA-256 {measured_by[1][:12]}" in dreams.command("show", cycle[:-1]).stdout
-    assert cycle in dreams.command("list").stdout
-    assert "there are: plain" in dreams.command("run", "nonesuch").stderr
+    assert f"measured by plain.py (SHA-256 {measured_by[1][:12]}" in dreams.command("show", cycle[:-1]).text
+    assert cycle in dreams.command("list").text
+    assert "there are: plain" in dreams.command("run", "nonesuch").err
 
 
 def test_without_the_optimiser_it_says_so_and_works_once_it_is_there(dreams: Dreams) -> None:

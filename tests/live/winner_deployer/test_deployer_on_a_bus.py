@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,10 +15,10 @@ import yaml
 
 from signals.envelope import Signal
 from signals.live import Subscription
+from tests.support import commands
 from tests.support.constellation import READY_S, Constellation, Running, constellation, others
 from tests.support.raw import attached
 
-ROOT = Path(__file__).parents[3]
 ENDS = ("Q_WINNER_DEPLOYED", "Q_DEPLOYMENT_FAILED")
 DEDUP = "# what dedup goes by\nembeddings:\n  near: 0.75   # chosen by hand\nagain_per_day: 3 # few\n"
 SETTINGS = 'mode = "plain" # keep\n\n[limits]\nnear = 0.5\n'
@@ -47,7 +46,7 @@ class Desk:
 
     def experiment(self, name: str, file: str, form: str, key: str, **more: Any) -> None:
         target = {"file": file, "format": form, "keys": {"near": key}, **more.pop("target", {})}
-        command = [sys.executable, "-I", str(self.folder / "measure.py"), name]
+        command = [sys.executable, "-IS", str(self.folder / "measure.py"), name]
         said = {
             "about": f"{name} of a test",
             "target": target,
@@ -102,10 +101,9 @@ class Desk:
         return self.home.wait_for("Q_DEPLOYMENT_FAILED", count)[-1].facts
 
     def ligand(self, *words: str, code: int = 0) -> str:
-        command = [sys.executable, "-m", "tools.ligand", "deploy", *words, "--home", str(self.home.home)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        done = commands.ligand(None, "deploy", *words, "--home", str(self.home.home))
+        assert done.code == code, done.text + done.err
+        return done.text + done.err
 
 
 @pytest.fixture
@@ -165,7 +163,7 @@ def test_what_is_not_better_in_place_goes_back_to_the_same_bytes(desk: Desk) -> 
     desk.experiment("hook", "x.toml", "toml", "limits.near", target={"reload": ["sh", "-c", "echo no >&2; exit 3"]})
     desk.experiment("absent", "semantic_dedup.yaml", "yaml", "again_per_day", target={"daemon": "semantic_dedup"})
     (desk.folder / "edited.py").write_text(MEASURE + 'if near == 0.77: open(sys.argv[0], "a").write("#")\n')
-    evaluate = {"command": [sys.executable, "edited.py", "edited"], "repeats": 3}
+    evaluate = {"command": [sys.executable, "-S", "edited.py", "edited"], "repeats": 3}
     desk.experiment("edited", "x.toml", "toml", "limits.near", evaluate=evaluate)
     desk.home.daemon("semantic_dedup").ready()
     desk.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from services.dream_runner import measuring, trying
+from services.dream_runner import conducting, measuring, trying
 from services.dream_runner.conducting import conduct
 from services.dream_runner.task import EngineError, Task
 from services.experiments.definition import load
@@ -29,12 +28,31 @@ objective:
   guardrails: {f1: {min: 0.1}}
 budget: {trials: 16}
 """
+SLOW = {"command": ["true"], "repeats": 1, "timeout_s": 100, "cases": {"tuning": ["a"], "held_out": list("cdefgh")}}
+CYCLE_S = 100.0
 Measure = Callable[[Asked], Mapping[str, float]]
 
 
+class Clock:
+    """In the place of the module `time`: seconds pass when a test says so."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def conducted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    def by(measure: Measure, *, promoted: Sequence[float] = (0.25,), **said: Any) -> dict[str, Any]:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    found = Clock()
+    for module in (conducting, measuring, trying):
+        monkeypatch.setattr(module, "time", found)
+    return found
+
+
+@pytest.fixture
+def conducted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Callable[..., dict[str, Any]]:
+    def by(measure: Measure, *, promoted: Sequence[float] = (0.25,), left_s: float = 60, **said: Any) -> dict[str, Any]:
         path = tmp_path / "experiments" / "way.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(yaml.safe_dump(yaml.safe_load(EXPERIMENT) | said, sort_keys=False))
@@ -42,8 +60,8 @@ def conducted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
             monkeypatch.setattr(module, "evaluate", lambda _, asked, __: dict(measure(asked)))
         monkeypatch.setattr(trying, "tell", lambda **_: None)
         seeds: list[tuple[Params, str]] = [({"x": x}, "promotion:p") for x in promoted]
-        task = Task(load(path, tmp_path), tmp_path, "c-1", tmp_path, {"x": 0.5}, seeds, 1, 60)
-        return conduct(task, time.monotonic())
+        task = Task(load(path, tmp_path), tmp_path, "c-1", tmp_path, {"x": 0.5}, seeds, 1, left_s, CYCLE_S)
+        return conduct(task, clock.now)
 
     return by
 
@@ -74,7 +92,7 @@ def test_what_falls_behind_is_given_up_early_and_what_somebody_proposed_never(co
         promoted=(0.4, 0.41, 0.42, 0.43, 0.44, 0.45, 0.99, 1.0),
         evaluate={"command": ["true"], "repeats": 1, "cases": cases},
         objective={"metrics": {"f1": "maximize"}},
-        budget={"trials": 30},
+        budget={"trials": 16},
     )
     early = [one for one in record["trials"] if one["state"] == "pruned"]
     assert early
@@ -155,6 +173,65 @@ def test_a_proof_that_fails_proves_nothing(conducted: Any) -> None:
     assert "a held-out measurement of the candidate failed: metric_not_finite: f1 is nan" in reason
 
 
+@pytest.mark.parametrize(
+    ("cases", "tuned_on", "proven_on"),
+    [
+        (None, {("", nth) for nth in range(6)}, [("", 1000 + nth) for nth in range(6)]),
+        (
+            {"tuning": ["a"], "held_out": list("cdefgh")},
+            {("a", nth) for nth in range(6)},
+            [(case, 1000 + nth) for case in "cdefgh" for nth in range(6)],
+        ),
+    ],
+    ids=["repeats", "cases"],
+)
+def test_pairs_are_measured_in_turns_and_on_nothing_that_was_tuned_on(
+    conducted: Any, cases: Any, tuned_on: Any, proven_on: Any
+) -> None:
+    """A machine that gets warm, or a lucky draw of the tuning, must not make a winner; a case is one pair, not six."""
+    asked_for: list[Asked] = []
+
+    def measure(asked: Asked) -> dict[str, float]:
+        asked_for.append(asked)
+        return {"f1": 0.8, "ms": 10 * float(asked.params["x"])}
+
+    evaluate = {"command": ["true"], "repeats": 6} | ({"cases": cases} if cases else {})
+    record = conducted(measure, evaluate=evaluate, budget={"trials": 1})
+    tuning, proof = asked_for[:12], asked_for[12:]
+    assert {(one.case, one.repeat) for one in tuning} == tuned_on
+    for x in (0.5, 0.25):
+        assert [(one.case, one.repeat) for one in proof if one.params["x"] == x] == proven_on
+    begun = [one.params["x"] for one in proof if one.repeat == 1000 or not one.case]
+    assert begun == [0.5, 0.25, 0.25, 0.5] * 3
+    assert record["verdict"]["pairs"] == 6
+
+
+def test_killed_while_it_proves_a_cycle_goes_on_with_the_same_candidate(conducted: Any, clock: Clock) -> None:
+    """Another one, found in what the last trial left of the time, would be a second throw at the same cases."""
+    tried: list[float] = []
+    kill = True
+
+    def measure(asked: Asked) -> dict[str, float]:
+        nonlocal kill
+        x = float(asked.params["x"])
+        if x != 0.5 and asked.case == "a":
+            tried.append(x)
+            clock.now += 45
+            if len(tried) > 2:
+                raise EvaluationError("timed_out", "it took longer")
+        if asked.case == "d" and kill:
+            kill = False
+            raise Killed
+        return {"f1": 0.8, "ms": 10 * abs(x - 0.25)}
+
+    how: dict[str, Any] = {"left_s": 1000, "evaluate": SLOW, "budget": {"trials": 9, "wall_clock_s": 100}}
+    with pytest.raises(Killed):
+        conducted(measure, **how)
+    record = conducted(measure, **how)
+    assert len(tried) == 3
+    assert (record["ended"], record["winner"]["params"]) == ("time", {"x": 0.25})
+
+
 def test_what_was_measured_before_a_kill_is_not_measured_again(conducted: Any) -> None:
     """A night of work is not begun anew, nor does a baseline or a proof that came out badly get a second throw."""
     asked_for: Counter[tuple[float, str]] = Counter()
@@ -172,6 +249,63 @@ def test_what_was_measured_before_a_kill_is_not_measured_again(conducted: Any) -
     record = conducted(measure)
     assert record["winner"]["params"] == {"x": 0.25}
     assert sorted(asked_for.values())[-4:] == [1, 2, 2, 2], "only what was being measured is measured again"
+
+
+@pytest.mark.parametrize("cases", ["a", "c"], ids=["tried", "proven"])
+def test_what_the_cycle_cut_off_is_due_again_where_others_had_most_of_it(
+    conducted: Any, clock: Clock, cases: str
+) -> None:
+    """A promotion turned down because another experiment took the night is lost, and its experiment for a week."""
+
+    def measure(asked: Asked) -> dict[str, float]:
+        if asked.params["x"] != 0.5 and asked.case in cases:
+            clock.now += CYCLE_S
+            raise EvaluationError("timed_out", "it took longer")
+        return {"f1": 0.8, "ms": 10 * abs(float(asked.params["x"]) - 0.25)}
+
+    with pytest.raises(EngineError, match="the next cycle tries it") as failed:
+        conducted(measure, left_s=40, evaluate=SLOW, budget={"trials": 1})
+    assert failed.value.reason == "no_time"
+
+
+@pytest.mark.parametrize(
+    ("cases", "said"),
+    [("a", "every one of 1 trials failed, most of them: timed_out"), ("c", "there was no time left to prove it")],
+    ids=["tried", "proven"],
+)
+def test_what_half_a_cycle_is_too_short_for_is_said_and_not_begun_for_ever(
+    conducted: Any, clock: Clock, cases: str, said: str
+) -> None:
+    """The next cycle could do no better: a person must learn of it, and the promotion must not be tried each night."""
+
+    def measure(asked: Asked) -> dict[str, float]:
+        if asked.params["x"] != 0.5 and asked.case in cases:
+            clock.now += CYCLE_S
+            raise EvaluationError("timed_out", "it took longer")
+        return {"f1": 0.8, "ms": 10 * abs(float(asked.params["x"]) - 0.25)}
+
+    record = conducted(measure, left_s=60, evaluate=SLOW, budget={"trials": 1})
+    assert record["verdict"]["reasons"] == [said]
+
+
+def test_the_first_candidate_after_a_kill_that_the_budget_cuts_off_has_not_failed(conducted: Any, clock: Clock) -> None:
+    """Only what had the whole budget and did not end has failed; this one had what the process before it left."""
+    asked_for: Counter[float] = Counter()
+
+    def measure(asked: Asked) -> dict[str, float]:
+        x = float(asked.params["x"])
+        asked_for[x] += 1
+        clock.now += 40 if x != 0.5 else 0
+        if asked.case == "a" and x == 0.3:
+            raise Killed if asked_for[x] == 1 else EvaluationError("timed_out", "it took longer")
+        return {"f1": 0.8, "ms": 10.0}
+
+    how: dict[str, Any] = {"promoted": (0.25, 0.3), "evaluate": SLOW, "budget": {"trials": 2, "wall_clock_s": 100}}
+    with pytest.raises(Killed):
+        conducted(measure, left_s=CYCLE_S, **how)
+    record = conducted(measure, left_s=CYCLE_S, **how)
+    assert [one["state"] for one in record["trials"]] == ["complete"]
+    assert asked_for[0.3] == 2
 
 
 class Killed(BaseException):

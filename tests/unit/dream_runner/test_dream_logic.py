@@ -176,6 +176,15 @@ def test_a_promotion_whose_turn_never_came_goes_on_waiting() -> None:
     assert logic.verdict("promotion:p", {"x": 77}, record()) is None
 
 
+def test_a_promotion_is_not_judged_by_another_whose_name_begins_with_its() -> None:
+    """`mine` would be told that it has won, or failed, with what `mine-too` has proposed, and never be tried."""
+    theirs = {**trial(1, 0.9), "from": "promotion:mine-too"}
+    assert logic.verdict("promotion:mine", {"x": 77}, record(trials=[theirs])) is None
+    found = logic.verdict("promotion:mine-too", {"x": 1.0}, record(trials=[theirs]))
+    assert found is not None
+    assert found[0] == "accepted"
+
+
 def test_what_was_not_proven_is_rejected_with_the_tests_words() -> None:
     """The best candidate that may be chance is no winner."""
     verdict = {"wins": False, "reasons": ["f1 may be chance"], "compared": [], "pairs": 5}

@@ -116,6 +116,45 @@ def test_a_promotion_that_cannot_be_used_keeps_nothing_else_from_running(home: H
     assert {one["id"] for one in made.rejected} == {"half", "text", "outside", "other", "deep"}
 
 
+def test_an_experiment_that_cannot_run_keeps_no_promotion_of_another_waiting(home: Home) -> None:
+    """A program that proposes each night would fill all places with what waits for a file to be mended."""
+    home.experiment()
+    home.experiment("stuck", target={"file": "gone.yaml", "format": "yaml", "keys": {"x": "x"}})
+    (home.experiments / "mistyped.yaml").write_text("a: [")
+    for nth in range(60):
+        home.promote(f"a{nth}", experiment=("stuck", "mistyped")[nth % 2])
+    home.promote("z")
+    made = home.plan(wish())
+    assert [one["id"] for one in made.runs[0]["promotions"]] == ["z"]
+    assert made.rejected == []
+
+
+def test_of_very_many_promotions_a_cycle_judges_what_its_answer_can_carry(home: Home) -> None:
+    """A thousand files that somebody has dropped are judged one cycle after the other, and none is forgotten."""
+    home.experiment()
+    for nth in range(60):
+        home.promote(f"good{nth}")
+        home.promote(f"other{nth}", experiment="nonesuch")
+    made = home.plan(wish())
+    assert (len(made.rejected), len(made.runs[0]["promotions"])) == (24, 24)
+    judged = {f"acknowledged|{one['id']}": 1.0 for one in (*made.rejected, *made.runs[0]["promotions"])}
+    again = home.plan(wish(), judged)
+    first, second = ({one["id"] for one in each.rejected} for each in (made, again))
+    assert not first & second
+    assert len(home.refused(wish(topic="nothing of this kind")).acknowledged) == 24
+
+
+def test_a_cycle_begins_with_what_somebody_proposed_then_with_the_best_of_the_last(home: Home) -> None:
+    """What earlier cycles found is not lost, unless the person allows it no more."""
+    home.experiment()
+    home.promote("mine", params={"x": 0.25})
+    (run,) = home.plan(wish(), {"survivors|top": [{"x": 0.5}, {"x": 7.0}, {"y": 1}]}).runs
+    assert run["seeds"] == [
+        {"params": {"x": 0.25}, "from": "promotion:mine"},
+        {"params": {"x": 0.5}, "from": "survivor"},
+    ]
+
+
 def test_a_trigger_that_fires_for_ever_finds_nothing_due(home: Home) -> None:
     """In the system before this one the same was measured every minute for ever."""
     home.experiment()

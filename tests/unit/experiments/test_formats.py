@@ -214,6 +214,8 @@ def test_the_shell_reads_a_changed_env_file_as_it_was_meant(tmp_path) -> None:
         ("yaml", b"a: 1\n", {"b": 2}, "b does not stand in the file"),
         ("yaml", b"a: {b: 1}\n", {"a": 2}, "no single text"),
         ("yaml", b"a: &x 1\nb: *x\n", {"b": 2}, "line 1: b has an anchor"),
+        ("yaml", b"a: &x {b: 1}\nc: *x\n", {"a.b": 2}, "left alone"),
+        ("yaml", b"a: &x {b: 1}\nc: {<<: *x, d: 1}\n", {"c.<<.b": 2}, "left alone"),
         ("yaml", b"a: !secret x\n", {"a": 2}, "no single text"),
         ("yaml", b"a: |\n  x\nb: 1\n", {"a": "y"}, "several lines"),
         ("yaml", b"a: 1\na: 2\n", {"a": 3}, "line 2: the key 'a' stands twice"),
@@ -246,6 +248,38 @@ def test_what_cannot_be_changed_alone_is_refused_with_the_place(form, raw, value
     """A person is told what to mend and where, instead of finding a file that says something else."""
     with pytest.raises(FormatError, match=said.replace("(", r"\(")):
         change(form, raw, values)
+
+
+ODD: list[tuple[str, str, dict[str, Any], str]] = [
+    ("yaml", "# grüße 🙂\r\n名: [1, {'ä': 0.5}] # 🙂", {"名.1.ä": 0.25}, "# grüße 🙂\r\n名: [1, {'ä': 0.25}] # 🙂"),
+    ("yaml", "%YAML 1.2\n---\na: 1 # c\n...\n", {"a": 2}, "%YAML 1.2\n---\na: 2 # c\n...\n"),
+    ("yaml", "a: 1\rb: 2", {"b": 3}, "a: 1\rb: 3"),
+    ("yaml", "b: &b {x: 1, y: 2}\nc: *b\nz: 3", {"z": 4}, "b: &b {x: 1, y: 2}\nc: *b\nz: 4"),
+    ("json", '\t{"\\u00e4": {"🙂": [1e3 ,2]}}', {"ä.🙂.0": 5}, '\t{"\\u00e4": {"🙂": [5 ,2]}}'),
+    ("toml", "a = {near = 0.5, b = [1, 2]} # c", {"a.near": 1.5}, "a = {near = 1.5, b = [1, 2]} # c"),
+    ("toml", "a.near = 0.5\r\na.far = 1 # ä\r\n", {"a.far": 2}, "a.near = 0.5\r\na.far = 2 # ä\r\n"),
+    ("toml", "[[s]]\nx = 1\n[[s]]\nx = 2 # two", {"s.1.x": 3}, "[[s]]\nx = 1\n[[s]]\nx = 3 # two"),
+    ("toml", "[a]\nx = 1\n[b]\n[a.c]\nz = 2", {"a.c.z": 3, "a.x": 4}, "[a]\nx = 4\n[b]\n[a.c]\nz = 3"),
+    ("toml", "m = [ 1, # one\n  2 ]\n", {"m.1": 5}, "m = [ 1, # one\n  5 ]\n"),
+    ("toml", "t = '''\ntwo\nlines'''\n", {"t": "x"}, "t = 'x'\n"),
+    ("env", "export A=\"0.5\"\r\nB='1'\r\nC=", {"A": 0.25, "B": 2, "C": "x"}, "export A=\"0.25\"\r\nB='2'\r\nC=x"),
+    ("ini", "[s.t]\r\na : 0.5\r\nb:1\r\n[u]\r\na=1", {"s.t.b": 2, "s.t.a": 3}, "[s.t]\r\na : 3\r\nb:2\r\n[u]\r\na=1"),
+    (
+        "ini",
+        '[s]\nurl = http://x:80/\nb = "q"',
+        {"s.url": "http://y:81/", "s.b": "r"},
+        '[s]\nurl = http://y:81/\nb = "r"',
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "values", "wanted"), ODD, ids=[f"{one[0]}-{nth}" for nth, one in enumerate(ODD)]
+)
+@pytest.mark.parametrize("mark", [b"", MARK], ids=["", "marked"])
+def test_odd_files_keep_what_is_odd_about_them(form, text, values, wanted, mark) -> None:
+    """Files from other systems and hands: no line end at the end, CRLF, a byte order mark, letters of all scripts."""
+    assert change(form, mark + text.encode(), values) == mark + wanted.encode()
 
 
 def test_a_change_that_reads_otherwise_than_wanted_is_refused(monkeypatch) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import struct
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.experiments import files
 from services.experiments.exchange import exchange
 from services.experiments.files import ChangedError, FileError, Place, opened
+from tests.support.constellation import ROOT
+from tests.support.required import lacking, program, root
 
 
 def replace(path: Path, before: bytes, after: bytes) -> None:
@@ -146,6 +152,75 @@ def test_without_an_exchange_a_rename_does(tmp_path, monkeypatch) -> None:
     replace(path, b"old", b"new")
     assert path.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["x.yaml"]
+
+
+def failing(number: int) -> Any:
+    def act(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return act
+
+
+@pytest.mark.parametrize(("module", "act", "number"), [(os, "fsync", errno.ENOSPC), (files, "exchange", errno.EBUSY)])
+def test_what_could_not_be_replaced_has_nothing_left_beside_it(tmp_path, monkeypatch, module, act, number) -> None:
+    """A half-written file in a person's folder, such as a `conf.d` that is read whole, is a fault of its own."""
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(module, act, failing(number))
+    with pytest.raises(FileError, match=os.strerror(number)):
+        replace(path, b"old", b"new")
+    assert (path.read_bytes(), os.listdir(tmp_path)) == (b"old", ["x.yaml"])
+
+
+def test_a_file_system_without_attributes_has_none_to_keep(tmp_path, monkeypatch) -> None:
+    """A file on a share that knows no attributes can be tuned like any other."""
+    (tmp_path / "x.yaml").write_bytes(b"old")
+    monkeypatch.setattr(os, "listxattr", failing(errno.ENOTSUP))
+    replace(tmp_path / "x.yaml", b"old", b"new")
+    assert (tmp_path / "x.yaml").read_bytes() == b"new"
+
+
+def with_mount(folder: Path, mount: str, act: str, *names: str) -> str:
+    """What is printed where that was mounted, for this alone: how `act` on each file was refused, and what is there."""
+    root("mounting")
+    text = f"""
+import os, sys
+from pathlib import Path
+from services.experiments.files import FileError, Place, opened
+for name in sys.argv[1:]:
+    with opened(Place.of(name, Path.cwd())) as file:
+        try:
+            {act}
+        except FileError as error:
+            print(error.message)
+        print(sorted(os.listdir(file.path.parent)), file.read())
+"""
+    script = f'{{ {mount}; }} >&2 || exit 9; exec "$0" -c "$@"'
+    command = [program("unshare"), "--mount", "sh", "-c", script, sys.executable, text, *names]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    if done.returncode == 9:
+        lacking(f"nothing can be mounted here: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_file_that_is_mounted_by_itself_is_refused_before_anything_is_measured(tmp_path) -> None:
+    """As containers have it; nothing can take its place, which would show only after an hour of measuring."""
+    for name in ("real", "mounted", "plain"):
+        (tmp_path / name).write_text("1")
+    said = with_mount(tmp_path, "mount --bind real mounted", "file.require_replaceable()", "mounted", "plain")
+    assert said.startswith(f"{tmp_path}/mounted is mounted there by itself")
+    assert said.splitlines()[1:] == ["['mounted', 'plain', 'real'] b'1'"] * 2
+
+
+def test_on_a_full_disk_the_file_stays_as_it_is_and_nothing_lies_beside_it(tmp_path) -> None:
+    """Half a file in the place of a person's settings would keep their service from starting."""
+    (tmp_path / "full").mkdir()
+    fill = "mount -t tmpfs -o size=16k none full && echo old > full/x && ! head -c 99999 /dev/zero > full/fill"
+    said = with_mount(tmp_path, fill, "file.replace(b'old\\n', b'new' * 2000)", "full/x")
+    assert "full/x cannot be replaced: No space left on device" in said
+    assert said.splitlines()[1] == "['fill', 'x'] b'old\\n'"
 
 
 @pytest.mark.parametrize("swapped", [False, True])

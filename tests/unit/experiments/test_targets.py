@@ -123,6 +123,23 @@ def test_the_target_is_where_its_experiment_says(tmp_path) -> None:
         read_values(experiment(tmp_path, "link/f", "yaml"))
 
 
+@pytest.mark.parametrize(
+    ("form", "text", "prefix"),
+    [
+        ("yaml", "near: 1 # c\nway: plain\n", ""),
+        ("json", '{"near": 1, "way": "plain"}', ""),
+        ("toml", "[a]\nnear = 1\nway = 'plain'\n", "a."),
+        ("env", "near=1\nway=plain\n", ""),
+        ("ini", "[a]\nnear: 1\nway = plain\n", "a."),
+    ],
+)
+def test_a_number_that_stays_the_same_stays_as_it_is_written(tmp_path, form, text, prefix) -> None:
+    """A winner that changes another value must not touch this one, of which a person was shown nothing."""
+    one, raw = experiment(tmp_path, "f", form, prefix), text.encode()
+    assert with_values(one, raw, {"near": 1.0, "way": "plain"}) == raw
+    assert with_values(one, raw, {"near": 1.0, "way": True}) != raw
+
+
 def test_a_change_touches_the_parameters_keys_only(tmp_path) -> None:
     """What else stands in the file is none of an experiment's business."""
     one = experiment(tmp_path, "f", "yaml")

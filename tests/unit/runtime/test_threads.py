@@ -56,7 +56,8 @@ def test_garbage_in_cycles_is_collected_by_the_clock(monkeypatch: pytest.MonkeyP
         weakref.finalize(knot, loop.call_soon_threadsafe, gone.set)
         del knot
         collecting = asyncio.create_task(garbage.collect_for_ever())
-        await asyncio.wait_for(gone.wait(), 10)
+        async with asyncio.timeout(10):
+            await gone.wait()
         return collecting.cancel()
 
     monkeypatch.setattr(garbage, "EVERY_S", 0.01)

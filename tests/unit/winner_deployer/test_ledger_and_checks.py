@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from services.experiments.definition import Experiment, Guardrail, load
+from services.experiments.definition import Experiment, Guardrail, Health, load
 from services.winner_deployer import checks, ledger, story
 from services.winner_deployer.backups import Backups, kept
 from services.winner_deployer.ledger import Ledger
@@ -69,14 +69,43 @@ def opens(path: Path) -> bool:
     return True
 
 
-def test_a_line_that_was_taken_out_leaves_no_story_without_its_beginning(tmp_path) -> None:
+STORY = (
+    "accepted",
+    "proposed",
+    "answered",
+    "writing",
+    "written",
+    "ended",
+    "told",
+    "undo_wanted",
+    "undone",
+    "undo_told",
+)
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        ("accepted", "what won"),
+        ("proposed", "what was proposed"),
+        ("answered", None),
+        ("writing", "what was written"),
+        ("written", None),
+        ("ended", "how it ended"),
+        ("told", None),
+        ("undo_wanted", "who wants it back"),
+        ("undone", "whether it went back"),
+        ("undo_told", None),
+    ],
+)
+def test_a_line_that_was_taken_out_leaves_no_story_without_its_beginning(tmp_path, gone, said) -> None:
     """Who mends a ledger by hand is told what else must go, before anything is done by half a story."""
     path = tmp_path / "ledger.jsonl"
-    path.write_bytes(b'{"id": "a", "step": "written"}\n')
-    with pytest.raises(ConfigError, match="line is missing that says what won"):
-        Ledger(path)
-    path.write_bytes(b'{"id": "a", "step": "accepted"}\n{"id": "a", "step": "written"}\n')
-    with pytest.raises(ConfigError, match="line is missing that says what was written"):
+    path.write_text("".join(f'{{"id": "a", "step": "{step}"}}\n' for step in STORY if step != gone))
+    if said is None:
+        assert opens(path)
+        return
+    with pytest.raises(ConfigError, match=f"line is missing that says {said}"):
         Ledger(path)
 
 
@@ -117,13 +146,11 @@ def test_backups_are_what_they_were_and_the_oldest_go(tmp_path) -> None:
     """What is put back is what was there; a backup that somebody touched is not used."""
     backups = Backups(tmp_path / "b")
     paths = [backups.keep(f"d{n}", "x.yaml", b"old") for n in range(4)]
-    for age, path in enumerate(paths):
-        os.utime(path.parent, (age, age))
+    os.utime(paths[3].parent, (0, 0))  # the clock had been set back by then
     (tmp_path / "b" / "note").write_text("a person's")
     os.utime(tmp_path / "b" / "note", (0, 0))
     (paths[1].parent / "more").mkdir()
-    os.utime(paths[1].parent, (1, 1))
-    backups.prune(1, {"d0"})
+    backups.prune(1, ["d0", "d1", "d2", "d3"], {"d0"})
     assert [path.exists() for path in paths] == [True, False, False, True]
     assert kept(str(paths[3]), "cba06b5736faf67e54b07b561eae94395e774c517a7d910a54369e1263ccfbd4") == b"old"
     with pytest.raises(Refused, match="not what was kept"):
@@ -152,6 +179,16 @@ def test_a_guardrail_counts_in_place_too(experiment) -> None:
     assert caught.value.reason == "worse"
 
 
+def test_better_in_one_metric_and_worse_in_another_is_no_better_in_place(experiment) -> None:
+    """Quicker by being wrong more often is a choice for a person, also where it shows only in the real service."""
+    both = replace(experiment, objective=replace(experiment.objective, metrics={"f1": "maximize", "ms": "minimize"}))
+    before, quicker = [{"f1": 0.8, "ms": 10.0}] * 5, [{"f1": 0.8, "ms": 5.0}] * 5
+    assert "ms 5 against 10" in checks.judge(both, before, quicker)
+    with pytest.raises(Refused, match=r"worse than before: f1 0\.7 against 0\.8") as caught:
+        checks.judge(both, before, [{**one, "f1": 0.7} for one in quicker])
+    assert caught.value.reason == "worse"
+
+
 @pytest.mark.parametrize("printed", ["echo '{\"f1\": -1e18}'", "echo '{\"f1\": NaN}'", "echo ok", "exit 1", "true"])
 def test_a_failed_measurement_is_no_number(experiment, printed) -> None:
     """Neither a sentinel nor silence nor a failure can pass for a fitness."""
@@ -159,6 +196,16 @@ def test_a_failed_measurement_is_no_number(experiment, printed) -> None:
     with pytest.raises(Refused) as caught:
         checks.measured(asked, {"near": 0.5}, lambda _: None)
     assert caught.value.reason == "not_measured"
+
+
+def test_each_window_ends_with_a_look_at_the_service(experiment, tmp_path) -> None:
+    """A service that falls over a minute after its new values must not have passed by its first second."""
+    looks = ("sh", "-c", f"cd {shlex.quote(str(tmp_path))} && echo >> looks && [ $(wc -l < looks) -lt 3 ]")
+    one = replace(experiment, target=replace(experiment.target, health=Health(looks, 3, 0.5)))
+    waited: list[float] = []
+    with pytest.raises(Refused, match="window 3 of 3"):
+        checks.require_healthy(one, 3, waited.append)
+    assert waited == [0.5] * 3
 
 
 def test_commands_say_what_went_wrong(tmp_path) -> None:

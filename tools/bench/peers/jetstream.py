@@ -95,7 +95,8 @@ async def listen(client: Client, subject: str, count: int, notes: str, *, to_end
     await _push(stream, subject, hear)
     print("ready", flush=True)
     try:
-        await asyncio.wait_for(done.wait(), 120)
+        async with asyncio.timeout(120):
+            await done.wait()
     finally:
         Path(notes).write_bytes(took.tobytes())
     return {"count": len(took), "ended": time.time() if to_end else 0.0}
