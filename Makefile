@@ -1,6 +1,6 @@
 PYTHON ?= python3
 UV ?= uv
-PYTEST_ARGS ?= -n 3 --dist loadgroup
+PYTEST_ARGS ?= -n 4 --dist loadgroup
 
 VENV := .venv
 # Hundreds of processes are started: the second one finds the modules compiled, as in an installation.
