@@ -9,19 +9,27 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 if __name__ == "__main__":
     sys.path.insert(0, sys.argv[1])
+    services = ModuleType("services")
+    services.__path__ = [str(Path(__file__).resolve().parents[2] / "services")]
+    sys.modules["services"] = services
 
 import cv2
 import numpy as np
-from mediapipe.python.solutions.face_mesh import FaceMesh
+
+from services.gaze_sensor.engine.landmarker import make_findable
 
 WARMING_S = 2.0
 
 
 def share(picture: bytes, fps: float, seconds: float) -> float:
     """Of one core, once it has warmed up."""
+    make_findable()
+    from mediapipe.python.solutions.face_mesh import FaceMesh  # noqa: PLC0415 - once it can be found
+
     cv2.setNumThreads(1)
     mesh, bytes_ = FaceMesh(refine_landmarks=True), np.frombuffer(picture, np.uint8)
     began, used, due = time.monotonic(), 0.0, 0.0
