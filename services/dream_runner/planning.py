@@ -72,12 +72,12 @@ def waiting(folder: Path, state: Mapping[str, Any], now: float) -> Waiting:
     found, broken, counts = list[Promotion](), dict[str, str](), Counter[str]()
     for written, path in _oldest_first(folder):
         name = promotions.identifier(path.name.removesuffix(".json"))
-        if f"{ACKNOWLEDGED}{name}" in state or len(found) + len(broken) >= MAX_READ:
+        if f"{ACKNOWLEDGED}{name}" in state or counts.total() + len(broken) >= MAX_READ:
             continue
         try:
             one = promotions.read(path)
-            if counts[one.experiment] < MAX_PROMOTIONS:
-                counts[one.experiment] += 1
+            counts[one.experiment] += 1
+            if counts[one.experiment] <= MAX_PROMOTIONS:
                 found.append(one)
         except OSError:  # gone meanwhile, or not to be read: it goes on waiting, and the monitor tells of it
             continue

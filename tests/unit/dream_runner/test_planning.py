@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from services.dream_runner import planning
 from services.dream_runner.cycle import Outcome, Runner
 from services.dream_runner.planning import Plan, Wish, plan
+from services.experiments import promotions
 from signals.catalogue import Catalogue
 from signals.paths import Paths
 
@@ -127,6 +129,23 @@ def test_an_experiment_that_cannot_run_keeps_no_promotion_of_another_waiting(hom
     made = home.plan(wish())
     assert [one["id"] for one in made.runs[0]["promotions"]] == ["z"]
     assert made.rejected == []
+
+
+def test_no_more_promotions_are_read_than_it_says(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with a hundred thousand for one experiment would be read whole at each trigger."""
+    home.experiment()
+    for nth in range(60):
+        home.promote(f"a{nth:02}")
+    read, reading = list[Path](), promotions.read
+
+    def counting(path: Path) -> promotions.Promotion:
+        read.append(path)
+        return reading(path)
+
+    monkeypatch.setattr(promotions, "read", counting)
+    monkeypatch.setattr(planning, "MAX_READ", 55)
+    assert len(home.plan(wish()).runs[0]["promotions"]) == 48
+    assert len(read) == 55
 
 
 def test_of_very_many_promotions_a_cycle_judges_what_its_answer_can_carry(home: Home) -> None:
