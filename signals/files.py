@@ -1,10 +1,11 @@
-"""Reading what a person may have replaced by a pipe that nobody writes to, a device, a huge file; and syncing."""
+"""Reading what a person may have replaced by a pipe, a device, a huge file; taking its place; and syncing."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,3 +41,20 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def dress(handle: int, like: Path) -> bool:
+    """Give an open file the mode of another, and its owner, where that is allowed; whether there is the other.
+
+    Raises OSError.
+    """
+    try:
+        wanted = like.stat()
+    except FileNotFoundError:
+        return False
+    mine = os.fstat(handle)
+    if (wanted.st_uid, wanted.st_gid) != (mine.st_uid, mine.st_gid):
+        with suppress(PermissionError):  # only root may give files away; the mode is kept either way
+            os.fchown(handle, wanted.st_uid, wanted.st_gid)
+    os.fchmod(handle, stat.S_IMODE(wanted.st_mode))
+    return True

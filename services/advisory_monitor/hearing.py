@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 from services.runtime import Daemon
-from signals.envelope import Signal
+from signals.envelope import Signal, unix_seconds
 
 HEARD = "heard"
 MAX_ACKNOWLEDGED = 5_000
@@ -118,7 +117,7 @@ def short(text: str) -> str:
 
 def seconds(signal: Signal) -> float:
     """When the bus received it."""
-    return datetime.fromisoformat(signal.received_at or signal.timestamp).timestamp()
+    return unix_seconds(signal.received_at or signal.timestamp)
 
 
 def forget(state: Mapping[str, Any], lead: str, most: int, put: Put) -> None:

@@ -6,12 +6,11 @@ import errno
 import fcntl
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from signals.files import read_regular, sync
+from signals.files import dress, read_regular, sync
 
 ATTEMPTS = 5
 MAX_BYTES = 16 * 1024 * 1024
@@ -103,24 +102,11 @@ def _written(path: Path, data: bytes, ending: str = "new") -> Path:
     fresh.unlink(missing_ok=True)
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
     with os.fdopen(handle, "wb") as stream:
-        _dress(handle, path)
+        dress(handle, path)
         stream.write(data)
         stream.flush()
         os.fsync(handle)
     return fresh
-
-
-def _dress(handle: int, path: Path) -> None:
-    try:
-        present = path.stat()
-    except FileNotFoundError:
-        return
-    mine = os.fstat(handle)
-    if (present.st_uid, present.st_gid) != (mine.st_uid, mine.st_gid):
-        # Only root may give files away; the mode is kept either way.
-        with suppress(PermissionError):
-            os.fchown(handle, present.st_uid, present.st_gid)
-    os.fchmod(handle, stat.S_IMODE(present.st_mode))
 
 
 def _back_up(path: Path, before: bytes) -> Path | None:

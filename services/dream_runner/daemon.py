@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from datetime import datetime
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,7 +14,7 @@ from services.experiments import promotions, standing
 from services.experiments.definition import load_all
 from services.runtime import Daemon
 from services.runtime.manifest import load_all as load_manifests
-from signals.envelope import Signal
+from signals.envelope import Signal, unix_seconds
 
 MAX_ACKNOWLEDGED = 5_000
 PERSON = "Q_DREAM_WANTED"
@@ -57,7 +56,7 @@ async def dream(signal: Signal, emit: Any, put: Any) -> None:
     """Run the cycle that a trigger asks for; handled again after a crash it goes on where it was."""
     facts = signal.facts
     wish = Wish(facts["reason"], facts.get("topic"), facts.get("experiment"), signal.signal == PERSON)
-    came_at = datetime.fromisoformat(signal.received_at or signal.timestamp).timestamp()
+    came_at = unix_seconds(signal.received_at or signal.timestamp)
     runner = Runner(daemon.paths, daemon.state_dir, daemon.state, daemon.config, _progress)
     outcome = await runner.run(signal.id, came_at, wish)
     for one in outcome.acknowledged:

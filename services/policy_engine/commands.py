@@ -18,9 +18,9 @@ from services.policy_engine.memory import Memory
 from services.policy_engine.model import Outcome, Rule
 from services.policy_engine.rulebook import FILE, Rulebook, engine_of, rulebook
 from services.policy_engine.schema import seconds as duration
-from services.policy_engine.simulation import Act, Comparison, Simulation, compared, really, refused, seconds, tried
+from services.policy_engine.simulation import Act, Comparison, Simulation, compared, really, refused, tried
 from services.runtime.commands import NOTHING, USAGE, Failure, form_option, home_option, say, say_json, told
-from signals.envelope import rfc3339
+from signals.envelope import rfc3339, unix_seconds
 from signals.ids import uuid7
 from signals.journal import Journal
 from signals.paths import Paths
@@ -105,7 +105,7 @@ def why_not(rule: str, signal: str, *, home: Path | None) -> int:
         return 0
     say("No decision is kept. By the rules as they are now, with nothing remembered:")
     engine = engine_of([replace(chosen, mode=chosen.mode.replace("off", "shadow"))], book.world)
-    for decision in engine.on_event(envelope, seconds(envelope["received_at"]), Memory({})):
+    for decision in engine.on_event(envelope, unix_seconds(envelope["received_at"]), Memory({})):
         _say({**decision.as_json(), "emitted": [], "at": envelope["received_at"]})
     if chosen.mode == "off":
         say("  and its mode is off")
@@ -282,7 +282,7 @@ def _walk(journal: Journal, after: int) -> Iterator[dict[str, Any]]:
 def _since(simulation: Simulation, journal: Journal, before: int, start: float, now: float) -> list[Act]:
     """What a simulation does from `start` on; what came before only fills its memory."""
     acts = [*simulation.run(_walk(journal, before)), *simulation.finish(now)]
-    return [act for act in acts if seconds(act.at) >= start]
+    return [act for act in acts if unix_seconds(act.at) >= start]
 
 
 def _envelope(example: Mapping[str, Any]) -> dict[str, Any]:

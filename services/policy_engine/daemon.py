@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -17,7 +16,7 @@ from services.policy_engine.model import Decision, Outcome
 from services.policy_engine.rulebook import Rulebook, rulebook
 from services.policy_engine.telling import decided
 from services.runtime import Daemon
-from signals.envelope import Signal, rfc3339, to_dict
+from signals.envelope import Signal, rfc3339, to_dict, unix_seconds
 from signals.errors import LigandError, PressureError
 
 Emit = Callable[..., Signal]
@@ -100,9 +99,9 @@ def _keep() -> None:
 @daemon.on("Q_*")
 async def decide(signal: Signal, emit: Emit, put: Callable[[str, Any], None]) -> None:
     """Decide on one signal; what is emitted and what is remembered are one step with its acknowledgement."""
-    now, memory = _seconds(signal.received_at or signal.timestamp), Memory(daemon.state)
+    now, memory = unix_seconds(signal.received_at or signal.timestamp), Memory(daemon.state)
     if signal.signal == "Q_POLICY_DUE":
-        memory = await _timers(max(now, _seconds(signal.facts["due_at"])))
+        memory = await _timers(max(now, unix_seconds(signal.facts["due_at"])))
         _timer(signal, memory, emit)
     elif desk.book.engine.hears(signal.signal) or signal.signal in ANSWERS:
         memory = await _timers(now)
@@ -239,7 +238,3 @@ def _cause(like: Signal | None, signal_id: str) -> Signal:
     """A signal of which only the id is known: enough to be named as a cause."""
     source = like.source if like else "policy_engine"
     return Signal("Q_POLICY_DUE", signal_id, "", source, "", 1, {})
-
-
-def _seconds(timestamp: str) -> float:
-    return datetime.fromisoformat(timestamp).timestamp()

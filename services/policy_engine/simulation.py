@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from services.policy_engine.logic import Engine, Envelope
 from services.policy_engine.memory import Memory
 from services.policy_engine.model import Decision, Outcome
 from signals.catalogue import Catalogue
-from signals.envelope import rfc3339
+from signals.envelope import rfc3339, unix_seconds
 from signals.ids import derive, keyed
 
 DAEMON = "policy_engine"
@@ -65,7 +64,7 @@ class Simulation:
     def run(self, envelopes: Iterable[Envelope]) -> Iterator[Act]:
         """What the engine would have done on these signals, in their order."""
         for envelope in envelopes:
-            now = seconds(envelope["received_at"])
+            now = unix_seconds(envelope["received_at"])
             yield from self._step(partial(self._engine.due, now), None)
             if envelope["signal"] in OWN:
                 continue
@@ -139,16 +138,11 @@ def compared(happened: Iterable[Act], would: Iterable[Act], stopped: Set[str] = 
     return Comparison(tuple(same), tuple(gained), tuple(left.values()), tuple(ended))
 
 
-def seconds(timestamp: str) -> float:
-    """RFC 3339 as Unix seconds."""
-    return datetime.fromisoformat(timestamp).timestamp()
-
-
 def tried(engine: Engine, example: Mapping[str, Any], envelope: Envelope, rule: str) -> str:
     """How one rule answers one of its own examples, in a blank state."""
     memory = Memory({})
     if example.get("asked_by"):
         engine.note_asked(example["asked_by"], str(envelope["causation_id"]), 4e9, memory)
-    found = [d for d in engine.on_event(envelope, seconds(envelope["received_at"]), memory) if d.rule == rule]
+    found = [d for d in engine.on_event(envelope, unix_seconds(envelope["received_at"]), memory) if d.rule == rule]
     fires = (Outcome.FIRED, Outcome.WOULD_FIRE, Outcome.ASKED)
     return "fires" if found and found[0].outcome in fires else str(found[0].outcome) if found else "off"

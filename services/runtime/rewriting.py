@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from signals.files import sync
+from signals.files import dress, sync
 
 
 def rewrite(path: Path, text: str, judge: Callable[[Path], object], copy: Path | None = None) -> None:
@@ -27,7 +25,8 @@ def rewrite(path: Path, text: str, judge: Callable[[Path], object], copy: Path |
             fresh.write(text.encode())
             fresh.flush()
             judge(made)
-            _dress(fresh.fileno(), path)
+            if not dress(fresh.fileno(), path):
+                os.fchmod(fresh.fileno(), 0o644)
             os.fsync(fresh.fileno())
             if copy is not None and path.exists():
                 shutil.copy2(path, copy)
@@ -36,13 +35,3 @@ def rewrite(path: Path, text: str, judge: Callable[[Path], object], copy: Path |
             made.unlink()
             raise
     sync(path.parent)
-
-
-def _dress(handle: int, path: Path) -> None:
-    if not path.exists():
-        os.fchmod(handle, 0o644)
-        return
-    present = path.stat()
-    with suppress(PermissionError):  # only root may give files away
-        os.fchown(handle, present.st_uid, present.st_gid)
-    os.fchmod(handle, stat.S_IMODE(present.st_mode))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from services.runtime import Daemon
@@ -12,7 +11,7 @@ from services.semantic_dedup import logic, ngrams
 from services.semantic_dedup.embeddings import Server
 from services.semantic_dedup.index import Index
 from services.semantic_dedup.logic import Bounds, Compared, Finding
-from signals.envelope import Signal
+from signals.envelope import Signal, unix_seconds
 
 KEPT = "again|"
 MAX_KEPT = 500
@@ -88,7 +87,7 @@ async def _compared(new: Finding, old: Sequence[Finding]) -> tuple[list[tuple[Fi
 
 def _ask(new: Finding, found: logic.Links, signal: Signal, emit: Any, put: Any) -> None:
     """Have a contradiction looked into, if its subject was not lately, and not too many today."""
-    now = datetime.fromisoformat(signal.timestamp).timestamp()
+    now = unix_seconds(signal.timestamp)
     asked = {key.removeprefix(KEPT): at for key, at in daemon.state.items() if key.startswith(KEPT)}
     if not logic.may_ask(new, asked, now, daemon.config["again_after_days"] * 86400, daemon.config["again_per_day"]):
         return

@@ -37,7 +37,7 @@ def _ours(home: Home, count: int) -> float:
         emit_many(home.paths.bus_socket, NAME, count)
         last, began = home.head(), time.monotonic()
         emitter.query("resume")
-        home.wait(lambda journal: all(row.cursor >= last for row in journal.consumers() if row.daemon == TAKER), 120.0)
+        home.wait_settled(TAKER, last, 120.0)
     return count / (time.monotonic() - began)
 
 

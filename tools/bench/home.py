@@ -112,6 +112,14 @@ class Home:
         """CPU seconds that each process has used so far, the bus first, all threads included."""
         return [cpu_s(process.pid) for process in self._running]
 
+    def wait_settled(self, daemon: str, last: int, timeout_s: float) -> None:
+        """Until a daemon has settled all up to the signal `last`. Raises `BenchError`."""
+
+        def is_there(journal: Journal) -> bool:
+            return all(row.cursor >= last for row in journal.consumers() if row.consumer == daemon)
+
+        self.wait(is_there, timeout_s)
+
     def head(self) -> int:
         """How many signals were journaled so far."""
         with Journal(self.paths.journal) as journal:

@@ -71,8 +71,7 @@ def _latencies(home: Home, per_s: int, seconds: float) -> list[float]:
     notes = home.folder / "took"
     listener = home.start(LISTENER, "-m", "tools.bench.listener", str(notes))
     emit_paced(home.paths.bus_socket, NAME, per_s, seconds)
-    last = home.head()
-    home.wait(lambda journal: all(row.cursor >= last for row in journal.consumers() if row.daemon == LISTENER), 60.0)
+    home.wait_settled(LISTENER, home.head(), 60.0)
     listener.terminate()
     listener.wait(60)
     return _read(notes, int(per_s * seconds))

@@ -35,7 +35,7 @@ def measure(within: Path, quick: bool) -> list[Measured] | Skipped:
         home.wait(lambda journal: journal.names().get(DONE, 0) >= waiting // 10, 60 + waiting / 20)
         taken = time.monotonic() - started
         bus, engine = home.cpu_s()
-        home.wait(_caught_up, 60 + waiting / 20)
+        home.wait_settled(ENGINE, home.head(), 60 + waiting / 20)  # it hears its own acts too
         emit_paced(home.paths.bus_socket, HEARD, AT_EASE, seconds)
         home.wait(lambda journal: journal.names().get(DONE, 0) >= waiting // 10 + int(AT_EASE * seconds), 60)
         took = _took(home, waiting // 10)
@@ -65,12 +65,6 @@ def _rule(nth: int) -> dict[str, object]:
     wanted = f"event.facts.n % 10 == 0 || event.facts.n > {PACED}" if nth == 0 else f"event.facts.n == -{nth}"
     act = {"emit": DONE, "facts": {"n": "=event.facts.n", "pad": ""}}
     return {"id": f"rule-{nth}", "signals": [HEARD], "when": [{"wanted": wanted}], "do": [act]}
-
-
-def _caught_up(journal: Journal) -> bool:
-    """Whether the engine has decided on its own acts too, which it hears like every signal."""
-    [(last, _)] = journal.page_before(1 << 62, 1, [DONE])
-    return all(row.cursor >= last for row in journal.consumers() if row.consumer == ENGINE)
 
 
 def _took(home: Home, after: int) -> list[float]:
