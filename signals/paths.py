@@ -193,10 +193,9 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     except FileExistsError as error:
-        if folder.is_dir():
-            return  # it went and came back at this instant
-        if not os.path.lexists(folder):
-            raise FileNotFoundError(f"{folder} was there and is not any more") from error
+        found = folder.lstat()  # one look: between two it could go and come back
+        if stat.S_ISDIR(found.st_mode) or folder.is_dir():
+            return
         raise ConfigError(f"Cannot make {folder}: it is no folder. Choose another --home.") from error
     except OSError as error:
         raise ConfigError(f"Cannot make {folder}: {error.strerror}. Choose another --home.") from error

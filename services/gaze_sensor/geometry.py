@@ -17,6 +17,8 @@ Points = Sequence[Sequence[float]]
 """All landmarks of a face."""
 Some = Mapping[int, Sequence[float]]
 """Some of them, by number."""
+Faces = Sequence[Points | Some]
+"""[face][landmark][x, y, z]."""
 FOREHEAD, CHIN, RIGHT_CHEEK, LEFT_CHEEK, NOSE_BASE = 10, 152, 234, 454, 2
 
 

@@ -15,16 +15,27 @@ BOUNDARY = "frame"
 
 
 class VirtualCamera:
-    """Shows one picture until it is given another. It can stall, and be unplugged and plugged in again."""
+    """Shows one picture, or several in turn, until it is given others. It can stall, and be unplugged and plugged in
+    again.
+    """
 
-    def __init__(self, picture: bytes, fps: float = FPS) -> None:
-        self.picture = picture
+    def __init__(self, picture: bytes, *others: bytes, fps: float = FPS) -> None:
+        self.pictures = (picture, *others)
         self.fps = fps
         self.stalled = False
         self.sent = 0
         self._changed = threading.Condition()
         self._port = 0
         self.plug()
+
+    @property
+    def picture(self) -> bytes:
+        """The one that is shown next."""
+        return self.pictures[self.sent % len(self.pictures)]
+
+    @picture.setter
+    def picture(self, picture: bytes) -> None:
+        self.pictures = (picture,)
 
     @property
     def url(self) -> str:
@@ -59,8 +70,9 @@ class VirtualCamera:
             due = max(due + 1 / self.fps, time.monotonic() - 1 / self.fps)
             time.sleep(max(0.0, due - time.monotonic()))  # the pace of a camera
             if not self.stalled:
-                head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(self.picture)}\r\n\r\n"
-                out.write(head.encode() + self.picture + b"\r\n")
+                picture = self.picture
+                head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+                out.write(head.encode() + picture + b"\r\n")
                 out.flush()
                 with self._changed:
                     self.sent += 1
@@ -88,9 +100,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def virtual_camera(picture: bytes, fps: float = FPS) -> Iterator[VirtualCamera]:
+def virtual_camera(picture: bytes, *others: bytes, fps: float = FPS) -> Iterator[VirtualCamera]:
     """A camera that is gone at the end."""
-    camera = VirtualCamera(picture, fps)
+    camera = VirtualCamera(picture, *others, fps=fps)
     try:
         yield camera
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from services.runtime.manifest import Subscription
 from signals.errors import LigandError
 from tools import talk
 from tools.docs.asyncapi import asyncapi
@@ -12,6 +13,9 @@ from tools.talk import World
 
 BEGIN = "<!-- who talks to whom: made by `make docs` -->"
 END = "<!-- end of who talks to whom -->"
+
+
+EVERY = Subscription("Q_*")
 
 
 class MarkerError(LigandError):
@@ -35,4 +39,16 @@ def with_graph(text: str, world: World) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise MarkerError(f"README.md needs the lines {BEGIN} and {END}, one after the other.")
-    return f"{before}{BEGIN}\n\n```mermaid\n{talk.mermaid(world.talks)}```\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{_graph(world)}\n{END}{after}"
+
+
+def _graph(world: World) -> str:
+    """A picture that can be read: what reaches everybody, or who hears everything, is said instead of drawn."""
+    all_ears = [name for name, it in world.manifests.items() if EVERY in it.consumes]
+    talks = [each for each in world.talks if each.hearer not in all_ears]
+    hearers = {each.signal: {talk.hearer for talk in talks if talk.signal == each.signal} for each in talks}
+    to_all = [signal for signal, found in hearers.items() if len(found) > len(world.manifests) / 2]
+    drawn = talk.mermaid(each for each in talks if each.signal not in to_all)
+    said = [f"`{name}` hears every signal" for name in sorted(all_ears)]
+    said += [f"`{signal}` reaches {len(hearers[signal])} daemons" for signal in sorted(to_all)]
+    return f"```mermaid\n{drawn}```\n" + (f"\nNot drawn: {', and '.join(said)}.\n" if said else "")

@@ -10,7 +10,9 @@ import cv2
 
 from services.gaze_sensor.engine.landmarker import landmarker
 from services.gaze_sensor.engine.likeness import Enrolled
-from services.gaze_sensor.engine.mesh import NOSE, Faces, Mesh, Rest, around, followed, nothing_but
+from services.gaze_sensor.engine.mesh import NOSE, Mesh, around, followed, nothing_but
+from services.gaze_sensor.engine.pace import Pace
+from services.gaze_sensor.geometry import Faces
 
 SURE_S, UNSURE_S, LEAST_S = 3.0, 2.0, 0.5
 """How long after a look the next one comes: at the one who is followed, at others, and at a face that is new."""
@@ -34,15 +36,16 @@ class Chosen:
         self._is_it = False
         self._is_new = True
         self._looked: float | None = None
-        self._rest = Rest()
+        self._pace = Pace()
+        self._told: Faces = []
 
     def points(self, image: Any, t: float) -> Faces:
         """The landmarks of the enrolled face in the frame at `t`, if it is there."""
-        if self._rest.is_on(t):
-            return []
+        if self._pace.rests(t):
+            return self._told
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         faces = followed(self._mesh, rgb, t)
-        self._rest.note(t, somebody=bool(faces))
+        self._pace.note(t, faces)
         self._notice(faces)
         self.seen = max(len(faces), self.seen if faces else 0)
         if self._is_due(t):
@@ -50,7 +53,8 @@ class Chosen:
             self._is_it = bool(faces) and self._enrolled.is_it(rgb, faces[0])
             if not self._is_it:
                 faces = self._search(image, rgb, t)
-        return faces if self._is_it else []
+        self._told = faces if self._is_it else []
+        return self._told
 
     def _notice(self, faces: Faces) -> None:
         """Whether the face is still the one of the frame before."""

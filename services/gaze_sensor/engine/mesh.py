@@ -9,18 +9,15 @@ from typing import Any, NamedTuple
 import cv2
 
 from services.gaze_sensor.engine.landmarker import BadModel, Landmarker, landmarker, make_findable
-from services.gaze_sensor.geometry import NOSE_BASE, USED, Points, Some, measure
+from services.gaze_sensor.engine.pace import Pace
+from services.gaze_sensor.geometry import NOSE_BASE, USED, Faces, Points, measure
 
 WIDEST = 640
 MOST = 4
 """Faces that are looked for in a still picture."""
-DESERTED_S, REST_S = 1.0, 0.16
-"""When nobody has been there for so long, it rests for so long between two looks."""
 NOSE = 1
 FURTHEST = 100.0
 """From the picture, in shares of it, that a landmark may be."""
-Faces = Sequence[Points | Some]
-"""[face][landmark][x, y, z]; see `geometry`."""
 FOLLOWED = (NOSE, NOSE_BASE, *USED)
 """The landmarks that are read of each frame: all 478 of them cost as much as a tenth of finding them."""
 
@@ -50,30 +47,11 @@ class Box(NamedTuple):
         return 0 <= x - self.left <= self.width and 0 <= y - self.top <= self.height
 
 
-class Rest:
-    """When nobody has been there for a while, fewer frames are looked at."""
-
-    def __init__(self) -> None:
-        self._seen_at: float | None = None
-        self._until = 0.0
-
-    def is_on(self, t: float) -> bool:
-        """Whether the frame at `t` is left out."""
-        return t < self._until
-
-    def note(self, t: float, *, somebody: bool) -> None:
-        """Take in whether somebody is in the frame at `t`."""
-        if somebody or self._seen_at is None:
-            self._seen_at = t
-        elif t - self._seen_at >= DESERTED_S:
-            self._until = t + REST_S
-
-
 class Tracker:
     """Follows the largest face from frame to frame, which costs half of looking for all faces in each.
 
-    `around_s` is how often it looks who else is there; `seen` counts the faces that it found then. When nobody has been
-    there for a while, it looks at fewer frames; of the others nobody is told.
+    `around_s` is how often it looks who else is there; `seen` counts the faces that it found then. To frames in which
+    it rests the last look applies.
     """
 
     def __init__(self, model: str = "", around_s: float = 0.5) -> None:
@@ -85,15 +63,16 @@ class Tracker:
         self.seen = 0
         self._around_s = around_s
         self._due = 0.0
-        self._rest = Rest()
+        self._pace = Pace()
+        self._faces: Faces = []
         self._finder = FaceDetection(model_selection=0)
         self._mesh = landmarker(model, 1, still=False)
         self._nose: Sequence[float] | None = None
 
     def points(self, image: Any, t: float) -> Faces:
         """The landmarks of the largest face in the frame at `t`, if there is one."""
-        if self._rest.is_on(t):
-            return []
+        if self._pace.rests(t):
+            return self._faces
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         if self._nose is not None and t >= self._due and (largest := self._look_around(rgb, t)) is not None:
             alone = nothing_but(largest, rgb)
@@ -103,7 +82,8 @@ class Tracker:
             faces = followed(self._mesh, rgb, t)
         self._nose = faces[0][NOSE] if faces else None
         self.seen = max(len(faces), self.seen if faces else 0)
-        self._rest.note(t, somebody=bool(faces))
+        self._pace.note(t, faces)
+        self._faces = faces
         return faces
 
     def _look_around(self, rgb: Any, t: float) -> Box | None:

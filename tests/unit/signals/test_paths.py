@@ -86,6 +86,20 @@ def test_a_home_that_cannot_be_made_says_so(tmp_path):
         Paths.resolve(tmp_path / "file", {}).ensure()
 
 
+def test_what_is_there_and_is_no_folder_is_said_and_a_link_to_one_serves(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "state").write_text("")
+    with pytest.raises(ConfigError, match="state: it is no folder"):
+        Paths.resolve(home, {}).ensure()
+    (home / "state").unlink()
+    (home / "state").symlink_to("gone")
+    with pytest.raises(ConfigError, match="state: it is no folder"):
+        Paths.resolve(home, {}).ensure()
+    (home / "gone").mkdir()
+    Paths.resolve(home, {}).ensure()
+
+
 def test_a_client_does_not_talk_to_a_bus_in_a_folder_of_somebody_else(tmp_path):
     """Whoever made the short folder first cannot pose as the bus; a path too long is told in words."""
     paths = Paths.resolve(tmp_path / ("x" * 120), {})
