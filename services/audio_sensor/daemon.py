@@ -247,6 +247,6 @@ async def _tell_health() -> None:
 
 def _say_status(trouble: Trouble | None) -> None:
     if trouble is not None:
-        daemon.status(trouble.reason, degraded=True)
+        daemon.status(": ".join(filter(None, (trouble.reason, trouble.hint))), degraded=True)
     else:
         daemon.status("listening" if _attended() else f"waiting for attention ({desk.attention.mode})")
