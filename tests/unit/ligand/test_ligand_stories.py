@@ -111,7 +111,7 @@ class TestTelling:
             signal("Q_CURIOSITY_INVESTIGATE", 1, source="person@ada", facts={"question": "Why?"}),
             signal("Q_INVESTIGATION_TIMEOUT", 2, 1, source="bus"),
         )
-        assert "ada emitted Q_CURIOSITY_INVESTIGATE (#1): Why?" in sentences[0]
+        assert sentences[0].endswith("ada emitted Q_CURIOSITY_INVESTIGATE (#1): Why?")
         assert sentences[1].startswith(
             "Nobody answered Q_CURIOSITY_INVESTIGATE in time, so after 1.0 s the bus emitted"
         )
