@@ -215,6 +215,40 @@ def test_sigterm_finishes_what_runs_and_gives_back_what_waits(home, person):
     assert (consumers["worker"]["lag"], home.dead()) == (0, [])
 
 
+def test_what_a_stop_cuts_short_has_ended_before_the_daemon_lets_go_of_its_things(home, bus, person):
+    """A handler that tidies up behind a connection which is closed already leaves a mess, and says so in the log."""
+    worker = start(home).ready()
+    want(person, "sleep")
+    until(home, "began sleep x")
+    bus.kill()  # nobody could be told of a result: there is nothing to wait for
+    worker.heard("STATUS=the bus is away; attaching again when it is back")
+    assert worker.stop() == 0
+    assert did(home)[-2:] == ["slept", "stopped"]
+
+
+def test_a_daemon_told_to_stop_while_it_starts_does_not_wait_for_a_bus_that_went_away(home, bus):
+    """`ligand down` and a shutdown would hang for a minute and a half, and end in a kill."""
+    worker = home.script("worker", STARTING, "worker")
+    until(home, "reached start")
+    bus.kill()
+    worker.heard("STATUS=the bus is away; attaching again when it is back")
+    go(home, "start")
+    assert worker.stop(10) == 0
+
+
+STARTING = WORKER.read_text().replace(
+    "daemon.run()",
+    """
+@daemon.on_start
+async def begin():
+    await barrier("start")
+
+
+daemon.run()
+""",
+)
+
+
 def test_a_fenced_daemon_ends_saying_that_another_took_its_place(home, bus):
     """Two of one kind must not fight for the place, crash-looping for a day."""
     first = start(home).ready()
@@ -376,12 +410,34 @@ def test_a_failure_that_json_cannot_hold_is_a_failed_attempt_and_the_lane_goes_o
     start(home).ready()
     want(person, "put a set")
     want(person, "fail unwritably")
+    want(person, "put unwritably")
     want(person, "done")
     home.wait_for("Q_WORK_DONE")
     with home.journal() as journal:
         errors = sorted(error for _, _, error in journal.asides("worker"))
     assert errors[0] == "RuntimeError: no such file: \\udcff"
-    assert errors[1].startswith("SchemaError: 'set' cannot be kept as JSON")
+    assert errors[1].startswith("SchemaError: 'note of \\udcff' cannot be kept as JSON")
+    assert errors[2].startswith("SchemaError: 'put a set' cannot be kept as JSON")
+
+
+def test_state_is_kept_as_it_was_when_it_was_put(home, person):
+    """A value that its handler changes afterwards once could not be sent, and held the lane for ever."""
+    start(home).ready()
+    want(person, "put and change")
+    home.wait_for("Q_WORK_DONE")
+    with home.journal() as journal:
+        assert journal.state_of("worker")["put and change"] == [1]
+
+
+def test_a_handler_that_waits_for_what_was_cancelled_has_failed(home, person):
+    """Given back untried, its signal would come again at once, for ever, at the full speed of the machine."""
+    start(home).ready()
+    want(person, "lose a task")
+    want(person, "done")
+    home.wait_for("Q_WORK_DONE")
+    with home.journal() as journal:
+        ((_, attempts, error),) = journal.asides("worker")
+    assert (attempts, error) == (1, "CancelledError: ")
 
 
 def test_a_live_handler_that_raises_keeps_nobody_waiting(tmp_path):
