@@ -27,13 +27,18 @@ class WallClock:
     """
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+        self._offset = _offset()
         self._since = time.monotonic()
 
     def is_sure(self) -> bool:
         """Whether it has gone evenly for an hour."""
-        offset = time.time() - time.monotonic()
+        offset = _offset()
         if abs(offset - self._offset) > STEP_S:
             self._since = time.monotonic()
         self._offset = offset
         return time.monotonic() - self._since >= SURE_AFTER_S
+
+
+def _offset() -> float:
+    """How far the time of day is from the time since the boot, in which a sleep of the machine counts too."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
