@@ -188,7 +188,7 @@ class Admission:
             name = orjson.loads(raw)["signal"]
             if name in self.catalogue:
                 return self.catalogue[name].story_limit
-        return 1000
+        return max(contract.story_limit for contract in self.catalogue.values())  # the root is forgotten already
 
     def journaled(self, admitted: Admitted) -> None:
         """Count a signal in its story."""

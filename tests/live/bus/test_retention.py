@@ -8,7 +8,7 @@ import pytest
 
 from signals import wire
 from signals.checksums import connect
-from signals.errors import PressureError
+from signals.errors import LoopError, PressureError
 from tests.support.inprocess import InProcess
 from tests.support.keeping import ITEM, emit, fill, keep_house, lines, reject
 from tests.support.raw import Raw
@@ -167,6 +167,41 @@ def test_a_request_that_is_forgotten_before_anybody_took_it_is_told_as_timed_out
     assert len(bus.state.deadlines) == 0
     bus = buses()
     assert bus.store.open_deadlines() == []
+
+
+def test_a_story_whose_root_is_forgotten_goes_on_as_far_as_its_contract_let_it(home, buses):
+    """A long story would end as a loop just because its beginning was pruned."""
+    home.contract("Q_ITEM_MANY", ITEM, example={"n": 1, "pad": ""}, story_limit=1100)
+    bus = buses()
+    root = bus.make("person@root", "Q_ITEM_MANY", {"n": 0, "pad": ""})
+    bus.emit(root)
+    steps = [bus.make("person@root", "Q_ITEM_SEEN", {"n": n, "pad": ""}, causation_id=root.id) for n in range(1050)]
+    bus.emit(*steps[:900])
+    bus.emit(*steps[900:])
+    bus.store.prune(bus.store.by_id(root.id)[0][0])
+    bus.store.commit()
+    bus = buses()
+    more = [bus.make("person@root", "Q_ITEM_SEEN", {"n": n, "pad": ""}, causation_id=steps[-1].id) for n in range(51)]
+    bus.emit(*more[:50])
+    with pytest.raises(LoopError):
+        bus.emit(more[50])
+
+
+def test_who_was_taken_off_the_list_and_comes_back_gets_what_it_has_not_had(home, buses):
+    """With `start: all` it would handle a month of signals once more, those that were buried for it among them."""
+    manifest = home.manifest("thorough", consumes=["Q_ITEM_SEEN"], start="all")
+    bus = buses()
+    bus.attach("thorough")
+    emit(bus, 1, 2)
+    bus.settle("thorough", bus.one("thorough"))
+    manifest.unlink()
+    bus = buses()
+    assert [letter["signal"]["facts"]["n"] for letter in home.dead()] == [2]
+    emit(bus, 3)
+    home.manifest("thorough", consumes=["Q_ITEM_SEEN"], start="all")
+    bus = buses()
+    bus.attach("thorough")
+    assert bus.one("thorough").signal.facts["n"] == 3
 
 
 def watch_lag(bus: InProcess, lag_signals: int) -> None:
