@@ -366,6 +366,24 @@ def test_the_bus_restarts_under_a_daemon_at_work(home, bus, person):
     assert worker.stop() == 0
 
 
+def test_who_waits_for_an_answer_that_the_bus_no_longer_lets_him_ask_for_hears_it(home, bus, person):
+    """After an upgrade of contracts or manifests the handler waited on until its time was over, without a word."""
+    worker = start(home).ready()
+    with attached(home.paths, "answerer") as answerer:
+        want(person, "ask", "why")
+        answerer.given()
+        bus.kill()
+        home.manifest("worker", **{**MANIFEST, "asks": []})
+        home.bus()
+        (told,) = home.wait_for("Q_DEAD_LETTER_ADDED")
+        assert told.facts["reason"] == "unauthorised"
+        deadline = time.monotonic() + 20
+        while "attempt_failed" not in worker.tail():
+            assert time.monotonic() < deadline, worker.tail()
+            time.sleep(0.01)
+    assert "UnauthorisedError" in worker.tail()
+
+
 def test_a_handler_past_its_time_is_cancelled_and_its_attempt_fails(home, person):
     """One stuck request must not hold a lane for ever."""
     home.manifest("worker", **{**MANIFEST, "max_handling_s": 0.2})
