@@ -216,8 +216,7 @@ class Daemon(Reloading):
         task, stop = asyncio.create_task(step), asyncio.create_task(self._stop.wait())
         await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
-        if not task.done():
-            task.cancel()
+        if task.cancel():
             return False
         task.result()
         return True
@@ -368,6 +367,8 @@ class Daemon(Reloading):
 
     def attached(self) -> None:
         """The bus is there (again)."""
+        for gone in self.state.keys() - self._client.state.keys():  # as after a restore
+            del self.state[gone]
         self.state.update(self._client.state)
         self.state_changed.set()
         if self._standing.word == "waiting":

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from services.runtime import Daemon, Reject, Unavailable
 
@@ -26,7 +27,7 @@ async def barrier(name: str) -> None:
 
 def keep(act, put):
     """Put what JSON cannot hold: at once, by its key, or only by the time that it is sent."""
-    value = {1, 2} if act == "put a set" else [1]
+    value: Any = {1, 2} if act == "put a set" else [1]
     put("note of \udcff" if act == "put unwritably" else act, value)
     if act == "put and change":
         value.append({2})

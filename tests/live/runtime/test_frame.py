@@ -3,12 +3,14 @@
 import contextlib
 import signal as os_signal
 import time
+from contextlib import closing
 from pathlib import Path
 
 import orjson
 import pytest
 
 from signals import wire
+from signals.checksums import connect
 from signals.envelope import encode, unix_seconds
 from signals.live import Subscription
 from tests.support.constellation import Constellation, Running, constellation
@@ -276,6 +278,22 @@ def test_state_is_there_after_a_kill_exactly_when_the_settle_is(home, person):
     with attached(home.paths, "worker") as raw:
         assert raw.state["count"] == 1
     assert len(home.signals("Q_WORK_DONE")) == 1
+
+
+def test_after_a_restore_a_daemon_that_ran_on_goes_by_the_state_that_was_restored(home, bus, person):
+    """Else what it keeps belongs to signals that the journal no longer has."""
+    worker = start(home).ready()
+    want(person, "done")
+    home.wait_for("Q_WORK_DONE")
+    bus.kill()
+    worker.heard("STATUS=the bus is away; attaching again when it is back")
+    with closing(connect(home.paths.journal, writable=True)) as db:
+        db.execute("DELETE FROM state WHERE key = 'count'")
+    home.bus()
+    want(person, "done")
+    home.wait_for("Q_WORK_DONE", 2)
+    with home.journal() as journal:
+        assert journal.state_of("worker")["count"] == 1
 
 
 def test_an_asker_killed_after_its_answer_resumes_with_it_and_asks_once(home, person):
