@@ -9,7 +9,7 @@ import pytest
 from signals import wire
 from signals.checksums import connect
 from signals.errors import LoopError, PressureError
-from tests.support.inprocess import InProcess
+from tests.support.inprocess import InProcess, SureClock
 from tests.support.keeping import ITEM, emit, fill, keep_house, lines, reject
 from tests.support.raw import Raw
 
@@ -135,6 +135,22 @@ def test_a_stamp_of_a_wrong_clock_takes_nothing_younger_with_it(home, buses):
     bus.store.db.execute("UPDATE signal SET received_us = 0 WHERE seq IN (?, ?)", (seqs[0], seqs[2]))
     keep_house(bus, 2)
     assert [signal.facts["n"] for signal in home.signals("Q_ITEM_SEEN")] == [1, 2, 3]
+
+
+def test_who_was_last_seen_by_a_clock_that_was_then_set_is_not_taken_for_gone(home, buses):
+    """Seen in 1970, before the network told the time, a daemon would be gone for decades, and its work forgotten."""
+
+    class JustSet(SureClock):
+        def was_set(self) -> bool:
+            return True
+
+    bus = buses(days=1e-9)
+    emit(bus, 1)
+    bus.store.put_seen(["eater", "other"], 0.0)
+    bus.housekeeping.wall_clock = JustSet()
+    keep_house(bus, what="clock")
+    keep_house(bus)
+    assert [signal.facts["n"] for signal in home.signals("Q_ITEM_SEEN")] == [1]
 
 
 def test_a_dead_letter_of_a_wrong_clock_takes_no_younger_one_with_it(home, buses):

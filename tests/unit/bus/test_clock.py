@@ -50,5 +50,6 @@ def test_a_clock_that_was_just_set_is_not_believed(machine):
     assert found.is_sure()
     machine.set_by += 1e9
     assert not found.is_sure()
+    assert (found.was_set(), found.was_set()) == (True, False)
     machine.awake += 3600
     assert found.is_sure()
