@@ -248,5 +248,6 @@ async def _tell_health() -> None:
 def _say_status(trouble: Trouble | None) -> None:
     if trouble is not None:
         daemon.status(trouble.reason, degraded=True)
-    else:
-        daemon.status("listening" if _attended() else f"waiting for attention ({desk.attention.mode})")
+        return
+    doing = "listening" if _attended() else f"waiting for attention ({desk.attention.mode})"
+    daemon.status(f"{doing}; sound was lost {times} times" if (times := desk.hearing.overruns) else doing)

@@ -25,7 +25,9 @@ NO_MICROPHONE = Trouble("no microphone was found", "Plug one in; nothing needs t
 
 
 class Hearing:
-    """`understood` is awaited for each utterance; `changed` is called when trouble or a person's speaking changes."""
+    """`understood` is awaited for each utterance; `changed` is called after `troubles`, `overruns` or `person_speaks`
+    change.
+    """
 
     def __init__(
         self,
@@ -39,6 +41,8 @@ class Hearing:
         self.settled = asyncio.Event()
         """Set once it is known whether there is a microphone."""
         self.person_speaks = False
+        self.overruns = 0
+        """How often sound came faster than it was taken, and some was lost."""
         self.barge_in: Callable[[], None] = lambda: None
         """Called when a person speaks while it speaks itself."""
         self._config = config
@@ -163,7 +167,9 @@ class Hearing:
             self._person(False)
             self.understanding.put(message, payload)
         elif what == "overruns":
+            self.overruns += message["count"]
             self._log.warning("overruns", count=message["count"])
+            self._changed()
 
     def _person(self, speaks: bool) -> None:
         if speaks != self.person_speaks:

@@ -10,7 +10,8 @@ import click
 
 from services.dream_runner import records, watching
 from services.dream_runner.template import TEXT
-from services.experiments.definition import FOLDER, NAME, files, load, load_all
+from services.experiments.definition import FOLDER, files, load, load_all
+from services.experiments.model import NAME
 from services.runtime.commands import Failure, form_option, home_option, say, say_json, told
 from signals.catalogue import Catalogue
 from signals.emitter import Emitter

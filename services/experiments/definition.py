@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 
-from services.experiments.model import Budget, Evaluate, Experiment, Guardrail, Health, Objective, Target
+from services.experiments.model import Experiment
 from signals.errors import ConfigError
 from signals.files import read_regular
 
 FOLDER = "experiments"
 MAX_BYTES = 256 << 10
-NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-__all__ = [
-    "FOLDER", "NAME", "Budget", "Evaluate", "Experiment", "Guardrail", "Health", "Objective", "Target",
-    "files", "load", "load_all",
-]  # fmt: skip
 
 
 def load(path: Path, config: Path, *, startable: bool = True) -> Experiment:

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.experiments.child import MAX_OUTPUT, Ended, run
-from services.experiments.definition import Experiment
 from services.experiments.exact import single
+from services.experiments.model import Experiment
 from services.experiments.space import MAX_MAGNITUDE, MAX_TEXT, Params
 
 MOST_METRICS = 32

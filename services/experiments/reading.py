@@ -12,8 +12,8 @@ import jsonschema_rs
 
 from services.experiments import programs
 from services.experiments.constraints import Constraint, ConstraintError, compiled
-from services.experiments.definition import NAME, Budget, Evaluate, Experiment, Guardrail, Health, Objective, Target
 from services.experiments.formats.editing import TEXTS_ONLY, as_text
+from services.experiments.model import NAME, Budget, Evaluate, Experiment, Guardrail, Health, Objective, Target
 from services.experiments.schema import BUDGET, SCHEMA
 from services.experiments.space import Parameter, Space
 from services.experiments.startable import faults

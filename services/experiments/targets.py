@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from services.experiments import formats
-from services.experiments.definition import Experiment, Target
 from services.experiments.files import FileError, Place, digest, opened
 from services.experiments.formats import FormatError, Scalar
 from services.experiments.formats.editing import TEXTS_ONLY, as_text
 from services.experiments.formats.values import same
+from services.experiments.model import Experiment, Target
 from services.experiments.space import MAX_MAGNITUDE, MAX_TEXT, Parameter, Value
 
 MAX_SHOWN = 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -78,7 +79,7 @@ def calibrate(*, camera: str | None, seconds: float, write: bool, home: Path | N
     paths = Paths.resolve(home)
     target = _target(_settings(paths, camera)[1].seeing)
     click.echo(f"Look at the screen for {seconds:g} seconds.", err=True)
-    frames = [nearest(one["faces"]) for one in asking.frames(target, order(target, "look"), seconds)]
+    frames = [nearest(one["faces"]) for one in asking.frames(target, order(target, "look"), seconds, _looker(paths))]
     faces = [face for face in frames if face is not None]
     found = calibrating.suggestion(faces, len(frames))
     if not write:
@@ -108,7 +109,7 @@ def enrol(*, camera: str | None, seconds: float, home: Path | None) -> int:
         raise Failure(f"{missing.reason}: {missing.hint}")
     target = _target(_settings(paths, camera)[1].seeing)
     click.echo(f"Look at the screen for {seconds:g} seconds.", err=True)
-    lines = list(asking.frames(target, order(target, "enrol"), seconds))
+    lines = list(asking.frames(target, order(target, "enrol"), seconds, _looker(paths)))
     good = [tuple(one["features"]) for one in lines if "features" in one and enrolment.is_good(Face(**one["faces"][0]))]
     kept = enrolment.chosen(good, max((one["seen"] for one in lines), default=0))
     path = _kept(enrolment.save, paths, kept)
@@ -166,6 +167,11 @@ def _target(seeing: Seeing) -> Target:
     if isinstance(found, Trouble):
         raise asking.failure(found)
     return found
+
+
+def _looker(paths: Paths) -> str | None:
+    """The user who looks: for root, whose work is only to keep what is found, the daemon's own."""
+    return Manifest.of(DAEMON).system_user if paths.is_machines and os.geteuid() == 0 else None
 
 
 def _kept(act: Callable[..., T], paths: Paths, *arguments: object) -> T:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.experiments.definition import FOLDER, NAME, Experiment, load
+from services.experiments.definition import FOLDER, load
 from services.experiments.files import FileError, OpenFile, Place, digest
+from services.experiments.model import NAME, Experiment
 from services.experiments.space import Params
 from services.experiments.targets import FormatError, digest_of, values_in, with_values
 from services.winner_deployer import logic

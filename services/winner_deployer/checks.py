@@ -10,8 +10,8 @@ from typing import Any
 from services.experiments import evaluation
 from services.experiments.child import run
 from services.experiments.comparing import compare
-from services.experiments.definition import Experiment, Health
 from services.experiments.evaluation import Asked, EvaluationError
+from services.experiments.model import Experiment, Health
 from services.experiments.space import Params
 from services.runtime.units import whole
 from services.winner_deployer.logic import Refused

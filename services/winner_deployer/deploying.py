@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from services.experiments import evaluation
-from services.experiments.definition import Experiment
 from services.experiments.files import ChangedError, FileError, OpenFile, digest, opened
+from services.experiments.model import Experiment
 from services.experiments.space import Params
 from services.experiments.targets import FormatError, place_of, values_in
 from services.winner_deployer import checks, logic

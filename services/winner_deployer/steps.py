@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from services.experiments.definition import Experiment
 from services.experiments.files import OpenFile
+from services.experiments.model import Experiment
 from services.winner_deployer import checks, logic
 from services.winner_deployer.changes import Finder, reload_facts
 from services.winner_deployer.ledger import Ledger

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -144,12 +145,28 @@ def impure(root: Path) -> Iterator[str]:
                 yield f"{where}:{line}: logic.py may not call {called}()"
 
 
+def circles(root: Path) -> Iterator[str]:
+    """A circle of modules that import each other, if there is one; an import inside a function counts too."""
+    known = sources(root)
+    graph = {
+        module: {owners(name, known)[-1] for _, name in imports(file, module) if owners(name, known)} - {module}
+        for module, file in known.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = list(reversed(error.args[1]))  # graphlib goes from what is imported to who imports it
+        yield f"{known[circle[0]].relative_to(root)}: a circle of imports: {' -> '.join(circle)}"
+
+
 def faults(root: Path) -> list[str]:
-    return [*strangers(root), *impure(root)]
+    return [*strangers(root), *impure(root), *circles(root)]
 
 
-def test_nothing_crosses_a_wall() -> None:
-    """A daemon that imports another falls with it; logic that reaches the bus cannot be tested alone."""
+def test_nothing_crosses_a_wall_or_runs_in_a_circle() -> None:
+    """A daemon that imports another falls with it; logic that reaches the bus cannot be tested alone; of modules in a
+    circle none can be understood before the others.
+    """
     assert faults(ROOT) == []
 
 
@@ -240,3 +257,18 @@ def test_the_checker_names_each_crossing(tmp_path: Path, file: str, text: str, s
     root = plant(tmp_path, GOOD | helper | {file: text + "\n"})
     assert [fault for fault in faults(root) if said in fault], faults(root)
     assert all(fault.startswith(file) for fault in faults(root))
+
+
+def test_the_checker_names_a_circle(tmp_path: Path) -> None:
+    """Which modules stand in it, since one of them has to be cut."""
+    ring = {
+        "services/greeter/helper.py": "def f():\n    from .daemon import x\n",
+        "services/greeter/daemon.py": "from services.greeter import helper\n",
+    }
+    (found,) = faults(plant(tmp_path, GOOD | ring))
+    assert found.endswith(
+        (
+            "services.greeter.daemon -> services.greeter.helper -> services.greeter.daemon",
+            "services.greeter.helper -> services.greeter.daemon -> services.greeter.helper",
+        )
+    )

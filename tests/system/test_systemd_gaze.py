@@ -12,6 +12,7 @@ from tests.support.installed import needs_same_python, unit
 
 pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 FILM = "/var/lib/ligand/gaze_sensor/film.avi"
+ROOTS = "/var/lib/ligand/root/film.avi"
 CONFIG = "/etc/ligand/gaze_sensor.yaml"
 EXTRAS = "/opt/ligand/venv/extras"
 LIGAND = "/opt/ligand/venv/bin/ligand"
@@ -32,6 +33,9 @@ def test_the_engine_sees_within_its_units_sandbox(ligand, tmp_path):
         machine.run("mkdir", "-p", f"{EXTRAS}/{name}")
         machine.run("mount", "--bind", str(folder), f"{EXTRAS}/{name}")
     try:
+        machine.run("install", "-D", "-m", "600", FILM, ROOTS)
+        refused = machine.run(LIGAND, "gaze", "enrol", "--camera", ROOTS, check=False)
+        assert "gives no picture" in refused.stderr, "what decodes pictures ran as root"
         machine.run(LIGAND, "gaze", "enrol", "--camera", FILM, "--seconds", "6")  # as root, for the daemon's user
         assert machine.out("stat", "-c", "%U %a", ENROLLED).strip() == "ligand-gaze-sensor 600"
         machine.systemctl("restart", unit("gaze_sensor"))
@@ -47,5 +51,6 @@ def test_the_engine_sees_within_its_units_sandbox(ligand, tmp_path):
             machine.run("rmdir", f"{EXTRAS}/{name}", check=False)
         machine.run("rmdir", EXTRAS, check=False)
         machine.run(LIGAND, "gaze", "forget")
-        machine.run("rm", "-f", FILM)
+        machine.run("rm", "-f", FILM, ROOTS)
+        machine.run("rmdir", ROOTS.rpartition("/")[0])
         machine.systemctl("start", unit("gaze_sensor"))

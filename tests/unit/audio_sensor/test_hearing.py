@@ -70,6 +70,16 @@ def test_a_microphone_that_was_being_opened_on_a_reload_is_left() -> None:
     assert {"op": "end"} in opened(found)
 
 
+def test_lost_sound_is_counted_and_told() -> None:
+    """A machine that is too busy to hear mishears, and nobody would know why."""
+    changes: list[int] = []
+    found = Hearing({}, structlog.get_logger(), lambda _: asyncio.sleep(0), lambda: changes.append(found.overruns))
+    ear: Any = Ear()
+    for count in (3, 1):
+        asyncio.run(found._heard(ear, {"is": "overruns", "count": count}, b""))
+    assert changes == [3, 4]
+
+
 def test_who_reloads_does_not_wait_for_a_microphone_to_be_looked_for_again() -> None:
     """A microphone's name that was mended would be tried a minute later, and the person would mend it again."""
 

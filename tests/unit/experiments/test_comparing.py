@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.experiments.comparing import compare, effect, sign_flip_p
-from services.experiments.definition import Guardrail, Objective
+from services.experiments.model import Guardrail, Objective
 
 ONE = Objective({"f1": "maximize"}, (), alpha=0.05, least_effect=0.01)
 GUARDED = replace(ONE, guardrails=(Guardrail("precision", min=0.9),))

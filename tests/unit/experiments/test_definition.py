@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from services.experiments.definition import Experiment, load, load_all
+from services.experiments.definition import load, load_all
+from services.experiments.model import Experiment
 from services.experiments.startable import faults
 from services.runtime.checking import problems_of
 from signals.errors import ConfigError

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from services.experiments.definition import Evaluate, Experiment
 from services.experiments.evaluation import MOST_METRICS, Asked, EvaluationError, evaluate
+from services.experiments.model import Evaluate, Experiment
 from tests.unit.experiments.test_definition import GOOD, read
 
 PARAMS = {"near": 0.5, "far": 0.25, "way": True}

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from services.experiments import standing
-from services.experiments.definition import Experiment, load
+from services.experiments.definition import load
 from services.experiments.files import FileError
 from services.experiments.formats import FormatError
+from services.experiments.model import Experiment
 from services.experiments.targets import place_of, read_values, with_values
 
 SPACE = {

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from services.experiments.definition import Experiment, Guardrail, Health, load
+from services.experiments.definition import load
+from services.experiments.model import Experiment, Guardrail, Health
 from services.winner_deployer import checks, ledger, story
 from services.winner_deployer.backups import Backups, kept
 from services.winner_deployer.ledger import Ledger
