@@ -169,10 +169,10 @@ class Housekeeping:
         state.refusing_roots = _full_words(used, budget) if full else None
         if full:
             action: str | None = "refusing_roots"
-        elif self._buried or used >= budget * BURY_AT:
+        elif self._buried or used >= budget * BURY_AT or (self._pressed and used > budget * CALM_AT):
             action = "burying"
         else:
-            action = None if used < budget * CALM_AT + 1 or self._pressed is None else "burying"
+            action = None
         self._buried = False
         if action != self._pressed:
             self._pressed = action

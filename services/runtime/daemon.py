@@ -65,7 +65,6 @@ class Daemon(Reloading):
         self._notifier = Notifier({})  # tells nobody, until the daemon runs
         self._stop: asyncio.Event
         self._exit = 0
-        self._stuck = False
 
     # -- what a daemon's author uses -----------------------------------------------------------------
 
@@ -130,9 +129,6 @@ class Daemon(Reloading):
         except LigandError as error:
             refuse(self.name, error)
         asyncio.run(self._main())
-        sys.stderr.flush()
-        if self._stuck:
-            os._exit(self._exit)  # a thread cannot be ended otherwise, and Python would wait for it
         sys.exit(self._exit)
 
     # -- life ----------------------------------------------------------------------------------------
@@ -195,6 +191,9 @@ class Daemon(Reloading):
                     await self._until_stopped(tasks)
         finally:
             await self._end(tasks)
+        if self._work.is_stuck():
+            sys.stderr.flush()
+            os._exit(self._exit)  # it cannot be ended otherwise, and Python would wait for it
 
     async def _start(self) -> bool:
         """Attach and start; False when told to stop before the bus came."""
@@ -256,7 +255,6 @@ class Daemon(Reloading):
         if self._client.is_attached:
             await self._say_goodbye()
         tasks[0].cancel()
-        self._stuck = self._work.stuck_threads()
         self.log.info("stopped", handled=self._work.handled, failed=self._work.failed)
 
     async def _say_goodbye(self) -> None:
@@ -276,7 +274,7 @@ class Daemon(Reloading):
             self.log.warning("not_told", signal_name=name, error=error.message)
 
     def _give_up(self, why: str) -> None:
-        """A thread is stuck: end the process, to be restarted."""
+        """A handler is stuck: end the process, to be restarted."""
         self.log.error("giving_up", error=why)
         self._exit = EXIT_STUCK
         self._stop.set()

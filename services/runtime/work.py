@@ -27,7 +27,10 @@ QUIET = frozenset({"late", "not_in_hand", "fenced"})
 MAX_THREADS = 32
 ERROR_CHARS = 4000
 TRACE_CHARS = 8000
-SETTLE_S = 2.0
+HEED_S = 10.0
+"""So long a handler may take to end once it is cancelled for its time."""
+SETTLE_S = 4.0
+"""The same at the end of the daemon, all answers of the bus included."""
 
 
 @dataclass(slots=True, eq=False)
@@ -312,13 +315,20 @@ class Work:
             self._watch_from(min(begun))
 
     def _end_overtime(self) -> None:
-        """Cancel the handlers past `max_handling`; a thread that is past it takes the process with it."""
+        """Cancel the handlers past `max_handling`; what cannot be cancelled takes the process with it."""
         limit = time.monotonic() - self._max_handling_s
         for running in [r for r in self._running.values() if r.since <= limit and r.why is None]:
             running.why = f"The handler took longer than {self._max_handling_s:g} s."
-            if not running.in_thread:
+            if running.in_thread:
+                self._end_stuck(running)
+            else:
                 running.task.cancel()
-                continue
+                heed_s = min(HEED_S, self._max_handling_s)
+                asyncio.get_running_loop().call_later(heed_s, self._end_stuck, running)
+
+    def _end_stuck(self, running: Running) -> None:
+        """What still runs cannot be cancelled: its attempt has failed, and the process is to end."""
+        if running.why and running in self._running.values():
             self._settle(running.delivery, wire.NAK, error=running.why)
             self._stuck(running.why)
 
@@ -351,9 +361,9 @@ class Work:
             except TimeoutError:
                 return
 
-    def stuck_threads(self) -> bool:
-        """Whether a thread is still at work, so that only ending the process ends it."""
-        return any(running.in_thread for running in self._running.values())
+    def is_stuck(self) -> bool:
+        """Whether something is still at work after `close`, so that only ending the process ends it."""
+        return bool(self._running)
 
 
 def _words(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """A daemon of the tests that does what its signals say. `worker.py NAME`."""
 
 import asyncio
+import contextlib
 import os
 import sys
 import time
@@ -34,12 +35,17 @@ def keep(act, put):
 
 
 async def sleep(act):
-    """Take long, and note the end; or find that what was to take long is cancelled."""
+    """Take long, and note the end; or find that what was to take long is cancelled; or heed no cancellation."""
     slept = asyncio.create_task(asyncio.sleep(60))
     if act == "lose a task":
         slept.cancel()
     try:
         await slept
+    except asyncio.CancelledError:
+        while act == "sleep on":
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+        raise
     finally:
         note("slept")
 
@@ -57,7 +63,7 @@ async def work(signal, emit, put, ask):
         text = answer.facts["text"]
     elif act == "barrier":
         await barrier(text)
-    elif act in ("sleep", "lose a task"):
+    elif act in ("sleep", "sleep on", "lose a task"):
         await sleep(act)
     elif act == "hang":
         time.sleep(60)  # noqa: ASYNC251 - a handler that blocks its loop

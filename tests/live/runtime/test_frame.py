@@ -426,6 +426,17 @@ def test_a_thread_past_its_time_ends_the_process_at_once_which_is_no_crash(home,
     assert (attempts, "longer than 0.3 s" in (error or "")) == (1, True)
 
 
+def test_a_handler_that_heeds_no_cancellation_ends_the_process_too(home, person):
+    """It held its lane for ever, and then the end of its daemon."""
+    home.manifest("worker", **{**MANIFEST, "max_handling_s": 0.2})
+    worker = start(home).ready()
+    want(person, "sleep on")
+    assert worker.process.wait(20) == 75
+    with home.journal() as journal:
+        ((_, attempts, error),) = journal.asides("worker")
+    assert (attempts, "longer than 0.2 s" in (error or "")) == (1, True)
+
+
 def test_failures_of_any_size_are_reported_and_state_too_large_is_one(home, person):
     """An error text of megabytes once cost the daemon its connection, again and again."""
     start(home).ready()
