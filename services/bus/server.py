@@ -243,7 +243,8 @@ class Server:
         self.core.keep_time()
         self.core.attaching.note_seen()
         self.core.journaling.own("Q_DAEMON_STOPPING", {"daemon": "bus", "version": __version__, "pid": os.getpid()}, [])
-        self.core.commit()
+        while self.store.dirty:  # again where somebody could not be told any more: that ends a session, which is noted
+            self.core.commit()
         for session in self.state.sessions:
             self.state.sessions.remove(session)
         self.router.close(linger=200)
