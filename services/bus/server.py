@@ -186,9 +186,12 @@ class Server:
         self._pidfds = wanted
 
     def _receive(self) -> int:
-        """Take in what has come, within bounds; how many messages that was."""
+        """Take in what has come, within bounds; how many messages that was.
+
+        0 only when there is none: the socket tells of a message once, so who waits for it must have found it empty.
+        """
         count, until = 0, time.monotonic() + TURN_S
-        while count < MESSAGES_A_TURN and time.monotonic() < until:
+        while not count or (count < MESSAGES_A_TURN and time.monotonic() < until):
             try:
                 frames, address = receive_from(self.router)
             except zmq.Again:

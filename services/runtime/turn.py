@@ -129,9 +129,12 @@ class Turn:
         Read it in `daemon.state`. Raises `SchemaError` for what JSON cannot hold.
         """
         try:
-            self.puts |= orjson.loads(orjson.dumps({key: value}))
+            kept = orjson.loads(orjson.dumps({key: value}))
         except TypeError as error:
             raise SchemaError(f"{key!r} cannot be kept as JSON: {error}", path=key, expected="JSON") from error
+        if value is not None and kept[key] is None:  # what is not a number in JSON's sense would be forgotten
+            raise SchemaError(f"{key!r} cannot be kept as JSON: {value}", path=key, expected="JSON")
+        self.puts |= kept
 
     async def ask(
         self,

@@ -28,7 +28,7 @@ async def barrier(name: str) -> None:
 
 def keep(act, put):
     """Put what JSON cannot hold: at once, by its key, or only by the time that it is sent."""
-    value: Any = {1, 2} if act == "put a set" else [1]
+    value: Any = {"put a set": {1, 2}, "put no number": float("nan")}.get(act, [1])
     put("note of \udcff" if act == "put unwritably" else act, value)
     if act == "put and change":
         value.append({2})

@@ -456,6 +456,7 @@ def test_a_failure_that_json_cannot_hold_is_a_failed_attempt_and_the_lane_goes_o
     """State or an error text that cannot be written once held the lane for ever, without a word."""
     start(home).ready()
     want(person, "put a set")
+    want(person, "put no number")
     want(person, "fail unwritably")
     want(person, "put unwritably")
     want(person, "done")
@@ -464,7 +465,8 @@ def test_a_failure_that_json_cannot_hold_is_a_failed_attempt_and_the_lane_goes_o
         errors = sorted(error for _, _, error in journal.asides("worker"))
     assert errors[0] == "RuntimeError: no such file: \\udcff"
     assert errors[1].startswith("SchemaError: 'note of \\udcff' cannot be kept as JSON")
-    assert errors[2].startswith("SchemaError: 'put a set' cannot be kept as JSON")
+    assert errors[2] == "SchemaError: 'put a set' cannot be kept as JSON: Type is not JSON serializable: set"
+    assert errors[3] == "SchemaError: 'put no number' cannot be kept as JSON: nan"
 
 
 def test_state_is_kept_as_it_was_when_it_was_put(home, person):
