@@ -159,7 +159,9 @@ class ModelClient:
     async def _complain(self, client: openai.AsyncOpenAI, body: Mapping[str, Any]) -> None:
         """Hear why a stream came without a word: llama-cpp-python tells an error only where nothing is streamed."""
         short = {**body, self._server.max_tokens_as: 1}
-        await client.chat.completions.create(**short, extra_body=dict(self._server.extra_body) or None)
+        found = await client.chat.completions.create(**short, extra_body=dict(self._server.extra_body) or None)
+        if not hasattr(found, "choices"):  # the package hands on a page as it is
+            raise Failure(BROKEN, NO_MODEL_SERVER)
 
     async def _begin(self, client: openai.AsyncOpenAI, body: Mapping[str, Any]) -> Any:
         extra = dict(self._server.extra_body)

@@ -110,6 +110,13 @@ def test_what_is_no_model_server_at_all_is_replaced_by_the_next_and_ends_nothing
     assert (name, facts["reason"], facts["retryable"]) == ("Q_MODEL_FAILED", "unavailable", True)
 
 
+def test_a_page_in_the_place_of_an_answer_is_told_as_one(asker, first):
+    """Who forgot the /v1 reads that, and not that a stream ended."""
+    first.garbage = b"<html>the router's page</html>"
+    _, facts = asker(rounds=1).once(at(first, model="m"))
+    assert "not as a model server does; does base_url end as it should, in /v1?" in facts["detail"]
+
+
 @pytest.mark.parametrize(
     ("does", "told"),
     [
