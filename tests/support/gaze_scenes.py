@@ -130,6 +130,7 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
         return np.clip(image + noise, 0, 255).astype(np.uint8)
 
     face, closed, other = portrait.image, portrait.closed(), portrait.other()
+    right, left = portrait.looking(0.5), portrait.looking(-0.42)
     return {
         "looking-straight": at(face),
         "looking-left": at(face, 0.25),
@@ -143,12 +144,12 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
         "looking-leaning": turned(at(face), 12),
         "looking-mirrored": at(face)[:, ::-1].copy(),
         "looking-beside-one-who-does-not": portrait.on(at(face, 0.35, 0.45, 150), closed, 0.8, 0.5, 75),
-        "aside-right": at(portrait.looking(0.5)),
-        "aside-left": at(portrait.looking(-0.42)),
-        "aside-near": at(portrait.looking(0.5), 0.5, 0.5, 230),
-        "aside-far": at(portrait.looking(-0.42), 0.5, 0.45, 100),
-        "aside-mirrored": at(portrait.looking(0.5))[:, ::-1].copy(),
-        "aside-beside-one-who-looks": portrait.on(at(portrait.looking(0.5), 0.35, 0.45, 150), face, 0.8, 0.5, 75),
+        "aside-right": at(right),
+        "aside-left": at(left),
+        "aside-near": at(right, 0.5, 0.5, 230),
+        "aside-far": at(left, 0.5, 0.45, 100),
+        "aside-mirrored": at(right)[:, ::-1].copy(),
+        "aside-beside-one-who-looks": portrait.on(at(right, 0.35, 0.45, 150), face, 0.8, 0.5, 75),
         "closed-straight": at(closed),
         "closed-left": at(closed, 0.3),
         "closed-near": at(closed, 0.5, 0.5, 230),

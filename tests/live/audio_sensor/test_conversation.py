@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def camera(room: Room, scenes: dict[str, Path]) -> Iterator[VirtualCamera]:
         found.wait_watched()
         yield found
         assert looking.stop() == 0
-        room.settled()
+        room.until(lambda: not room.listens, "it goes on listening")
 
 
 def test_who_looks_here_and_asks_is_answered_aloud_and_who_has_gone_is_not_heard(
@@ -61,18 +62,20 @@ def test_who_looks_here_and_asks_is_answered_aloud_and_who_has_gone_is_not_heard
         assert {"microphone", "model"} <= set(spoken.taint)
     finally:
         played = loudspeaker.close()
-    assert "tell you what happened last night" in heard_in(played)  # a busy machine swallows a word
-
-    left_at = show(camera, scenes["absent-wall"])
-    lost = room.after(0, "Q_ATTENTION_LOST")
-    room.until(lambda: not room.listens, "it goes on listening")
-    room.server.speak(say("please remind me to call my mother tomorrow", "awb"))
-    room.server.speak(bytes(RATE))
+    with ThreadPoolExecutor(1) as beside:
+        hearing = beside.submit(heard_in, played)
+        left_at = show(camera, scenes["absent-wall"])
+        lost = room.after(0, "Q_ATTENTION_LOST")
+        room.until(lambda: not room.listens, "it goes on listening")
+        room.server.speak(say("call my mother tomorrow", "awb"))
+        room.server.speak(bytes(RATE))
+        assert "tell you what happened last night" in hearing.result()  # a busy machine swallows a word
     show(camera, scenes["looking-left"])
     room.after(1, "Q_ATTENTION_GAINED")
     room.until(lambda: room.listens, "it does not listen")
-    room.server.speak(say("tell me what happened last night", "slt"))
-    assert room.after(1, "Q_USER_VOICE").facts["text"] == "tell me what happened last night"
+    room.model.usual = says("Yes.")
+    room.server.speak(say("what happened last night", "slt"))
+    assert room.after(1, "Q_USER_VOICE").facts["text"] == "what happened last night"
     assert room.count("Q_USER_VOICE") == 2
     room.quiet()  # while somebody still looks: else the answer waits
     told = f"attention gained {at(gained) - came_at:.2f}, lost {at(lost) - left_at:.2f}"
@@ -97,7 +100,7 @@ def test_its_own_voice_is_no_person_and_a_person_stops_it(room: Room) -> None:
     room.look()
     with room.server.echo():
         voices = room.count("Q_USER_VOICE")
-        whole = room.end_of(room.emit("Q_SPEAK", {"text": LONG, "urgency": "now"}))
+        whole = room.end_of(room.emit("Q_SPEAK", {"text": "I found out that the package has grown.", "urgency": "now"}))
         assert whole.facts["interrupted"] is False
         assert room.count("Q_USER_VOICE") == voices
 
@@ -111,10 +114,10 @@ def test_its_own_voice_is_no_person_and_a_person_stops_it(room: Room) -> None:
         assert cut.facts["duration_s"] < len(say(LONGER)) / 2 / RATE - 1
     room.server.speak(bytes(2 * RATE))
     room.quiet()
-    room.server.speak(say("which service is using the most memory", "rms"))
+    room.server.speak(say("when did the machine start", "rms"))
 
     def understood() -> bool:
-        return any("using the most memory" in one.facts["text"] for one in room.home.signals("Q_USER_VOICE"))
+        return any("did the machine start" in one.facts["text"] for one in room.home.signals("Q_USER_VOICE"))
 
     room.until(understood, "it is deaf")
 
@@ -147,7 +150,7 @@ def test_nothing_of_the_microphone_reaches_the_disk(room: Room, tmp_path: Path) 
     try:
         room.until(lambda: all(traced(int(pid)) for pid in pids), "strace does not come")
         room.look_away()
-        room.server.speak(say("the train leaves at half past nine", "rms"))
+        room.server.speak(say("the train leaves", "rms"))
         room.look()
         before, spoken = room.count("Q_USER_VOICE"), room.count("Q_SPOKEN")
         room.server.speak(say("when did the machine start", "slt"))

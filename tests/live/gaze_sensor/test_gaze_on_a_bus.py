@@ -111,10 +111,11 @@ def test_attention_follows_who_looks_through_stalls_crashes_and_a_camera_that_wa
         room.home.wait_for("Q_ATTENTION_GAINED", 3)
         os.kill(child_of(running), signal.SIGKILL)
         assert "signal 9" in room.degraded(3)["reason"]
+        running.signal(signal.SIGHUP)  # whoever reloads waits for no growing delay
         room.home.wait_for("Q_SENSOR_RECOVERED", 3)
 
-        running.signal(signal.SIGHUP)  # whoever reloads waits for no growing delay
-        room.home.wait_for("Q_CONFIGURATION_RELOADED", 2)
+        running.signal(signal.SIGHUP)
+        room.home.wait_for("Q_CONFIGURATION_RELOADED", 3)
         room.home.wait_for("Q_ATTENTION_GAINED", 4)
         camera.unplug()
         room.degraded(4)
