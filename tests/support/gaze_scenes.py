@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -168,18 +169,25 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
     }
 
 
+def film(drawn: dict[str, Any], folder: Path) -> None:
+    """Write the films."""
+    films = {"film": FILM, "crowd": CROWD, "straight": (("looking-straight", 3),), "two": ((TWO, 2.5),)}
+    for name, scene_s in films.items():
+        writer = cv2.VideoWriter(str(folder / f"{name}.avi"), cv2.VideoWriter_fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
+        for scene, seconds in scene_s:
+            for _ in range(round(seconds * FPS)):
+                writer.write(drawn[scene])
+        writer.release()
+
+
 if __name__ == "__main__":
     drawn = scenes(Portrait(sys.argv[2]))
     for name, image in drawn.items():
         cv2.imwrite(f"{sys.argv[3]}/{name}.jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    filming = Thread(target=film, args=[drawn, Path(sys.argv[3])])
+    filming.start()
     seen = {name: fitting(cv2.imread(f"{sys.argv[3]}/{name}.jpg")) for name in drawn}
     for measures, mesh in (("measures", Mesh()), ("measures-bundle", Mesh(f"{sys.argv[3]}/face_landmarker.task"))):
         told = {name: measured(mesh.points(image), image) for name, image in seen.items()}
         Path(sys.argv[3], f"{measures}.json").write_text(json.dumps(told))
-    films = {"film": FILM, "crowd": CROWD, "straight": (("looking-straight", 3),), "two": ((TWO, 2.5),)}
-    for name, scene_s in films.items():
-        film = cv2.VideoWriter(f"{sys.argv[3]}/{name}.avi", cv2.VideoWriter_fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
-        for scene, seconds in scene_s:
-            for _ in range(round(seconds * FPS)):
-                film.write(drawn[scene])
-        film.release()
+    filming.join()

@@ -85,7 +85,8 @@ class Server:
             program("pulseaudio"), "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--system=false",
             "--disable-shm=yes", "--log-target=stderr",
             "-L", f"module-native-protocol-unix auth-anonymous=1 socket={self.socket}",
-            "-L", "module-null-sink sink_name=loud rate=16000 channels=1 format=s16le norewinds=1",  # at most 50 ms at a time
+            # without rewinds it takes 50 ms at once, not 2 s: who listens to it need not wait for so long
+            "-L", "module-null-sink sink_name=loud rate=16000 channels=1 format=s16le norewinds=1",
         ]  # fmt: skip
         log = (self.folder / "pulse.log").open("ab")
         with log:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ pytestmark = [
 
 
 @pytest.fixture
-def camera(room: Room, scenes: dict[str, Path]) -> Iterator[VirtualCamera]:
+def camera(drawing: Future[dict[str, Path]], room: Room, scenes: dict[str, Path]) -> Iterator[VirtualCamera]:
     """A camera in the room that shows a wall, and what looks through it."""
     with virtual_camera(scenes["absent-wall"].read_bytes()) as found:
         room.home.config("gaze_sensor", {"camera": found.url})
@@ -44,7 +44,7 @@ def test_who_looks_here_and_asks_is_answered_aloud_and_who_has_gone_is_not_heard
 ) -> None:
     """The whole point: who looks here and asks gets an answer to hear; who does not is nobody's business."""
     assert room.model is not None
-    room.model.usual = says("I will tell you what happened last night.")
+    room.model.usual = says("Nothing happened last night.")
     came_at = show(camera, scenes["looking-straight"])
     gained = room.after(0, "Q_ATTENTION_GAINED")
     room.until(lambda: room.listens, "it does not listen")
@@ -56,7 +56,7 @@ def test_who_looks_here_and_asks_is_answered_aloud_and_who_has_gone_is_not_heard
         assert heard.taint == ("microphone",)
         assert heard.facts["latency_s"]["stt"] > heard.facts["latency_s"]["vad"] > 0
         spoken = room.after(0, "Q_SPOKEN")
-        assert spoken.facts["text"] == "I will tell you what happened last night."
+        assert spoken.facts["text"] == "Nothing happened last night."
         assert spoken.facts["interrupted"] is False
         assert spoken.correlation_id == heard.correlation_id
         assert {"microphone", "model"} <= set(spoken.taint)
@@ -69,7 +69,7 @@ def test_who_looks_here_and_asks_is_answered_aloud_and_who_has_gone_is_not_heard
         room.until(lambda: not room.listens, "it goes on listening")
         room.server.speak(say("call my mother tomorrow", "awb"))
         room.server.speak(bytes(RATE))
-        assert "tell you what happened last night" in hearing.result()  # a busy machine swallows a word
+        assert "happened last night" in hearing.result()  # a busy machine swallows a word
     show(camera, scenes["looking-left"])
     room.after(1, "Q_ATTENTION_GAINED")
     room.until(lambda: room.listens, "it does not listen")

@@ -74,10 +74,10 @@ def test_a_story_is_no_command(pool: ProcessPoolExecutor) -> None:
 
 @pytest.fixture(scope="module")
 def heard(pool: ProcessPoolExecutor) -> dict[str, Future[Any]]:
-    """What becomes of a minute of each noise."""
+    """What becomes of each noise."""
     from tests.voice.measuring import imagined  # noqa: PLC0415 - only with the extra
 
-    return {kind: pool.submit(imagined, kind, minute=0) for kind in NOISES}
+    return {kind: pool.submit(imagined, kind, minute=0, seconds=30) for kind in NOISES}
 
 
 @pytest.mark.parametrize("kind", NOISES)
