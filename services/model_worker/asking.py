@@ -115,7 +115,7 @@ async def _probe(server: Server, job: Job, model: str, shape: str) -> str | None
     fields = {**shapes.response_format(shape, schema), **_length(server, shapes.PROBE_TOKENS), "temperature": 0}
     parts = []
     try:
-        async with aclosing(server.client.chat({"model": model, "messages": messages, **fields})) as pieces:
+        async with aclosing(server.chat({"model": model, "messages": messages, **fields})) as pieces:
             async for piece in pieces:
                 parts.append(piece.text)
     except Failure as failure:
@@ -133,7 +133,7 @@ async def _turn(server: Server, job: Job, model: str, messages: Messages, fields
         raise Failure(TOO_LONG, words)
     body = {"model": model, "messages": messages, "temperature": job.temperature, **_length(server, left), **fields}
     turn = Turn(job, messages)
-    async with aclosing(server.client.chat(body)) as pieces:
+    async with aclosing(server.chat(body)) as pieces:
         async for piece in pieces:
             turn.add(piece)
             if turn.length > MAX_CHARS:

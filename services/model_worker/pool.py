@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.model_worker.server import Server
-from services.model_worker.settings import Settings
+from services.model_worker.settings import ServerSettings, Settings
+from services.model_worker.spending import Purse
 from signals.errors import ConfigError
 
 
@@ -38,10 +39,10 @@ class Pool:
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
-    def of(cls, settings: Settings, key_of: Callable[[str], str]) -> Pool:
+    def of(cls, settings: Settings, key_of: Callable[[str], str], purse_of: Callable[[ServerSettings], Purse]) -> Pool:
         """The servers of a configuration. Raises `ConfigError` for a credential that is not there, or is no key."""
         keys = {name: _sendable(name, key_of(name)) for one in settings.servers if (name := one.credential)}
-        made = (Server.of(one, settings, keys.get(one.credential or "")) for one in settings.servers)
+        made = (Server.of(one, settings, keys.get(one.credential or ""), purse_of(one)) for one in settings.servers)
         return cls(settings, tuple(made))
 
     def of_name(self, name: str) -> Iterator[Server]:

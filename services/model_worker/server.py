@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
 from services.model_worker.breaker import CLOSED, HALF_OPEN, Breaker
-from services.model_worker.client import ModelClient
-from services.model_worker.failures import NO_KEY, REFUSED, Failure
+from services.model_worker.client import ModelClient, Piece
+from services.model_worker.failures import NO_KEY, REFUSED, UNREACHABLE, Failure
 from services.model_worker.gate import Gate
+from services.model_worker.logic import CHARS_PER_TOKEN, least_tokens
 from services.model_worker.settings import ServerSettings, Settings
+from services.model_worker.spending import Purse
 
 TRIAL_S = 30.0
 LAST_RANK = 9
@@ -26,6 +30,8 @@ class Server:
     client: ModelClient
     breaker: Breaker
     gate: Gate
+    purse: Purse
+    answer_tokens: int
     models: tuple[str, ...] | None = None
     trouble: str | None = None
     not_before: float = 0.0
@@ -33,13 +39,15 @@ class Server:
     last: str = ""
 
     @classmethod
-    def of(cls, server: ServerSettings, settings: Settings, key: str | None) -> Server:
+    def of(cls, server: ServerSettings, settings: Settings, key: str | None, purse: Purse) -> Server:
         """A server that nobody has looked at yet."""
         return cls(
             settings=server,
             client=ModelClient(server, settings, key),
             breaker=Breaker(settings.failures, settings.open_s),
             gate=Gate(server.slots, yields=settings.yields),
+            purse=purse,
+            answer_tokens=settings.max_tokens,
         )
 
     @property
@@ -95,9 +103,30 @@ class Server:
     async def _one_token(self) -> None:
         messages = [{"role": "user", "content": "Say hello."}]
         body = {"model": self.model, "messages": messages, self.settings.max_tokens_as: 1}
-        async with aclosing(self.client.chat(body)) as pieces:
+        async with aclosing(self.chat(body)) as pieces:
             async for _ in pieces:
                 pass
+
+    async def chat(self, body: Mapping[str, Any]) -> AsyncGenerator[Piece, None]:
+        """The pieces of an answer as they come, within what the server may cost. Raises `Failure`."""
+        question = least_tokens(body["messages"])
+        reserved = question + body[self.settings.max_tokens_as]
+        hour = await self.purse.reserve(reserved, time.time())
+        took, chars, seen = question, 0, 0
+        try:
+            async with aclosing(self.client.chat(body)) as pieces:
+                async for piece in pieces:
+                    seen, chars = seen + 1, chars + len(piece.text)  # a thought is a piece without text, and costs
+                    took = question + max(seen, chars // CHARS_PER_TOKEN)
+                    if piece.prompt_tokens is not None and piece.completion_tokens is not None:
+                        took = piece.prompt_tokens + piece.completion_tokens
+                    yield piece
+        except Failure as failure:
+            if failure.status is not None or failure.kind is UNREACHABLE:
+                took = 0  # it did not begin
+            raise
+        finally:
+            self.purse.correct(hour, took - reserved)
 
     def why_not(self, now: float) -> str | None:
         """Why it is of no use just now; None when it is."""
@@ -105,6 +134,8 @@ class Server:
             return self.trouble
         if self.breaker.state(now) != CLOSED:
             return f"left alone after failures: {self.last}"
+        if (spent := self.purse.lacks(self.answer_tokens, time.time())) is not None:
+            return spent
         try:
             _ = self.model
         except Failure as failure:

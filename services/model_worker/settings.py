@@ -17,6 +17,7 @@ class ServerSettings:
     credential: str | None = None
     slots: int = 1
     context_tokens: int | None = None
+    tokens_per_day: int | None = None
     structured: str = "auto"
     max_tokens_as: str = "max_tokens"
     extra_body: Mapping[str, Any] = field(default_factory=dict)

@@ -6,15 +6,20 @@ import asyncio
 import time
 from typing import Any
 
+from services.model_worker import spending
 from services.model_worker.answering import answer
 from services.model_worker.pool import Edge, Pool
 from services.model_worker.presence import Deference, Presence
-from services.model_worker.settings import Settings
+from services.model_worker.settings import ServerSettings, Settings
+from services.model_worker.spending import Purse
 from services.runtime import Daemon
 from signals.envelope import Signal
 from signals.errors import PressureError
 
 MODELS = 64
+STATUS_CHARS = 400
+SPENT = "spent"
+"""In the state, beside the addresses of servers: what they have cost."""
 
 
 class Worker:
@@ -24,6 +29,7 @@ class Worker:
         self._daemon = daemon
         self._role = role
         self._pools: list[Pool] = []
+        self._spent: dict[str, dict[int, int]] | None = None
         self._looking = asyncio.Lock()
         self._presence = Presence(self._tell_presence)
         self._deference = Deference(self._person_has)
@@ -37,7 +43,9 @@ class Worker:
 
     async def open(self) -> None:
         """Take the configuration as it now is. Raises `ConfigError` for a credential that is not there."""
-        fresh = Pool.of(Settings.of(self._role, self._daemon.config), self._daemon.credential)
+        if self._spent is None:
+            self._spent = spending.read(self._daemon.state.get(SPENT, {}))
+        fresh = Pool.of(Settings.of(self._role, self._daemon.config), self._daemon.credential, self._purse)
         if self._pools:
             self.pool.look_soon()  # whoever waits for them goes on with the new ones
         self._pools.append(fresh)
@@ -45,6 +53,14 @@ class Worker:
             await self.look()
         except PressureError as error:
             self._daemon.log.warning("not_told", error=error.message)
+
+    def _purse(self, server: ServerSettings) -> Purse:
+        assert self._spent is not None
+        return Purse(server.tokens_per_day, self._spent.setdefault(server.name, {}), self._keep_spent)
+
+    async def _keep_spent(self) -> None:
+        async with self._daemon.batch({SPENT: spending.written(self._spent or {})}):
+            pass
 
     async def watch(self) -> None:
         """Look at the servers when it is time, or when one of them gave reason to."""
@@ -58,7 +74,7 @@ class Worker:
             wall = time.time()
             for edge in list(self.pool.edges(self._daemon.state, wall)):
                 await self._tell_edge(edge, wall)
-            for server in self._daemon.state.keys() - {one.name for one in self.pool.servers}:
+            for server in self._daemon.state.keys() - {SPENT} - {one.name for one in self.pool.servers}:
                 await self._tell_removed(server)
         self._say_status()
         for pool in [pool for pool in self._pools[:-1] if pool.is_idle]:
@@ -89,7 +105,9 @@ class Worker:
         count, all_of_them = self.pool.answering, len(self.pool.servers)
         words = f"{count} of {all_of_them} model servers answer"
         if not count:
-            words = f"no model server answers: {', '.join(one.name for one in self.pool.servers) or 'none is listed'}"
+            now = time.monotonic()
+            why = "; ".join(f"{one.name}: {one.why_not(now)}" for one in self.pool.servers)
+            words = f"no model server answers: {why or 'none is listed'}"[:STATUS_CHARS]
         self._daemon.status(words, degraded=not count)
 
     async def close(self) -> None:

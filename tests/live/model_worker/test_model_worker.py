@@ -235,3 +235,25 @@ def test_a_new_configuration_holds_for_the_next_question(home):
             assert home.answer(first).facts["text"] == "Old"
     (removed,) = home.home.signals("Q_MODEL_UNAVAILABLE")  # else it would be remembered as there for ever
     assert (removed.facts["server"], removed.facts["removed"]) == (old.url, True)
+
+
+def test_a_day_s_tokens_hold_over_a_kill_and_are_told_of(home):
+    """A worker that crashes again and again at a server that costs money asks it no more than a day allows."""
+    with model_server() as server:
+        server.plans.append(says("Half", ends="hold"))
+        entry = {"base_url": server.url, "tokens_per_day": 150}
+        home.home.config("model_worker@primary", {"servers": [entry], "limits": {"max_tokens": 100}, **FAST})
+        home.home.bus()
+        home.work("primary")
+        with person(home) as asker:
+            asked = request(asker)
+            server.until("begun")
+            home.workers["primary"].kill()
+            server.until("left")
+            home.work("primary")
+            found = home.answer(asked)
+    assert (found.signal, found.facts["reason"], found.facts["retryable"]) == ("Q_MODEL_FAILED", "unavailable", True)
+    assert "its 150 tokens a day are spent" in found.facts["detail"]
+    assert len(server.questions) == 1
+    (told,) = home.home.signals("Q_MODEL_UNAVAILABLE")
+    assert "its 150 tokens a day are spent" in told.facts["reason"]

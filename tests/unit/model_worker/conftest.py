@@ -15,6 +15,7 @@ from services.model_worker.answering import answer
 from services.model_worker.pool import Pool
 from services.model_worker.server import Server
 from services.model_worker.settings import ServerSettings, Settings
+from services.model_worker.spending import Purse
 from tests.support.model_server import ModelServer, model_server
 
 QUICK = {"rounds": 3, "backoff_s": 0.01, "connect_s": 5.0, "first_token_s": 5.0, "idle_s": 5.0, "failures": 3}
@@ -28,10 +29,18 @@ class Asker:
     settings: dict[str, Any] = field(default_factory=dict)
     key: str = "sk-secret"
     tokens: list[dict[str, Any]] = field(default_factory=list)
+    spent: dict[int, int] = field(default_factory=dict)
+    kept: list[dict[int, int]] = field(default_factory=list)
 
     def pool(self, *servers: ServerSettings) -> Pool:
         whole = Settings(role=self.settings.pop("role", "primary"), servers=servers, **{**QUICK, **self.settings})
-        return Pool.of(whole, lambda _: self.key)
+        return Pool.of(whole, lambda _: self.key, self._purse)
+
+    def _purse(self, server: ServerSettings) -> Purse:
+        return Purse(server.tokens_per_day, self.spent, self._keep)
+
+    async def _keep(self) -> None:
+        self.kept.append(dict(self.spent))
 
     async def ask(self, pool: Pool, **facts: Any) -> tuple[str, dict[str, Any]]:
         return await answer(pool, "01935b0e-6a70-7cc3-98c4-dc0c0c07398f", {**REQUEST, **facts}, self._tell, None)
