@@ -2,8 +2,8 @@
 
 Run by the engine's interpreter, which has OpenCV: `python -I -S gaze_scenes.py EXTRA PORTRAIT FOLDER` writes one JPEG a
 scene, `KIND-NAME.jpg`; what a person sees in it is what the kind says. `measures.json` has what the engine measures in
-each, as if it were the only one, and `measures-bundle.json` what it measures with `face_landmarker.task` of the folder;
-`film.avi` and other films have some of them in a row.
+each, as if it were the only one, and `measures-bundle.json` what it measures with `face_landmarker.task` of the folder,
+which is there once standard input has ended; `film.avi` and other films have some of them in a row.
 
 The portrait is NASA's of Eileen Collins, in the public domain.
 """
@@ -187,7 +187,10 @@ if __name__ == "__main__":
     filming = Thread(target=film, args=[drawn, Path(sys.argv[3])])
     filming.start()
     seen = {name: fitting(cv2.imread(f"{sys.argv[3]}/{name}.jpg")) for name in drawn}
-    for measures, mesh in (("measures", Mesh()), ("measures-bundle", Mesh(f"{sys.argv[3]}/face_landmarker.task"))):
+    for measures, bundle in (("measures", ""), ("measures-bundle", f"{sys.argv[3]}/face_landmarker.task")):
+        if bundle:
+            sys.stdin.read()
+        mesh = Mesh(bundle)
         told = {name: measured(mesh.points(image), image) for name, image in seen.items()}
         Path(sys.argv[3], f"{measures}.json").write_text(json.dumps(told))
     filming.join()

@@ -37,10 +37,10 @@ def test_only_the_enrolled_one_counts_until_they_are_forgotten(scenes, tmp_path)
             running = home.daemon("gaze_sensor").ready()
             (nobody,) = home.wait_for("Q_SENSOR_DEGRADED", 1)
             assert nobody.facts["reason"] == "no face is enrolled"
+            learn = ("enrol", "--seconds", "2.5", "--camera", str(scenes["straight"]))
+            done = ligand(home, *learn)
         refused = refusing.result()
         assert (refused.returncode, "2 faces were seen" in refused.stderr) == (2, True)
-        learn = ("enrol", "--seconds", "2.5", "--camera", str(scenes["straight"]))
-        done = ligand(home, *learn)
         assert done.returncode == 0, done.stderr
         folder = home.paths.state_of("gaze_sensor")
         file = folder / enrolment.FILE
