@@ -22,6 +22,8 @@ from signals.errors import BusUnreachableError, FencedError, LateError, LigandEr
 from signals.link import Link
 
 RETRIED = frozenset({"quota"})
+AGAIN = b"again "
+"""Instead of a number, before the id of a request whose answer was awaited when the bus went away."""
 TOGETHER_AT_MOST = 64
 TOGETHER_SIGNALS = 500
 TOGETHER_BYTES = 256 * 1024
@@ -219,10 +221,18 @@ class Client:
         elif error.code == "unknown_session":
             self._attached = False
             self._send_attach()
+        elif number.startswith(AGAIN):
+            self._on_refused_again(number.removeprefix(AGAIN).decode(), error)
         elif number in self._requests and error.code in RETRIED:
             asyncio.get_running_loop().call_later(error.fields.get("retry_after_s", 1.0), self._again, number)
         elif (request := self._requests.pop(number, None)) is not None:
             request.done({}, error)
+
+    def _on_refused_again(self, request_id: str, error: LigandError) -> None:
+        """No answer will come: the bus that came back goes by other contracts or manifests."""
+        future = self._answers.get(request_id)
+        if future is not None and not future.done():
+            future.set_exception(error)
 
     def _again(self, number: bytes) -> None:
         request = self._requests.get(number)
@@ -304,7 +314,7 @@ class Client:
         raw = encode(request)
         try:
             await self._call(wire.ASK, header, [raw])
-            self._standing[request.id] = [wire.ASK, b"again", header, raw]
+            self._standing[request.id] = [wire.ASK, AGAIN + request.id.encode(), header, raw]
             return await future
         finally:
             self._standing.pop(request.id, None)

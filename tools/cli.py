@@ -123,7 +123,8 @@ def bus_listens(paths: Paths) -> bool:
         try:
             probe.connect(str(paths.bus_socket))
         except PermissionError as error:
-            message = f"You may not connect to {paths.bus_socket}. Ask for membership in the group ligand-users."
+            whose = "It is another user's." if paths.home else "Ask for membership in the group ligand-users."
+            message = f"You may not connect to {paths.bus_socket}. {whose}"
             raise Failure(message, UNREACHABLE) from error
         except OSError:
             return False

@@ -59,7 +59,7 @@ def _list_text(items: list[Any] | tuple[Any, ...], room: int) -> str:
     whole = f"[{', '.join(value_text(item, 40) for item in items[:4])}]"
     if len(items) <= 4 and len(whole) <= min(room, 80):
         return whole
-    return f"[{len(items)} items]"
+    return f"[{len(items)} item{'s' * (len(items) != 1)}]"
 
 
 def _rank(key: str) -> tuple[int, int]:

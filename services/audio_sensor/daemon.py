@@ -247,7 +247,7 @@ async def _tell_health() -> None:
 
 def _say_status(trouble: Trouble | None) -> None:
     if trouble is not None:
-        daemon.status(trouble.reason, degraded=True)
+        daemon.status(": ".join(filter(None, (trouble.reason, trouble.hint))), degraded=True)
         return
     doing = "listening" if _attended() else f"waiting for attention ({desk.attention.mode})"
     daemon.status(f"{doing}; sound was lost {times} times" if (times := desk.hearing.overruns) else doing)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from services.bus.access import Peer
-from services.bus.admission import Batch
+from services.bus.admission import Batch, expired
 from services.bus.emitting import Emitting
 from services.bus.journaling import Journaling
 from services.bus.records import Aside
@@ -93,8 +93,9 @@ class Administration:
             raise UsageError(f"The consumer {consumer} is not listed any more.")
         if not lane.is_settled(seq):
             raise UsageError(f"{consumer} has not settled {seq}; there is nothing to replay.")
+        _check_worth(raw := orjson.dumps(envelope))
         state.deadlines.reopen(envelope["id"], envelope["source"])
-        kept = None if state.store.envelope(seq) else orjson.dumps(envelope)
+        kept = None if state.store.envelope(seq) else raw
         lane.put_off(Aside(seq, generation=generation + 1, due=state.clock.now(), replayed=1, envelope=kept))
 
     def _emit_again(self, letter: dict[str, Any], peer: Peer) -> None:
@@ -103,6 +104,14 @@ class Administration:
         daemon = letter["daemon"] if letter["daemon"] in self._state.registry.daemons else None
         sender = Peer(letter["peer_uid"], -1, 0) if "peer_uid" in letter else peer
         batch = Batch(sender, daemon, lambda cause, found: True)
-        batch.add(self._emitting.admit(orjson.dumps(envelope), batch))
+        batch.add(admitted := self._emitting.admit(orjson.dumps(envelope), batch))
+        _check_worth(admitted.raw)
         self._emitting.check_roots(batch)
         self._journaling.write(batch, {})
+
+
+def _check_worth(raw: bytes) -> None:
+    """Raise `UsageError` for a signal that has expired, which nobody would be given."""
+    if expired(raw, time.time()):
+        until = orjson.loads(raw)["expires_at"]
+        raise UsageError(f"It expired at {until}, and nobody would get it. Emit it anew, or drop the dead letter.")

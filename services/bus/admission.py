@@ -175,20 +175,21 @@ class Admission:
         if found is None and root is not None and root.fresh:
             return [0, root.contract.story_limit]
         if found is None:
-            found = self._stories[correlation_id] = [
-                self._store.story_size(correlation_id),
-                self._story_limit(correlation_id),
-            ]
-            if len(self._stories) > STORIES_REMEMBERED:
-                self._stories.popitem(last=False)
+            found = [self._store.story_size(correlation_id), self._story_limit(correlation_id)]
+            self._remember(correlation_id, found)
         return found
+
+    def _remember(self, correlation_id: str, story: list[int]) -> None:
+        self._stories[correlation_id] = story
+        if len(self._stories) > STORIES_REMEMBERED:
+            self._stories.popitem(last=False)
 
     def _story_limit(self, correlation_id: str) -> int:
         for _, raw in self._store.by_id(correlation_id):
             name = orjson.loads(raw)["signal"]
             if name in self.catalogue:
                 return self.catalogue[name].story_limit
-        return 1000
+        return max(contract.story_limit for contract in self.catalogue.values())  # the root is forgotten already
 
     def journaled(self, admitted: Admitted) -> None:
         """Count a signal in its story."""
@@ -196,9 +197,7 @@ class Admission:
         if found is not None:
             found[0] += 1
         elif admitted.causation_id is None:
-            self._stories[admitted.correlation_id] = [1, admitted.contract.story_limit]
-            if len(self._stories) > STORIES_REMEMBERED:
-                self._stories.popitem(last=False)
+            self._remember(admitted.correlation_id, [1, admitted.contract.story_limit])
 
 
 def cause_of(envelope: dict[str, Any], seq: int) -> Cause:

@@ -27,13 +27,28 @@ class WallClock:
     """
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+        self._offset = _offset()
         self._since = time.monotonic()
+        self._was_set = False
 
     def is_sure(self) -> bool:
         """Whether it has gone evenly for an hour."""
-        offset = time.time() - time.monotonic()
-        if abs(offset - self._offset) > STEP_S:
-            self._since = time.monotonic()
-        self._offset = offset
+        self._look()
         return time.monotonic() - self._since >= SURE_AFTER_S
+
+    def was_set(self) -> bool:
+        """Whether it was set since this was last asked."""
+        self._look()
+        found, self._was_set = self._was_set, False
+        return found
+
+    def _look(self) -> None:
+        offset = _offset()
+        if abs(offset - self._offset) > STEP_S:
+            self._since, self._was_set = time.monotonic(), True
+        self._offset = offset
+
+
+def _offset() -> float:
+    """How far the time of day is from the time since the boot, in which a sleep of the machine counts too."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,4 +1,4 @@
-"""What the bus does now and then: retention, pressure, lag, and its own heartbeat."""
+"""What the bus does now and then: retention, pressure, lag, and noting who was there."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Housekeeping:
         self._buried = False
         self._pruned_at = core.state.head
         self._asked_before_us = 0
-        self._next = {"prune": 0.0, "lag": 0.0, "time": 0.0, "sessions": 0.0, "seen": 0.0, "dead": 0.0}
+        self._next = {"prune": 0.0, "lag": 0.0, "time": 0.0, "sessions": 0.0, "seen": 0.0, "dead": 0.0, "clock": 0.0}
 
     def step(self) -> None:
         """Do what is due; all of it goes with the next commit."""
@@ -70,6 +70,8 @@ class Housekeeping:
             self._core.attaching.drop_silent()
         if self._due("seen", now, SEEN_S):
             self._core.attaching.note_seen()
+        if self._due("clock", now, 5.0) and self.wall_clock.was_set():
+            self._state.store.put_seen(self._state.lanes, time.time())  # by the clock of before, nobody can tell
         if self._due("time", now, 5.0):
             self._core.keep_time()
         if self._due("lag", now, 5.0):
@@ -84,7 +86,7 @@ class Housekeeping:
                 self._next["prune"] = 0.0  # more waits: go on in the next turn
 
     def due_now(self, what: str) -> None:
-        """Do `what` (prune, lag, time, sessions, seen, dead) with the next step, whenever it would have been due."""
+        """Do `what`, one of those in `_next`, with the next step, whenever it would have been due."""
         self._next[what] = 0.0
 
     def _due(self, what: str, now: float, every: float) -> bool:
@@ -167,10 +169,10 @@ class Housekeeping:
         state.refusing_roots = _full_words(used, budget) if full else None
         if full:
             action: str | None = "refusing_roots"
-        elif self._buried or used >= budget * BURY_AT:
+        elif self._buried or used >= budget * BURY_AT or (self._pressed and used > budget * CALM_AT):
             action = "burying"
         else:
-            action = None if used < budget * CALM_AT + 1 or self._pressed is None else "burying"
+            action = None
         self._buried = False
         if action != self._pressed:
             self._pressed = action

@@ -14,7 +14,7 @@ BEACON_EVERY_S = 1.0
 
 
 class Mirror:
-    """An XPUB socket; a message is `[name, count of that name, envelope]`, a beacon `[_beacon, counts]`.
+    """An XPUB socket; a message is `[name, count of that name, envelope]`, a beacon `[_beacon, {epoch, …}]`.
 
     After each commit `[_woken, 1, nothing]`: who only waits for news is told of many signals at once. What nobody
     subscribed to is counted and not sent.

@@ -58,8 +58,9 @@ class Registration:
         for daemon in {spec.daemon for spec in registry.lanes.values()} | changed:
             self._remember(daemon, _text_of(registry, daemon))
         for key in state.lanes.keys() - registry.lanes.keys():
-            del state.lanes[key]
+            daemon = state.lanes.pop(key).spec.daemon
             state.store.unregister(key)
+            state.store.put_meta(_left(daemon), state.head)  # all up to here is settled, should it come back
 
     def _make_lanes(self, registry: Registry) -> None:
         """A lane for each consumer of the registry, and for each that the journal still has."""
@@ -74,7 +75,8 @@ class Registration:
                 state.lanes[key].spec = spec
                 continue
             if key not in cursors:
-                start = 0 if spec.start == "all" and spec.daemon not in owners.values() else state.head
+                is_new = spec.daemon not in owners.values()
+                start = state.store.meta(_left(spec.daemon), 0) if spec.start == "all" and is_new else state.head
                 cursors[key] = (start, 0.0)
                 state.store.register(key, spec.daemon, start)
             state.lanes[key] = Lane(spec, cursors[key][0], asides.get(key, []), state.store)
@@ -117,6 +119,10 @@ class Registration:
             if len(rows) < PAGE:
                 return
             after = seen
+
+
+def _left(daemon: str) -> str:
+    return f"left:{daemon}"
 
 
 def _text_of(registry: Registry, daemon: str) -> str:

@@ -186,9 +186,12 @@ class Server:
         self._pidfds = wanted
 
     def _receive(self) -> int:
-        """Take in what has come, within bounds; how many messages that was."""
+        """Take in what has come, within bounds; how many messages that was.
+
+        0 only when there is none: the socket tells of a message once, so who waits for it must have found it empty.
+        """
         count, until = 0, time.monotonic() + TURN_S
-        while count < MESSAGES_A_TURN and time.monotonic() < until:
+        while not count or (count < MESSAGES_A_TURN and time.monotonic() < until):
             try:
                 frames, address = receive_from(self.router)
             except zmq.Again:
@@ -243,7 +246,8 @@ class Server:
         self.core.keep_time()
         self.core.attaching.note_seen()
         self.core.journaling.own("Q_DAEMON_STOPPING", {"daemon": "bus", "version": __version__, "pid": os.getpid()}, [])
-        self.core.commit()
+        while self.store.dirty:  # again where somebody could not be told any more: that ends a session, which is noted
+            self.core.commit()
         for session in self.state.sessions:
             self.state.sessions.remove(session)
         self.router.close(linger=200)

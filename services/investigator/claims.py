@@ -143,7 +143,11 @@ def unanswered(
 ) -> Outcome:
     """The honest end of a question that nothing answers, with what was gathered for whoever looks further."""
     seen = [f"{one['ref']} (sha256 {one['sha256'][:12]})" if "sha256" in one else one["ref"] for one in evidence]
-    gathered = f"Gathered: {'; '.join(seen)}." if seen else "Nothing was found in the configured folders."
+    gathered = (
+        f"Gathered: {'; '.join(seen)}."
+        if seen
+        else "Nothing was found where it may look: `folders` in investigator.yaml says where."
+    )
     return failed(asked, reason, f"{clip(why, MAXCLAIM)} {gathered}", retryable)
 
 

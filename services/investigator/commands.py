@@ -35,7 +35,7 @@ def list_(*, form: str, home: Path | None) -> int:
         found = listed(journal.state_of(DAEMON))
     lines = [{**one, "suppressed": one["count"] >= after} for one in found]
     if form == "json":
-        say_json([lines])
+        say_json(lines)
         return 0
     for one in lines:
         mark = "suppressed" if one["suppressed"] else f"{one['count']} of {after}"

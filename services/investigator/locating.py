@@ -244,7 +244,7 @@ def _outside(asked: str, places: Places) -> Missing:
     return Missing(
         "outside_roots",
         f"{_quoted(asked)} lies or leads outside what may be read ({places.told()}). Add "
-        "its folder to roots in the investigator's configuration, and grant read access.",
+        "its folder to `roots` in investigator.yaml; under systemd grant it: ligand grant investigator FOLDER --read.",
     )
 
 

@@ -264,7 +264,11 @@ def _signal(paths: Paths, given: str) -> dict[str, Any]:
             ids = journal.with_prefix(given) if len(given.replace("-", "")) >= 8 and _is_hex(given) else []
             found = [raw for one in ids for raw in journal.get(one)]
         if len(found) != 1:
-            what = "stands for several signals; give more of the id" if found else "is no signal in the journal"
+            what = (
+                "stands for several signals; give more of the id"
+                if found
+                else "is the id or number of no signal that is kept; signal-tap show prints them"
+            )
             raise Failure(f"{given!r} {what}.", USAGE)
         parsed: dict[str, Any] = orjson.loads(found[0])
         return parsed

@@ -57,9 +57,25 @@ def load(path: Path, world: World) -> RuleSet:
     if not _VALID(marked.data):
         raise explain(marked.data, SCHEMA, marked, path, DAEMON)
     reader = _Reader(path, marked, world)
-    rules = tuple(reader.rule(nth) for nth in range(len(marked.data.get("rules", ()))))
+    rules = _each(reader, len(marked.data.get("rules", ())), path)
     _unique(rules, path)
     return RuleSet(rules, marked.data.get("modes", {}), str(path), marked)
+
+
+def _each(reader: _Reader, count: int, path: Path) -> tuple[Rule, ...]:
+    """Every rule; raises one `ConfigError` with the first fault of each that has one."""
+    rules, faults = [], []
+    for nth in range(count):
+        try:
+            rules.append(reader.rule(nth))
+        except ConfigError as error:
+            faults.append(error)
+    if faults:
+        told = [problem for fault in faults for problem in fault.fields["problems"]]
+        raise ConfigError(
+            f"{DAEMON}: " + "\n  ".join(told), file=str(path), line=faults[0].fields["line"], problems=told
+        )
+    return tuple(rules)
 
 
 def combine(sets: Sequence[RuleSet]) -> tuple[Rule, ...]:
@@ -250,9 +266,9 @@ class _Reader:
             facts[fact] = self._fact(
                 (*place, "facts", given), fact, value, self._world.catalogue[name], optional=fact in optional
             )
-        for fact in schema.get("required", ()):
-            if fact not in facts or fact in optional:
-                self._refuse((*place, "facts"), f"{name} needs the fact {fact}")
+        missing = [fact for fact in schema.get("required", ()) if fact not in facts or fact in optional]
+        if missing:
+            self._refuse((*place, "facts"), f"{name} needs the fact{'s' * (len(missing) > 1)} {', '.join(missing)}")
         action = Action(name, facts, frozenset(optional))
         if not any(isinstance(value, Expression) for value in facts.values()):
             self._check_facts((*place, "facts"), name, facts)

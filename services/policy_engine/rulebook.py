@@ -15,6 +15,7 @@ from services.policy_engine.model import Rule
 from services.runtime import config as configuration
 from services.runtime.manifest import Manifest, find, load_all, with_overlays
 from signals.catalogue import Catalogue
+from signals.errors import ConfigError, LigandError
 from signals.paths import Paths
 
 FILE = "policies.yaml"
@@ -39,6 +40,24 @@ def rulebook(
 
     An engine that runs gives the manifest and the contracts it was started with: it may emit no more than those say.
     """
+    try:
+        return _rulebook(paths, file, manifest, catalogue)
+    except ConfigError as error:
+        if (manifest, catalogue) == (None, None) or not _would_do(paths, file):
+            raise
+        words = "With the contracts and overlays of today it could be used: restart policy_engine."
+        raise ConfigError(f"{error.message}. {words}", **error.fields) from error
+
+
+def _would_do(paths: Paths, file: Path | None) -> bool:
+    try:
+        _rulebook(paths, file, None, None)
+    except LigandError:
+        return False
+    return True
+
+
+def _rulebook(paths: Paths, file: Path | None, manifest: Manifest | None, catalogue: Catalogue | None) -> Rulebook:
     manifests = load_all(paths.manifests)
     manifest = manifest or with_overlays(Manifest.load(find(DAEMON, paths.manifests)), paths.manifests)
     config = configuration.load(paths.config_of(DAEMON), manifest.config, daemon=DAEMON)

@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 _LENGTH = r"[0-9]{1,9}(\.[0-9]{1,9})?(s|m|h|d)"
-_DURATION = {"type": "string", "pattern": f"^{_LENGTH}$"}
-_SIGNAL = {"type": "string", "pattern": "^Q_[A-Z0-9]+(_[A-Z0-9]+)*$"}
-_ID = {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,63}$"}
+_DURATION = {"type": "string", "pattern": f"^{_LENGTH}$", "examples": ["90s", "10m", "6h", "7d"]}
+_SIGNAL = {"type": "string", "pattern": "^Q_[A-Z0-9]+(_[A-Z0-9]+)*$", "examples": ["Q_HEALTH_ALERT"]}
+_ID = {"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,63}$", "examples": ["dream-on-promotions"]}
 _CEL = {"type": "string", "minLength": 1}
 _MODE = {"enum": ["enforce", "shadow", "off"]}
 _COUNT = {"type": "integer", "minimum": 1, "maximum": 1000}

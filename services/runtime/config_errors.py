@@ -123,6 +123,8 @@ def _what(error: Found) -> str:
             return f"must be one of {', '.join(allowed)}, not {given}{_near(error.instance, allowed)}"
         case "const":
             return f"must be {_shown(limit)}, not {given}"
+        case "pattern" if isinstance(error.schema, dict) and (like := error.schema.get("examples")):
+            return f"must be like {', '.join(map(str, like))}, not {given}"
     bound = _BOUNDS.get(str(error.validator))
     return f"{bound.format(limit=limit)}, not {given}" if bound else error.message
 

@@ -8,7 +8,7 @@ import signal as os_signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -65,7 +65,6 @@ class Daemon(Reloading):
         self._notifier = Notifier({})  # tells nobody, until the daemon runs
         self._stop: asyncio.Event
         self._exit = 0
-        self._stuck = False
 
     # -- what a daemon's author uses -----------------------------------------------------------------
 
@@ -130,9 +129,6 @@ class Daemon(Reloading):
         except LigandError as error:
             refuse(self.name, error)
         asyncio.run(self._main())
-        sys.stderr.flush()
-        if self._stuck:
-            os._exit(self._exit)  # a thread cannot be ended otherwise, and Python would wait for it
         sys.exit(self._exit)
 
     # -- life ----------------------------------------------------------------------------------------
@@ -184,31 +180,27 @@ class Daemon(Reloading):
             stuck=self._give_up,
         )
         self._catch_signals()
-        beats = asyncio.create_task(self._beat())
-        tasks = [beats]
+        tasks = [asyncio.create_task(self._beat())]
         try:
             if await self._start():
                 tasks += [asyncio.create_task(self._repeat(*entry)) for entry in self._periodic]
                 tasks += [asyncio.create_task(garbage.collect_for_ever())]
                 garbage.begin()
-                await self._announce()
-                self._work.open()
-                await self._until_stopped(tasks)
+                if await self._unless_stopped(self._announce()):
+                    self._work.open()
+                    await self._until_stopped(tasks)
         finally:
             await self._end(tasks)
+        if self._work.is_stuck():
+            sys.stderr.flush()
+            os._exit(self._exit)  # it cannot be ended otherwise, and Python would wait for it
 
     async def _start(self) -> bool:
         """Attach and start; False when told to stop before the bus came."""
         self._notifier.status(f"waiting for the bus at {self.paths.bus_socket}")
-        attach = asyncio.create_task(self._client.attach())
-        stop = asyncio.create_task(self._stop.wait())
-        await asyncio.wait({attach, stop}, return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if not attach.done():
-            attach.cancel()
-            return False
         try:
-            attach.result()
+            if not await self._unless_stopped(self._client.attach()):
+                return False
             self.state = dict(self._client.state)
             for start in self._starts:
                 await start()
@@ -216,6 +208,16 @@ class Daemon(Reloading):
             self.log.error("cannot_start", error=error.message)
             self._exit = EXIT_CONFIG
             return False
+        return True
+
+    async def _unless_stopped(self, step: Coroutine[Any, Any, None]) -> bool:
+        """Take a step that waits for the bus; False when the daemon was told to stop before it was done."""
+        task, stop = asyncio.create_task(step), asyncio.create_task(self._stop.wait())
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if task.cancel():
+            return False
+        task.result()
         return True
 
     async def _announce(self) -> None:
@@ -247,14 +249,12 @@ class Daemon(Reloading):
         for task in tasks[1:]:
             task.cancel()
         await asyncio.gather(*tasks[1:], return_exceptions=True)
-        attached = self._client.is_attached
-        await self._work.close(DRAIN_S if attached else 0.0)
+        await self._work.close(DRAIN_S if self._client.is_attached else 0.0)
         for stop in self._stops:
             await stop()
         if self._client.is_attached:
             await self._say_goodbye()
         tasks[0].cancel()
-        self._stuck = self._work.stuck_threads()
         self.log.info("stopped", handled=self._work.handled, failed=self._work.failed)
 
     async def _say_goodbye(self) -> None:
@@ -274,7 +274,7 @@ class Daemon(Reloading):
             self.log.warning("not_told", signal_name=name, error=error.message)
 
     def _give_up(self, why: str) -> None:
-        """A thread is stuck: end the process, to be restarted."""
+        """A handler is stuck: end the process, to be restarted."""
         self.log.error("giving_up", error=why)
         self._exit = EXIT_STUCK
         self._stop.set()
@@ -365,6 +365,8 @@ class Daemon(Reloading):
 
     def attached(self) -> None:
         """The bus is there (again)."""
+        for gone in self.state.keys() - self._client.state.keys():  # as after a restore
+            del self.state[gone]
         self.state.update(self._client.state)
         self.state_changed.set()
         if self._standing.word == "waiting":

@@ -12,7 +12,8 @@ import jsonschema_rs
 
 from services.runtime.budget import SCHEMA as BUDGET
 from services.runtime.budget import Budget
-from services.runtime.yamlmarks import YamlError, parse_file
+from services.runtime.config_errors import SHOWN, explain
+from services.runtime.yamlmarks import Marked, YamlError, parse_file
 from signals.catalogue import Catalogue, Contract
 from signals.errors import ManifestError
 
@@ -94,6 +95,15 @@ class Subscription:
     lane: str = MAIN
     terminal: bool = False
 
+    def may_match(self, contract: Contract) -> bool:
+        """Whether the contract allows facts that fit the conditions, each for itself."""
+        parts = {key: contract.schema[key] for key in ("$defs", "properties") if key in contract.schema}
+        allows = jsonschema_rs.validator_for(parts | {"additionalProperties": False}).is_valid
+        return all(
+            any("$instance" in str(value) or allows({fact: value}) for value in values)
+            for fact, values in self.where.items()
+        )
+
     def takes(self, contract: Contract) -> bool:
         """Whether signals of this contract are meant, facts aside. Live signals are never consumed."""
         if contract.delivery == "live" or (self.terminal and not contract.terminal):
@@ -135,7 +145,8 @@ class Manifest:
     @classmethod
     def load(cls, path: Path) -> Manifest:
         """The manifest in a YAML file. Raises `ManifestError` naming the file and the key."""
-        return cls.parse(_document(path), str(path))
+        marked = _document(path)
+        return cls.parse(marked.data, str(path), marked)
 
     @classmethod
     def of(cls, daemon: str) -> Manifest:
@@ -143,11 +154,11 @@ class Manifest:
         return cls.load(Path(__file__).parent.parent / daemon / "manifest.yaml")
 
     @classmethod
-    def parse(cls, found: Any, origin: str = "<memory>") -> Manifest:
-        """The manifest in parsed YAML. Raises `ManifestError`."""
-        for error in jsonschema_rs.validator_for(SCHEMA).iter_errors(found):
-            where = ".".join(str(part) for part in error.instance_path) or "top level"
-            raise ManifestError(f"{origin}: {where}: {error.message}")
+    def parse(cls, found: Any, origin: str = "<memory>", marked: Marked | None = None) -> Manifest:
+        """The manifest in parsed YAML; `marked` knows its lines. Raises `ManifestError`."""
+        if not jsonschema_rs.validator_for(SCHEMA).is_valid(found):
+            wrong = explain(found, SCHEMA, marked or Marked(found), Path(origin), "manifest").fields["problems"]
+            raise ManifestError("\n  ".join(wrong[:SHOWN]))
         lanes = {name: int(lane.get("in_flight", 1)) for name, lane in found.get("lanes", {}).items()}
         consumes = tuple(_subscription(line) for line in found.get("consumes", ()))
         unknown = {line.lane for line in consumes} - lanes.keys() - {MAIN}
@@ -217,6 +228,12 @@ class Manifest:
         for line in self.consumes:
             if not any(fnmatchcase(name, line.signal) for name in catalogue):
                 raise ManifestError(f"{self.origin}: consumes {line.signal}, which no contract describes.")
+            if not any(line.may_match(catalogue[name]) for name in catalogue if fnmatchcase(name, line.signal)):
+                where = ", ".join(f"{fact}: {' or '.join(map(str, values))}" for fact, values in line.where.items())
+                raise ManifestError(
+                    f"{self.origin}: no {line.signal} has {where}, so it would never be heard. Its facts: "
+                    f"`signal-tap info {line.signal}`."
+                )
 
 
 def subscriptions(lines: Iterable[Subscription], contract: Contract) -> tuple[Subscription, ...]:
@@ -254,11 +271,11 @@ def load_all(users: Path, paths: Iterable[Path] | None = None) -> dict[str, Mani
     found = {manifest.daemon: manifest for manifest in map(Manifest.load, packaged() if paths is None else paths)}
     overlays = []
     for path in sorted(users.glob("*.yaml")):
-        document = _document(path)
-        if isinstance(document, Mapping) and "overlay" in document:
-            overlays.append((path, document))
+        marked = _document(path)
+        if isinstance(marked.data, Mapping) and "overlay" in marked.data:
+            overlays.append((path, marked.data))
             continue
-        manifest = Manifest.parse(document, str(path))
+        manifest = Manifest.parse(marked.data, str(path), marked)
         if manifest.daemon in found:
             raise ManifestError(
                 f"{path}: the daemon {manifest.daemon} is already described in {found[manifest.daemon].origin}."
@@ -273,15 +290,15 @@ def with_overlays(manifest: Manifest, users: Path) -> Manifest:
     """One manifest with what the user's overlays add to it."""
     found = {manifest.daemon: manifest}
     for path in sorted(users.glob("*.yaml")):
-        document = _document(path)
+        document = _document(path).data
         if isinstance(document, Mapping) and document.get("overlay") == manifest.daemon:
             _overlay(found, path, document)
     return found[manifest.daemon]
 
 
-def _document(path: Path) -> Any:
+def _document(path: Path) -> Marked:
     try:
-        return parse_file(path).data
+        return parse_file(path)
     except OSError as error:
         raise ManifestError(f"Cannot read the manifest {path}: {error.strerror}.") from error
     except YamlError as error:

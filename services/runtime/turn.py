@@ -124,15 +124,17 @@ class Turn:
         return found
 
     def put(self, key: str, value: Any) -> None:
-        """Keep a small value (JSON, up to 1 MiB) in the same step; None forgets it. Read it in `daemon.state`.
+        """Keep a small value (JSON, up to 1 MiB) as it is now, in the same step; None forgets it.
 
-        Raises `SchemaError` for what JSON cannot hold.
+        Read it in `daemon.state`. Raises `SchemaError` for what JSON cannot hold.
         """
         try:
-            orjson.dumps(value)
+            kept = orjson.loads(orjson.dumps({key: value}))
         except TypeError as error:
             raise SchemaError(f"{key!r} cannot be kept as JSON: {error}", path=key, expected="JSON") from error
-        self.puts[key] = value
+        if value is not None and kept[key] is None:  # what is not a number in JSON's sense would be forgotten
+            raise SchemaError(f"{key!r} cannot be kept as JSON: {value}", path=key, expected="JSON")
+        self.puts |= kept
 
     async def ask(
         self,

@@ -27,6 +27,10 @@ QUIET = frozenset({"late", "not_in_hand", "fenced"})
 MAX_THREADS = 32
 ERROR_CHARS = 4000
 TRACE_CHARS = 8000
+HEED_S = 10.0
+"""So long a handler may take to end once it is cancelled for its time."""
+SETTLE_S = 4.0
+"""The same at the end of the daemon, all answers of the bus included."""
 
 
 @dataclass(slots=True, eq=False)
@@ -149,8 +153,8 @@ class Work:
             patience_s = self._max_handling_s
             turn = Turn(self._maker, delivery, signal, self._client.ask, warn=self._warn, patience_s=patience_s)
             await self._call(handler, turn)
-        except asyncio.CancelledError:
-            self._cancelled(running, task)
+        except asyncio.CancelledError as error:
+            self._cancelled(running, task, error)
         except Unavailable as error:
             self._put_off(delivery, error)
         except LoopError as error:
@@ -221,7 +225,7 @@ class Work:
         words = self._hidden(delivery, _words(error))[:ERROR_CHARS]
         self._settle(delivery, wire.UNAVAILABLE, error=words, retry_in=error.retry_in)
 
-    def _fail(self, delivery: Delivery, error: Exception) -> None:
+    def _fail(self, delivery: Delivery, error: BaseException) -> None:
         self.failed += 1
         text = self._hidden(delivery, _writable("".join(traceback.format_exception(error))))
         said = self._hidden(delivery, repr(error))
@@ -237,7 +241,8 @@ class Work:
             return text
         return self._masker.text(text, {"signal": signal.signal, "facts": signal.facts})
 
-    def _cancelled(self, running: Running, task: asyncio.Task[None]) -> None:
+    def _cancelled(self, running: Running, task: asyncio.Task[None], error: asyncio.CancelledError) -> None:
+        told = task.cancelling() or not self._client.is_attached  # what a session that is over was asked is cancelled
         task.uncancel()
         if running.why == "withdrawn":
             self._log.warning("withdrawn", seq=running.delivery.seq)
@@ -245,8 +250,10 @@ class Work:
             self.failed += 1
             self._log.error("overtime", limit_s=self._max_handling_s, seq=running.delivery.seq)
             self._settle(running.delivery, wire.NAK, error=running.why)
-        else:
+        elif told:
             self._settle(running.delivery, wire.RETURN)
+        else:  # what the handler waited for was cancelled, and not the handler
+            self._fail(running.delivery, error)
 
     def _settle(
         self,
@@ -308,13 +315,20 @@ class Work:
             self._watch_from(min(begun))
 
     def _end_overtime(self) -> None:
-        """Cancel the handlers past `max_handling`; a thread that is past it takes the process with it."""
+        """Cancel the handlers past `max_handling`; what cannot be cancelled takes the process with it."""
         limit = time.monotonic() - self._max_handling_s
         for running in [r for r in self._running.values() if r.since <= limit and r.why is None]:
             running.why = f"The handler took longer than {self._max_handling_s:g} s."
-            if not running.in_thread:
+            if running.in_thread:
+                self._end_stuck(running)
+            else:
                 running.task.cancel()
-                continue
+                heed_s = min(HEED_S, self._max_handling_s)
+                asyncio.get_running_loop().call_later(heed_s, self._end_stuck, running)
+
+    def _end_stuck(self, running: Running) -> None:
+        """What still runs cannot be cancelled: its attempt has failed, and the process is to end."""
+        if running.why and running in self._running.values():
             self._settle(running.delivery, wire.NAK, error=running.why)
             self._stuck(running.why)
 
@@ -329,9 +343,14 @@ class Work:
         for running in list(self._running.values()):
             if not running.in_thread:
                 running.task.cancel()
-        await self._until(lambda: not self._settling, time.monotonic() + 2.0)
+        await self._until(self._has_ended, time.monotonic() + SETTLE_S)
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _has_ended(self) -> bool:
+        """Whether all is settled, as far as the bus is there to say so, and nothing runs but threads."""
+        settled = not self._settling or not self._client.is_attached
+        return settled and all(running.in_thread for running in self._running.values())
 
     async def _until(self, condition: Callable[[], bool], deadline: float) -> None:
         while not condition() and (left := deadline - time.monotonic()) > 0:
@@ -342,9 +361,9 @@ class Work:
             except TimeoutError:
                 return
 
-    def stuck_threads(self) -> bool:
-        """Whether a thread is still at work, so that only ending the process ends it."""
-        return any(running.in_thread for running in self._running.values())
+    def is_stuck(self) -> bool:
+        """Whether something is still at work after `close`, so that only ending the process ends it."""
+        return bool(self._running)
 
 
 def _words(error: BaseException) -> str:

@@ -161,7 +161,7 @@ def _one(home: Path | None, given: str, word: _Word | None = None) -> Told:
 
 def _show(found: list[Told], form: str, nothing: str) -> None:
     if form == "json":
-        say_json([[one.plain() for one in found]])
+        say_json(one.plain() for one in found)
         return
     for one in found:
         say(f"{one.id}  {one.at[:19]}  {one.state:<12}{one.target}  {story.short(one)}")

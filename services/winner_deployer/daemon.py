@@ -109,7 +109,7 @@ def _say() -> None:
     waiting = [one for one in desk.ledger.deployments if one.step == "asked" and "answered" not in one.steps]
     busy = [one for one in desk.ledger.deployments if logic.todo(one, time.time())]
     words = [f"deploying {busy[0].winner['experiment']}"] if busy else []
-    words += [f"{len(waiting)} wait for a person: ligand deploy list"] if waiting else []
+    words += [f"{len(waiting)} wait{'s' * (len(waiting) == 1)} for a person: ligand deploy list"] if waiting else []
     daemon.status(", ".join(words) or "nothing to deploy")
 
 

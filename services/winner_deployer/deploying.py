@@ -196,6 +196,7 @@ class Deployer:
         return {
             **logic.about(one),
             "target": target_name(experiment),
+            "file": one.steps["writing"]["path"],
             "changes": change.changes,
             "verified_by": f"read back{self._how(experiment)}{health}; measured in place: {shown}"[:512],
             "measured": dict(list(evaluation.mean(after).items())[:32]),

@@ -25,9 +25,14 @@ def as_daemon(machine: Machine, daemon: str, what: str, *, check: bool = True) -
     return bool(machine.run(*enter, *become, check=check).returncode == 0)
 
 
+def granted(ligand: Installed) -> list[dict[str, str]]:
+    """Each grant, as `ligand grants -o json` says it."""
+    return [json.loads(line) for line in ligand.ligand("grants", "-o", "json").stdout.splitlines()]
+
+
 def listed(ligand: Installed) -> list[tuple[str, str]]:
     """Path and state of each grant, as `ligand grants` says it."""
-    found = json.loads(ligand.ligand("grants", "-o", "json").stdout)
+    found = granted(ligand)
     return [(one["path"], one.get("state", "open")) for one in found]
 
 

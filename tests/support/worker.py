@@ -1,10 +1,12 @@
 """A daemon of the tests that does what its signals say. `worker.py NAME`."""
 
 import asyncio
+import contextlib
 import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from services.runtime import Daemon, Reject, Unavailable
 
@@ -24,6 +26,30 @@ async def barrier(name: str) -> None:
         await asyncio.sleep(0.01)
 
 
+def keep(act, put):
+    """Put what JSON cannot hold: at once, by its key, or only by the time that it is sent."""
+    value: Any = {"put a set": {1, 2}, "put no number": float("nan")}.get(act, [1])
+    put("note of \udcff" if act == "put unwritably" else act, value)
+    if act == "put and change":
+        value.append({2})
+
+
+async def sleep(act):
+    """Take long, and note the end; or find that what was to take long is cancelled; or heed no cancellation."""
+    slept = asyncio.create_task(asyncio.sleep(60))
+    if act == "lose a task":
+        slept.cancel()
+    try:
+        await slept
+    except asyncio.CancelledError:
+        while act == "sleep on":
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+        raise
+    finally:
+        note("slept")
+
+
 @daemon.on("Q_WORK_WANTED")
 async def work(signal, emit, put, ask):
     act, text = signal.facts["act"], signal.facts["text"]
@@ -37,8 +63,8 @@ async def work(signal, emit, put, ask):
         text = answer.facts["text"]
     elif act == "barrier":
         await barrier(text)
-    elif act == "sleep":
-        await asyncio.sleep(60)
+    elif act in ("sleep", "sleep on", "lose a task"):
+        await sleep(act)
     elif act == "hang":
         time.sleep(60)  # noqa: ASYNC251 - a handler that blocks its loop
     elif act == "die":
@@ -47,8 +73,8 @@ async def work(signal, emit, put, ask):
         raise RuntimeError(text * 1000)
     elif act == "reject":
         raise Reject(text)
-    elif act == "put a set":
-        put("set", {1, 2})
+    elif act.startswith("put"):
+        keep(act, put)
     elif act == "fail unwritably":
         raise RuntimeError("no such file: \udcff")
     elif act == "big":
@@ -61,6 +87,11 @@ async def work(signal, emit, put, ask):
 def in_thread(signal):
     note("began thread")
     time.sleep(float(signal.facts["text"]))
+
+
+@daemon.on_stop
+async def stop():
+    note("stopped")
 
 
 @daemon.on_reload

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.granting import FILE, GRANTED, NOTES, alices, listed, sees
+from tests.support.granting import FILE, GRANTED, NOTES, alices, granted, listed, sees
 from tests.support.installed import Installed
 from tests.support.systemd import Machine
 
@@ -30,11 +30,11 @@ def test_a_grant_that_was_killed_is_listed_and_can_be_taken_back(ligand, still):
     done = ligand.ligand(*how, after="kill -KILL $PPID", check=False)
     assert done.returncode != 0
     assert "ligand-investigator" in still.out("getfacl", "--recursive", "/home/alice/project")
-    found = json.loads(ligand.ligand("grants", "-o", "json").stdout)
+    found = granted(ligand)
     assert [(one["path"], one["state"]) for one in found] == [("/home/alice/project", "pending")]
     ligand.ligand("revoke", "investigator", "/home/alice/project")
     assert "ligand-investigator" not in still.out("getfacl", "--recursive", "/home/alice/project")
-    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
+    assert ligand.ligand("grants", "-o", "json").stdout == ""
 
 
 def test_no_kill_leaves_a_grant_that_is_not_listed_as_what_it_is(ligand, still):
@@ -82,10 +82,10 @@ def test_a_grant_that_cannot_be_finished_says_how_to_go_on(ligand, still):
     assert done.returncode == 1
     assert "A folder was moved to /home/alice meanwhile" in done.stderr
     assert f"take it back: ligand revoke investigator '{tree}'" in done.stderr
-    assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "pending"
+    assert granted(ligand)[0]["state"] == "pending"
     still.run("mv", "-T", away, f"{tree}/a/b", user="alice")
     ligand.ligand("grant", "investigator", tree, "--read")
-    assert "state" not in json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]
+    assert "state" not in granted(ligand)[0]
     ligand.ligand("revoke", "investigator", tree)
     assert "ligand-investigator" not in still.out("getfacl", "--recursive", tree)
 
@@ -102,7 +102,7 @@ def test_what_was_granted_and_moved_away_is_not_forgotten_by_another_grant(ligan
     still.run("sh", "-c", "cd /home/alice && rmdir moving && mv moved moving", user="alice")
     ligand.ligand("revoke", "investigator", "/home/alice/moving")
     assert "ligand-investigator" not in still.out("getfacl", "/home/alice/moving")
-    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
+    assert ligand.ligand("grants", "-o", "json").stdout == ""
 
 
 def test_a_grant_of_what_is_gone_for_good_can_be_dropped(ligand, still):
@@ -111,9 +111,9 @@ def test_a_grant_of_what_is_gone_for_good_can_be_dropped(ligand, still):
     ligand.ligand("grant", "investigator", "/home/alice/gone", "--read")
     still.run("rmdir", "/home/alice/gone")
     assert ligand.ligand("revoke", "investigator", "/home/alice/gone", check=False).returncode == 1
-    assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "closing"
+    assert granted(ligand)[0]["state"] == "closing"
     ligand.ligand("revoke", "--forget", "investigator", "/home/alice/gone")
-    assert ligand.ligand("grants", "-o", "json").stdout.strip() == "[]"
+    assert ligand.ligand("grants", "-o", "json").stdout == ""
 
 
 def test_a_granted_name_that_leads_in_a_circle_is_in_no_commands_way(ligand, still):
@@ -125,7 +125,7 @@ def test_a_granted_name_that_leads_in_a_circle_is_in_no_commands_way(ligand, sti
         done = ligand.ligand(*command, "investigator", "/home/alice/round", check=False)
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
-    assert json.loads(ligand.ligand("grants", "-o", "json").stdout)[0]["state"] == "closing"
+    assert granted(ligand)[0]["state"] == "closing"
     assert "would remove /var/lib/ligand" in ligand.ligand("uninstall", "--system", "--purge", "--dry-run").stdout
     still.run("sh", "-c", "cd ~ && rm round && mv aside round", user="alice")
     ligand.ligand("revoke", "investigator", "/home/alice/round")

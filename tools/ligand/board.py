@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,11 @@ class Board:
         """Note that something changed; it is written soon."""
         if not self._due:
             self._due = True
-            asyncio.get_running_loop().call_soon(self.write)
+            asyncio.get_running_loop().call_soon(self._try_to_write)
+
+    def _try_to_write(self) -> None:
+        with suppress(OSError):  # a full disk, or a home that is gone; the next change writes all of it
+            self.write()
 
     def write(self) -> None:
         """Write the states as they are now."""

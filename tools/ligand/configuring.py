@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from services.runtime import config as configuration
 from services.runtime.checking import problems_of
 from services.runtime.manifest import Manifest, load_all
+from services.runtime.yamlmarks import YamlError, parse_file
 from signals.catalogue import Catalogue
 from signals.errors import ConfigError, LigandError, UsageError
 from signals.masking import MASK
@@ -105,8 +107,9 @@ def _instances(paths: Paths, manifests: Mapping[str, Manifest]) -> dict[str, Man
 def _strangers(paths: Paths, names: Mapping[str, Manifest]) -> Iterator[Problem]:
     """Files that no daemon reads: most often a name with a slip in it."""
     own = {Path(name).stem for manifest in names.values() for name in manifest.files}
+    tuned = set(_tuned(paths))
     for file in sorted(paths.config.glob("*.y*ml")):
-        if file.suffix == ".yaml" and (file.stem in names or file.stem in own):
+        if file in tuned or (file.suffix == ".yaml" and (file.stem in names or file.stem in own)):
             continue
         near = difflib.get_close_matches(file.stem, [*names, *own], n=1)
         hint = f" Did you mean {near[0]}.yaml?" if near else f" Known: {', '.join(sorted(names))}."
@@ -115,6 +118,13 @@ def _strangers(paths: Paths, names: Mapping[str, Manifest]) -> Iterator[Problem]
     for file in sorted(file for name in folders for file in (paths.config / name).glob("*.yml")):
         words = f"No daemon reads {file.name}. Did you mean {file.stem}.yaml?"
         yield Problem(str(file), 0, "", words, is_error=False)
+
+
+def _tuned(paths: Paths) -> Iterator[Path]:
+    """The files that experiments name as what they tune."""
+    for experiment in (paths.config / "experiments").glob("*.yaml"):
+        with suppress(OSError, YamlError, KeyError, TypeError):  # what is wrong with it is told of itself
+            yield paths.config / parse_file(experiment).data["target"]["file"]
 
 
 def effective(paths: Paths, daemon: str) -> tuple[dict[str, Any], frozenset[str]]:

@@ -47,11 +47,11 @@ def doctor(*, quiet: bool, form: Form, home: Path | None) -> int:
 
 def _all(paths: Paths) -> Iterator[Finding]:
     yield from machine.findings()
-    yield from home_checks.findings(paths)
-    yield from models.findings(paths)
-    yield from running.findings(paths)
-    yield from installation.findings(paths)
-    yield from grants.findings(paths)
+    for check in (home_checks, models, running, installation, grants):
+        try:
+            yield from check.findings(paths)
+        except PermissionError as error:
+            yield home_checks.closed(check.__name__.rpartition(".")[2], error)
 
 
 def _show(shown: list[Finding], found: list[Finding]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,8 @@ def drop(folder: Path, name: str, raw: bytes) -> Path:
     except FileNotFoundError as error:
         raise ConfigError(f"There is no drop folder {folder}. Start `ligand up` once, or check --home.") from error
     except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ConfigError(f"Cannot write into {folder}: {error.strerror}. Check who may write there.") from error
+        with suppress(OSError):  # where nothing may be written, there is nothing to take away either
+            beside.unlink(missing_ok=True)
+        todo = "Make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Check who may write there"
+        raise ConfigError(f"Cannot write into {folder}: {error.strerror}. {todo}.") from error
     return target

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import click
 
-from services.runtime.commands import form_option
+from services.runtime.commands import form_option, say_json
 from services.runtime.manifest import load_all
 from tools.ligand import acl
 from tools.ligand.changing import changing, told
@@ -308,7 +308,7 @@ def grants_list(form: str) -> None:
     with told():
         found = load(Layout.for_system().config / "grants.json")
     if form == "json":
-        click.echo(json.dumps([one.shown() for one in found], indent=2))
+        say_json(one.shown() for one in found)
         return
     for one in found:
         state = "" if one.state == "open" else f"  ({one.state})\n  -> {one.unfinished}"

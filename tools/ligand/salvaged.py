@@ -56,7 +56,9 @@ def words(found: Salvaged) -> Iterator[str]:
     lost = sum(last - first + 1 for first, last in found.lost)
     runs = ", ".join(f"#{first}" if first == last else f"#{first} to #{last}" for first, last in found.lost[:SHOWN])
     more = f" and {len(found.lost) - SHOWN} more runs" if len(found.lost) > SHOWN else ""
-    yield f"lost {lost:,} signals: {runs}{more}" if lost else "lost no signal"
+    unknown = "signal" in found.incomplete and not found.head
+    none = "what signals there were cannot be told" if unknown else "lost no signal"
+    yield f"lost {lost:,} signal{'s' * (lost != 1)}: {runs}{more}" if lost else none
     for table in found.incomplete:
         if table in LOST_WORDS:
             yield f"lost in part: {LOST_WORDS[table]}"

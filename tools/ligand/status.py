@@ -111,7 +111,8 @@ def gather(paths: Paths) -> tuple[dict[str, Any], int]:
     try:
         bus = ask_bus(paths, "status")
     except BusUnreachableError as unreachable:
-        error = unreachable.message + (_INTERRUPTED if _is_interrupted(paths) else "")
+        error = f"No bus answers at {paths.bus_socket}: see its line above." if up else unreachable.message
+        error += _INTERRUPTED if _is_interrupted(paths) else ""
     daemons = _with_units(bus.pop("daemons") if bus else [], up)
     ready = bus is not None and all(daemon["ready"] for daemon in daemons)
     code = UNREACHABLE if bus is None else OK if ready else NOTHING

@@ -13,6 +13,7 @@ from tools.text import clean, key_facts, seconds_text, shorten
 
 Envelope = Mapping[str, Any]
 LONGEST = 400
+PROPOSED = "Q_DEPLOYMENT_PROPOSED"
 ASKED = "  <- the signal you asked about"
 
 
@@ -55,7 +56,7 @@ class Teller:
             what = f"{clean(source.removeprefix('person@'))} emitted {_named(envelope)}{_about(facts)}"
         else:
             what = f"{clean(source)} emitted {_named(envelope)} of its own accord{_about(facts)}"
-        return f"{when}, {what}."
+        return _sentence(f"{when}, {what}")
 
     def _step(self, envelope: Envelope, cause: Envelope, before: Envelope) -> str:
         later = seconds_text(max(0.0, (_local(envelope) - _local(cause)).total_seconds()))
@@ -63,13 +64,14 @@ class Teller:
         about = _about(envelope["facts"])
         contract = self.catalogue.get(cause["signal"])
         if contract is not None and contract.expects and contract.expects.timeout == envelope["signal"]:
-            return f"Nobody answered {name} in time, so after {later} the bus emitted {_named(envelope)}{about}."
+            told = f"Nobody answered {name} in time, so after {later} the bus emitted {_named(envelope)}{about}"
+            return _sentence(told)
         to = "that" if cause is before else f"{name} (#{cause.get('seq')})"
         if cause["signal"] == READY:
-            return f"{source} passed it on as {_named(envelope)}{about}."
+            return _sentence(f"{source} passed it on as {_named(envelope)}{about}")
         if cause["source"] == envelope["source"]:
-            return f"{later} after {to}, {source} also emitted {_named(envelope)}{about}."
-        return f"{later} after {to}, {source} answered it with {_named(envelope)}{about}."
+            return _sentence(f"{later} after {to}, {source} also emitted {_named(envelope)}{about}")
+        return _sentence(f"{later} after {to}, {source} answered it with {_named(envelope)}{about}")
 
     def _ending(self) -> Iterator[str]:
         if not self.signals:
@@ -88,6 +90,9 @@ class Teller:
             yield "There it stopped."
         else:
             yield "Everyone who was to hear of it has; nothing more is expected."
+        for leaf in leaves:
+            if leaf["signal"] == PROPOSED and leaf["facts"].get("mode") == "ask":
+                yield f"A person decides on it: `ligand deploy show {clean(leaf['facts'].get('deployment_id'))}`."
 
     def _is_word_of_a_letter(self, envelope: Envelope) -> bool:
         """Whether it only says what the dead letter itself, which is told, says better."""
@@ -112,6 +117,11 @@ def _about(facts: Any) -> str:
     evidence = facts.get("evidence")
     more = f" [evidence: {len(evidence)}]" if isinstance(evidence, list) and evidence else ""
     return f": {shorten(words.rstrip('. '), LONGEST)}{more}"
+
+
+def _sentence(words: str) -> str:
+    """With a full stop, unless it ends with a mark of its own."""
+    return words if words.endswith(("?", "!", "…")) else f"{words}."
 
 
 def _is_of(letter: Mapping[str, Any], envelope: Envelope) -> bool:

@@ -121,6 +121,27 @@ def test_a_replay_reaches_its_consumer_alone_marked_and_under_a_new_generation(h
     assert bus.query("status")["dead_letters"] == {}
 
 
+def test_what_has_expired_is_not_replayed_and_stays_a_dead_letter(home, buses):
+    """The bus said "replayed" of a request that it then passed over: who replayed it waited for nothing."""
+    past = "2020-01-01T00:00:00.000000Z"
+    manifest = home.manifest("leaver", consumes=["Q_ITEM_SEEN"])
+    bus = buses()
+    bus.emit(bus.make("person@root", "Q_ITEM_SEEN", {"n": 1, "pad": ""}, expires_at=past))
+    with pytest.raises(Exception, match="extra"):
+        bus.emit(bus.make("person@root", "Q_ITEM_SEEN", {"n": 1, "pad": "", "extra": 1}, expires_at=past))
+    manifest.unlink()
+    bus = buses()
+    home.manifest("leaver", consumes=["Q_ITEM_SEEN"])
+    home.contract("Q_ITEM_SEEN", ITEM | {"extra": {"type": "integer"}}, optional=["extra"], example={"n": 1, "pad": ""})
+    bus = buses()
+    bus.attach("leaver")
+    for number in (1, 2):
+        with pytest.raises(UsageError, match="expired at"):
+            bus.query("dead.replay", dead_letter_id=number)
+    assert bus.given("leaver") == []
+    assert sum(bus.query("status")["dead_letters"].values()) == 2
+
+
 def test_a_refused_emit_is_replayed_as_new_after_a_fresh_check(home, buses):
     """Once the contract is mended, what was refused can be sent after all; before, it is refused again."""
     bus = buses()

@@ -2,12 +2,19 @@
 
 import os
 import signal as os_signal
+import subprocess
+import sys
 import threading
 
 import pytest
+import zmq
 
+from services.bus import sockets
+from services.bus.server import Server
+from services.runtime import config as configuration
+from services.runtime.manifest import Manifest
 from signals.errors import BusUnreachableError
-from tests.support.constellation import constellation
+from tests.support.constellation import ROOT, constellation
 from tests.support.raw import Raw
 
 ANY = {"n": {"type": "integer"}}
@@ -49,6 +56,32 @@ def test_sigterm_ends_it_with_status_0_and_leaves_no_socket(home):
     assert not home.paths.bus_socket.exists()
     assert not home.paths.mirror_socket.exists()
     assert home.signals("Q_DAEMON_STOPPING")[-1].facts["pid"] == bus.pid
+
+
+def test_a_bus_that_stops_as_a_daemon_dies_has_not_failed(home):
+    """A shutdown would end with a failed unit, and words of a journal that cannot be written."""
+    home.manifest("watcher", consumes=["Q_THING_SEEN"])
+    paths, manifest = home.paths, Manifest.load(ROOT / "services/bus/manifest.yaml")
+    paths.ensure_own()
+    config = configuration.load(paths.config_of("bus"), manifest.config, daemon="bus")
+    server = Server(paths, config, manifest, sockets.claim(paths))
+    monitor = server.router.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    subprocess.run([sys.executable, "-c", GONE_AT_ONCE, f"ipc://{paths.bus_socket}"], check=True)
+    assert monitor.poll(20_000)
+    server.router.disable_monitor()
+    monitor.close()
+    server.close()
+    assert len(home.signals("Q_DAEMON_STOPPING")) == 1
+
+
+GONE_AT_ONCE = """
+import sys, zmq
+context = zmq.Context()
+with context.socket(zmq.DEALER) as socket:
+    socket.connect(sys.argv[1])
+    socket.send_multipart([b"attach", b"1", b'{"protocol":1,"daemon":"watcher"}'])
+context.term()
+"""
 
 
 @pytest.mark.parametrize("damage", ["head", "page"])

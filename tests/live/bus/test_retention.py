@@ -8,8 +8,8 @@ import pytest
 
 from signals import wire
 from signals.checksums import connect
-from signals.errors import PressureError
-from tests.support.inprocess import InProcess
+from signals.errors import LoopError, PressureError
+from tests.support.inprocess import InProcess, SureClock
 from tests.support.keeping import ITEM, emit, fill, keep_house, lines, reject
 from tests.support.raw import Raw
 
@@ -137,6 +137,22 @@ def test_a_stamp_of_a_wrong_clock_takes_nothing_younger_with_it(home, buses):
     assert [signal.facts["n"] for signal in home.signals("Q_ITEM_SEEN")] == [1, 2, 3]
 
 
+def test_who_was_last_seen_by_a_clock_that_was_then_set_is_not_taken_for_gone(home, buses):
+    """Seen in 1970, before the network told the time, a daemon would be gone for decades, and its work forgotten."""
+
+    class JustSet(SureClock):
+        def was_set(self) -> bool:
+            return True
+
+    bus = buses(days=1e-9)
+    emit(bus, 1)
+    bus.store.put_seen(["eater", "other"], 0.0)
+    bus.housekeeping.wall_clock = JustSet()
+    keep_house(bus, what="clock")
+    keep_house(bus)
+    assert [signal.facts["n"] for signal in home.signals("Q_ITEM_SEEN")] == [1]
+
+
 def test_a_dead_letter_of_a_wrong_clock_takes_no_younger_one_with_it(home, buses):
     """A failure that nobody has looked at yet must not go because a later one bears the year 1970."""
     bus = buses()
@@ -167,6 +183,41 @@ def test_a_request_that_is_forgotten_before_anybody_took_it_is_told_as_timed_out
     assert len(bus.state.deadlines) == 0
     bus = buses()
     assert bus.store.open_deadlines() == []
+
+
+def test_a_story_whose_root_is_forgotten_goes_on_as_far_as_its_contract_let_it(home, buses):
+    """A long story would end as a loop just because its beginning was pruned."""
+    home.contract("Q_ITEM_MANY", ITEM, example={"n": 1, "pad": ""}, story_limit=1100)
+    bus = buses()
+    root = bus.make("person@root", "Q_ITEM_MANY", {"n": 0, "pad": ""})
+    bus.emit(root)
+    steps = [bus.make("person@root", "Q_ITEM_SEEN", {"n": n, "pad": ""}, causation_id=root.id) for n in range(1050)]
+    bus.emit(*steps[:900])
+    bus.emit(*steps[900:])
+    bus.store.prune(bus.store.by_id(root.id)[0][0])
+    bus.store.commit()
+    bus = buses()
+    more = [bus.make("person@root", "Q_ITEM_SEEN", {"n": n, "pad": ""}, causation_id=steps[-1].id) for n in range(51)]
+    bus.emit(*more[:50])
+    with pytest.raises(LoopError):
+        bus.emit(more[50])
+
+
+def test_who_was_taken_off_the_list_and_comes_back_gets_what_it_has_not_had(home, buses):
+    """With `start: all` it would handle a month of signals once more, those that were buried for it among them."""
+    manifest = home.manifest("thorough", consumes=["Q_ITEM_SEEN"], start="all")
+    bus = buses()
+    bus.attach("thorough")
+    emit(bus, 1, 2)
+    bus.settle("thorough", bus.one("thorough"))
+    manifest.unlink()
+    bus = buses()
+    assert [letter["signal"]["facts"]["n"] for letter in home.dead()] == [2]
+    emit(bus, 3)
+    home.manifest("thorough", consumes=["Q_ITEM_SEEN"], start="all")
+    bus = buses()
+    bus.attach("thorough")
+    assert bus.one("thorough").signal.facts["n"] == 3
 
 
 def watch_lag(bus: InProcess, lag_signals: int) -> None:

@@ -187,8 +187,7 @@ def test_a_folder_that_is_taken_away_costs_no_question(desk):
 
 
 def _listed(home) -> list[dict]:
-    found: list[dict] = json.loads(ligand(home, "suppress", "list", "-o", "json").out)
-    return found
+    return [json.loads(line) for line in ligand(home, "suppress", "list", "-o", "json").out.splitlines()]
 
 
 def test_an_answer_that_comes_too_late_is_heard_by_nobody(desk):

@@ -3,12 +3,14 @@
 import contextlib
 import signal as os_signal
 import time
+from contextlib import closing
 from pathlib import Path
 
 import orjson
 import pytest
 
 from signals import wire
+from signals.checksums import connect
 from signals.envelope import encode, unix_seconds
 from signals.live import Subscription
 from tests.support.constellation import Constellation, Running, constellation
@@ -215,6 +217,40 @@ def test_sigterm_finishes_what_runs_and_gives_back_what_waits(home, person):
     assert (consumers["worker"]["lag"], home.dead()) == (0, [])
 
 
+def test_what_a_stop_cuts_short_has_ended_before_the_daemon_lets_go_of_its_things(home, bus, person):
+    """A handler that tidies up behind a connection which is closed already leaves a mess, and says so in the log."""
+    worker = start(home).ready()
+    want(person, "sleep")
+    until(home, "began sleep x")
+    bus.kill()  # nobody could be told of a result: there is nothing to wait for
+    worker.heard("STATUS=the bus is away; attaching again when it is back")
+    assert worker.stop() == 0
+    assert did(home)[-2:] == ["slept", "stopped"]
+
+
+def test_a_daemon_told_to_stop_while_it_starts_does_not_wait_for_a_bus_that_went_away(home, bus):
+    """`ligand down` and a shutdown would hang for a minute and a half, and end in a kill."""
+    worker = home.script("worker", STARTING, "worker")
+    until(home, "reached start")
+    bus.kill()
+    worker.heard("STATUS=the bus is away; attaching again when it is back")
+    go(home, "start")
+    assert worker.stop(10) == 0
+
+
+STARTING = WORKER.read_text().replace(
+    "daemon.run()",
+    """
+@daemon.on_start
+async def begin():
+    await barrier("start")
+
+
+daemon.run()
+""",
+)
+
+
 def test_a_fenced_daemon_ends_saying_that_another_took_its_place(home, bus):
     """Two of one kind must not fight for the place, crash-looping for a day."""
     first = start(home).ready()
@@ -242,6 +278,22 @@ def test_state_is_there_after_a_kill_exactly_when_the_settle_is(home, person):
     with attached(home.paths, "worker") as raw:
         assert raw.state["count"] == 1
     assert len(home.signals("Q_WORK_DONE")) == 1
+
+
+def test_after_a_restore_a_daemon_that_ran_on_goes_by_the_state_that_was_restored(home, bus, person):
+    """Else what it keeps belongs to signals that the journal no longer has."""
+    worker = start(home).ready()
+    want(person, "done")
+    home.wait_for("Q_WORK_DONE")
+    bus.kill()
+    worker.heard("STATUS=the bus is away; attaching again when it is back")
+    with closing(connect(home.paths.journal, writable=True)) as db:
+        db.execute("DELETE FROM state WHERE key = 'count'")
+    home.bus()
+    want(person, "done")
+    home.wait_for("Q_WORK_DONE", 2)
+    with home.journal() as journal:
+        assert journal.state_of("worker")["count"] == 1
 
 
 def test_an_asker_killed_after_its_answer_resumes_with_it_and_asks_once(home, person):
@@ -333,6 +385,24 @@ def test_the_bus_restarts_under_a_daemon_at_work(home, bus, person):
     assert worker.stop() == 0
 
 
+def test_who_waits_for_an_answer_that_the_bus_no_longer_lets_him_ask_for_hears_it(home, bus, person):
+    """After an upgrade of contracts or manifests the handler waited on until its time was over, without a word."""
+    worker = start(home).ready()
+    with attached(home.paths, "answerer") as answerer:
+        want(person, "ask", "why")
+        answerer.given()
+        bus.kill()
+        home.manifest("worker", **{**MANIFEST, "asks": []})
+        home.bus()
+        (told,) = home.wait_for("Q_DEAD_LETTER_ADDED")
+        assert told.facts["reason"] == "unauthorised"
+        deadline = time.monotonic() + 20
+        while "attempt_failed" not in worker.tail():
+            assert time.monotonic() < deadline, worker.tail()
+            time.sleep(0.01)
+    assert "UnauthorisedError" in worker.tail()
+
+
 def test_a_handler_past_its_time_is_cancelled_and_its_attempt_fails(home, person):
     """One stuck request must not hold a lane for ever."""
     home.manifest("worker", **{**MANIFEST, "max_handling_s": 0.2})
@@ -357,6 +427,17 @@ def test_a_thread_past_its_time_ends_the_process_at_once_which_is_no_crash(home,
     assert (attempts, "longer than 0.3 s" in (error or "")) == (1, True)
 
 
+def test_a_handler_that_heeds_no_cancellation_ends_the_process_too(home, person):
+    """It held its lane for ever, and then the end of its daemon."""
+    home.manifest("worker", **{**MANIFEST, "max_handling_s": 0.2})
+    worker = start(home).ready()
+    want(person, "sleep on")
+    assert worker.process.wait(20) == 75
+    with home.journal() as journal:
+        ((_, attempts, error),) = journal.asides("worker")
+    assert (attempts, "longer than 0.2 s" in (error or "")) == (1, True)
+
+
 def test_failures_of_any_size_are_reported_and_state_too_large_is_one(home, person):
     """An error text of megabytes once cost the daemon its connection, again and again."""
     start(home).ready()
@@ -376,13 +457,37 @@ def test_a_failure_that_json_cannot_hold_is_a_failed_attempt_and_the_lane_goes_o
     """State or an error text that cannot be written once held the lane for ever, without a word."""
     start(home).ready()
     want(person, "put a set")
+    want(person, "put no number")
     want(person, "fail unwritably")
+    want(person, "put unwritably")
     want(person, "done")
     home.wait_for("Q_WORK_DONE")
     with home.journal() as journal:
         errors = sorted(error for _, _, error in journal.asides("worker"))
     assert errors[0] == "RuntimeError: no such file: \\udcff"
-    assert errors[1].startswith("SchemaError: 'set' cannot be kept as JSON")
+    assert errors[1].startswith("SchemaError: 'note of \\udcff' cannot be kept as JSON")
+    assert errors[2] == "SchemaError: 'put a set' cannot be kept as JSON: Type is not JSON serializable: set"
+    assert errors[3] == "SchemaError: 'put no number' cannot be kept as JSON: nan"
+
+
+def test_state_is_kept_as_it_was_when_it_was_put(home, person):
+    """A value that its handler changes afterwards once could not be sent, and held the lane for ever."""
+    start(home).ready()
+    want(person, "put and change")
+    home.wait_for("Q_WORK_DONE")
+    with home.journal() as journal:
+        assert journal.state_of("worker")["put and change"] == [1]
+
+
+def test_a_handler_that_waits_for_what_was_cancelled_has_failed(home, person):
+    """Given back untried, its signal would come again at once, for ever, at the full speed of the machine."""
+    start(home).ready()
+    want(person, "lose a task")
+    want(person, "done")
+    home.wait_for("Q_WORK_DONE")
+    with home.journal() as journal:
+        ((_, attempts, error),) = journal.asides("worker")
+    assert (attempts, error) == (1, "CancelledError: ")
 
 
 def test_a_live_handler_that_raises_keeps_nobody_waiting(tmp_path):

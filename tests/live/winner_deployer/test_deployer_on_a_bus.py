@@ -128,11 +128,12 @@ def test_a_winner_reaches_a_daemon_with_every_comment_kept_and_goes_back_by_hand
     assert told.facts["measured"] == pytest.approx({"f1": 1.0, "near": 0.8})
     assert told.facts["target"] == "semantic_dedup"
     assert Path(told.facts["backup"]).read_text() == DEDUP
+    assert told.facts["file"] == str(path)
     assert told.causation_id == cause.id
     (reloaded,) = desk.home.wait_for("Q_CONFIGURATION_RELOADED", daemon="semantic_dedup")
     assert reloaded.facts["changed"] == ["embeddings.near"]
 
-    (shown,) = json.loads(desk.ligand("history", "-o", "json"))
+    shown = json.loads(desk.ligand("history", "-o", "json"))
     assert shown["state"] == "in use"
     assert "measured in place: f1 1 against 0.95" in desk.ligand("show", shown["deployment_id"][:6])
     desk.ligand("rollback", shown["deployment_id"], "--reason", "a test")
@@ -203,7 +204,7 @@ def test_people_decide_once_and_exactly_about_what_they_saw(desk: Desk) -> None:
     asked, told, other = desk.home.wait_for("Q_DEPLOYMENT_PROPOSED", 3)
     assert (asked.facts["mode"], told.facts["mode"]) == ("ask", "report")
     assert path.read_text() == SETTINGS
-    listed = json.loads(desk.ligand("list", "-o", "json"))
+    listed = [json.loads(line) for line in desk.ligand("list", "-o", "json").splitlines()]
     assert [one["deployment_id"] for one in listed] == [asked.facts["deployment_id"], other.facts["deployment_id"]]
 
     def answer(proposal: Signal, **changed: Any) -> Signal:

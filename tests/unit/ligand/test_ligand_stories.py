@@ -111,11 +111,21 @@ class TestTelling:
             signal("Q_CURIOSITY_INVESTIGATE", 1, source="person@ada", facts={"question": "Why?"}),
             signal("Q_INVESTIGATION_TIMEOUT", 2, 1, source="bus"),
         )
-        assert "ada emitted Q_CURIOSITY_INVESTIGATE (#1): Why?." in sentences[0]
+        assert sentences[0].endswith("ada emitted Q_CURIOSITY_INVESTIGATE (#1): Why?")
         assert sentences[1].startswith(
             "Nobody answered Q_CURIOSITY_INVESTIGATE in time, so after 1.0 s the bus emitted"
         )
         assert sentences[-1] == "So it ended after 1.0 s: timed out."
+
+    def test_a_proposal_is_a_persons_to_decide_on(self) -> None:
+        """`nothing more is expected` alone would hide that somebody is asked."""
+        facts = {"deployment_id": "0123456789abcdef", "mode": "ask"}
+        sentences = told(signal("Q_DREAM_COMPLETE", 1), signal("Q_DEPLOYMENT_PROPOSED", 2, 1, facts=facts))
+        assert sentences[-1] == "A person decides on it: `ligand deploy show 0123456789abcdef`."
+        facts["mode"] = "report"
+        assert (
+            "decides" not in told(signal("Q_DREAM_COMPLETE", 1), signal("Q_DEPLOYMENT_PROPOSED", 2, 1, facts=facts))[-1]
+        )
 
     def test_what_waits_and_what_was_given_up(self) -> None:
         """A person learns whose turn it is, and what to type when it is theirs."""

@@ -57,7 +57,7 @@ def test_ligands_own_rules_load_and_a_persons_take_their_place(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"cooldown": f"1{'0' * 400}d"}, "pattern"),
+        ({"cooldown": f"1{'0' * 400}d"}, "must be like 90s, 10m"),
         ({"limit": {"max": 1, "per": "0s"}}, "within no time"),
         ({"count": {"at_least": 2, "within": "0m"}}, "within no time"),
         ({"absent": {"signal": "Q_SPOKEN", "within": "0s"}}, "within no time"),
@@ -79,7 +79,7 @@ def test_ligands_own_rules_load_and_a_persons_take_their_place(tmp_path: Path) -
         ({"hold": "1s", "absent": {"signal": "Q_SPOKEN", "within": "1s"}}, "cannot both"),
         ({"absent": {"signal": "Q_SPOKEN", "within": "1s", "where": "other.facts.txt == ''"}}, "there is no 'txt'"),
         ({"do": [DREAM | {"emit": "Q_DREAM_FAILED"}]}, "may not emit Q_DREAM_FAILED"),
-        ({"do": [{"emit": "Q_DREAM_TRIGGER"}]}, "needs the fact reason"),
+        ({"do": [{"emit": "Q_DREAM_TRIGGER"}]}, "needs the facts reason, topic, promotion_count"),
         ({"do": [DREAM | {"facts": DREAM["facts"] | {"why": 1}}]}, "has no fact why"),
         ({"do": [DREAM | {"facts": DREAM["facts"] | {"promotion_count": -1}}]}, "is not what Q_DREAM_TRIGGER wants"),
         ({"do": [DREAM | {"facts": DREAM["facts"] | {"promotion_count": "=event.id"}}]}, "is a string"),
@@ -96,6 +96,30 @@ def test_what_cannot_work_is_refused_with_its_line(tmp_path: Path, change: dict[
     line = int(refused.value.fields["line"])
     text = (tmp_path / "config" / "policies.yaml").read_text().split("\n")
     assert line > next(nth for nth, row in enumerate(text) if "id: two" in row)
+
+
+def test_every_rule_with_a_fault_is_named_at_once(tmp_path: Path) -> None:
+    """A person would mend one rule, try again, and be told of the next."""
+    lacks = GOOD | {"do": [{"emit": "Q_CURIOSITY_INVESTIGATE", "facts": {"question": "Why?"}}]}
+    with pytest.raises(ConfigError) as refused:
+        load(written(tmp_path, lacks, GOOD | {"id": "good"}, GOOD | {"id": "two", "signals": ["Q_NONE"]}), WORLD)
+    first, second = refused.value.fields["problems"]
+    assert "rule one, do.0.facts: Q_CURIOSITY_INVESTIGATE needs the facts question_id, priority, evidence" in first
+    assert "rule two, signals.0: no contract describes Q_NONE" in second
+    assert f"{first}\n  {second}" in refused.value.message
+
+
+def test_a_rule_on_a_contract_that_came_later_asks_for_a_restart(tmp_path: Path) -> None:
+    """A running engine would say that a contract is not there, and the check that all is well."""
+    contract = json.loads(json.dumps(CATALOGUE["Q_SPEAK"].schema).replace("Q_SPEAK", "Q_LATER"))
+    paths = Paths.resolve(tmp_path)
+    folder = tmp_path / "config" / "contracts.d"
+    folder.mkdir(parents=True)
+    (folder / "Q_LATER.json").write_text(json.dumps(contract))
+    written(tmp_path, GOOD | {"signals": ["Q_LATER"]})
+    rulebook(paths)
+    with pytest.raises(ConfigError, match=r"no contract describes Q_LATER.* restart policy_engine"):
+        rulebook(paths, catalogue=CATALOGUE)
 
 
 def test_optional_facts_are_asked_for_before_they_are_read(tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ def test_a_signal_without_a_contract_is_refused():
         parsed(emits=["Q_NO_SUCH"]).check(Catalogue.load())
 
 
+@pytest.mark.parametrize("where", [{"urgency": "maybe"}, {"urgenci": "now"}, {"text": 5}])
+def test_a_condition_that_nothing_can_meet_is_refused(where):
+    """A daemon with a slip there would run, be ready, and never hear anything."""
+    with pytest.raises(ManifestError, match="would never be heard"):
+        parsed(consumes=[{"signal": "Q_SPEAK", "where": where}]).check(Catalogue.load())
+    parsed(consumes=[{"signal": "Q_SPEAK", "where": {"urgency": ["maybe", "now"]}}]).check(Catalogue.load())
+
+
 def test_conditions_decide_by_facts_and_lanes_come_first():
     """Urgent work has a lane of its own, whatever the order in the file."""
     manifest = parsed(
@@ -129,6 +137,12 @@ def test_a_template_runs_as_the_bus_lists_it_or_else_as_it_says_itself():
         ("daemon: greeter\ndescription: x\nconfig: {day: !!timestamp 2026-99-99}\n", ":3: the tag"),
         ("daemon: greeter\ndaemon: greeter\n", ":2: the key 'daemon' stands twice"),
         ("overlay: [bus]\nemits: []\n", "which is no daemon here"),
+        (
+            "daemon: greeter\ndescription: x\nmax_handling_s: 5m\n",
+            ":3: max_handling_s: must be a number, not the text '5m'",
+        ),
+        ("daemon: greeter\ndescription: x\n\nemit: []\n", r":4: emit: unknown key \(did you mean 'emits'"),
+        ("daemon: greeter\nin_flight: 0\n", r":2: in_flight: must be at least 1, not 0"),
     ],
 )
 def test_a_manifest_that_cannot_be_read_is_refused_with_its_line(tmp_path, text, named):

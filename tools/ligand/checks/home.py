@@ -42,6 +42,12 @@ def findings(paths: Paths) -> Iterator[Finding]:
     yield from journal(paths)
 
 
+def closed(check: str, error: PermissionError) -> Finding:
+    """What may not be looked at, and who may."""
+    todo = "Ask as the user whom Ligand runs as, or as root."
+    return mend(check, f"{clean(error.filename)}: {error.strerror}; the rest cannot be told", todo)
+
+
 def addresses(paths: Paths) -> Finding:
     """Whether the sockets' paths fit into an address."""
     longest = max(len(os.fsencode(path)) for path in (paths.bus_socket, paths.mirror_socket))
@@ -105,11 +111,11 @@ def _budget(paths: Paths) -> int:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    return path.stat().st_size if os.path.exists(path) else 0
 
 
 def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.parents) if path.is_dir())
+    return next(path for path in (folder, *folder.parents) if os.path.isdir(path))
 
 
 def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
@@ -158,7 +164,8 @@ def lock(paths: Paths) -> Finding:
     try:
         listens = bus_listens(paths)
     except Failure as error:
-        return mend("lock", error.message, "usermod --append --groups ligand-users USER, and log in anew.")
+        todo = "Ask as that user." if paths.home else "usermod --append --groups ligand-users USER, and log in anew."
+        return mend("lock", error.message, todo)
     if holder is None and listens:
         return mend("lock", f"somebody answers at {paths.bus_socket} without holding {path}", "End that process.")
     if holder is None:
@@ -205,10 +212,15 @@ def restore_interrupted(paths: Paths) -> Finding | None:
 
 def journal(paths: Paths) -> Iterator[Finding]:
     """Whether the journal is whole, of this version, and free of what waits for a person."""
+    try:
+        there = paths.journal.exists()
+    except PermissionError as error:
+        yield closed("journal", error)
+        return
     if (interrupted := restore_interrupted(paths)) is not None:
         yield interrupted
         return
-    if not paths.journal.exists():
+    if not there:
         yield note("journal", f"there is none at {paths.journal} yet", "`ligand up` makes it.")
         return
     large = paths.journal.stat().st_size > QUICK_BYTES

@@ -51,13 +51,18 @@ def bus(paths: Paths) -> Iterator[Finding]:
     yield ok("bus", said) if took < SLOW_ANSWER_S else note("bus", said, "The machine or its disk is very busy.")
     if found["refusing_roots"]:
         yield mend("bus", clean(found["refusing_roots"]), "`signal-tap consumers` names who is behind.")
+    up = units_of(paths)
+    kept_up = {unit["daemon"]: unit for unit in up["units"]} if up else {}
     for daemon in found["daemons"]:
-        yield from _daemon(daemon)
+        yield from _daemon(daemon, kept_up.get(daemon["daemon"]))
 
 
-def _daemon(daemon: Mapping[str, Any]) -> Iterator[Finding]:
+def _daemon(daemon: Mapping[str, Any], unit: Mapping[str, Any] | None) -> Iterator[Finding]:
     name, message = clean(daemon["daemon"]), clean(daemon["message"])
-    if not daemon["ready"]:
+    if not daemon["ready"] and unit is not None and unit["last_end"]:
+        words = clean(unit["failure"] or f"{unit['state']}; last end: {unit['last_end']}")
+        yield mend("daemons", f"{name} is {clean(daemon['state'])}: {words}", "The lines of `ligand up` say why.")
+    elif not daemon["ready"]:
         instead = "take it from its list under `instances`" if "@" in name else "list it under `disable`"
         todo = f"Start it (`ligand up`, `systemctl start {unit_of(name)}`), or {instead} in bus.yaml."
         yield mend("daemons", f"{name} is {clean(daemon['state'])}", todo)
