@@ -17,7 +17,8 @@ from services.audio_sensor.logic import Trouble
 from services.audio_sensor.understanding import MEND, Understanding, Understood
 from services.audio_sensor.voices import Sound
 
-POLL_S = 3.0
+FIRST_POLL_S, POLL_S = 0.5, 3.0
+"""Between two looks for a microphone: often at first, since what was pulled out is often plugged in again."""
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 60.0
 OPEN_S = 30.0
 """Seconds to open a microphone, on a busy machine; a sound server that hangs never ends to."""
@@ -114,12 +115,13 @@ class Hearing:
 
     async def _change(self, there: tuple[str, ...], at_most_s: float) -> None:
         """Wait until something was plugged in or out, the configuration is another, or a while has passed."""
-        until = time.monotonic() + at_most_s
+        until, look_s = time.monotonic() + at_most_s, FIRST_POLL_S
         while (left := until - time.monotonic()) > 0 and await machine.seen() == there:
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(POLL_S, left)):
+                async with asyncio.timeout(min(look_s, left)):
                     await self._reloaded.wait()
                     return
+            look_s = min(POLL_S, 2 * look_s)
 
     async def _one_ear(self) -> Trouble:
         """One child until it ends; why it ended."""

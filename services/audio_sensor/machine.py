@@ -12,7 +12,8 @@ from services.audio_sensor.logic import Trouble
 from services.runtime import extras
 
 CARDS = Path("/dev/snd")
-LIST_S = 5.0
+LIST_S = 2.0
+"""Seconds that a sound server has to name its sources; as long it takes to tell of one that hangs."""
 
 
 def lacking(*names: str) -> Trouble | None:

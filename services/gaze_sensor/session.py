@@ -72,6 +72,11 @@ class Session:
         self._seen = self._seen or "t" in told
         return told
 
+    def kill(self) -> None:
+        """Do without its goodbye: it hangs."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+
     async def end(self) -> tuple[int, str]:
         """End it, if it has not ended; its status, and the last line that it said of its own accord."""
         assert self._process.stdin is not None
@@ -80,8 +85,7 @@ class Session:
             async with asyncio.timeout(END_S):
                 await self._process.wait()
         except TimeoutError:
-            with suppress(ProcessLookupError):
-                self._process.kill()
+            self.kill()
             await self._process.wait()
         await self._listening
         return self._process.returncode or 0, " ".join(self._said)

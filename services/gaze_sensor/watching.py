@@ -18,7 +18,7 @@ from services.gaze_sensor.settings import Seeing, Settings
 from services.runtime import Daemon
 from signals.errors import ConfigError, PressureError
 
-LOOK_S = 2.0
+LOOK_S = 1.0
 """How often it is seen whether a camera, a face or a model has come, or has gone."""
 SCORE_S = 0.5
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
@@ -131,6 +131,7 @@ class Watch:
                 try:
                     told = await child.next()
                 except TimeoutError:
+                    child.kill()
                     return cameras.HUNG
                 if told is None:
                     return await self._ended(child)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,5 +12,12 @@ from tests.support.gaze import draw_scenes
 
 
 @pytest.fixture(scope="session")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return draw_scenes(tmp_path_factory.mktemp("scenes"))
+def drawing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[dict[str, Path]]]:
+    """The scenes, that may be drawn while something else starts."""
+    with ThreadPoolExecutor(1) as beside:
+        yield beside.submit(draw_scenes, tmp_path_factory.mktemp("scenes"))
+
+
+@pytest.fixture(scope="session")
+def scenes(drawing: Future[dict[str, Path]]) -> dict[str, Path]:
+    return drawing.result()

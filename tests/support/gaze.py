@@ -36,15 +36,22 @@ def draw_scenes(folder: Path) -> dict[str, Path]:
     flatbuffers = find_spec("flatbuffers")
     assert flatbuffers is not None
     assert flatbuffers.origin is not None
-    _run(BUNDLE, engine(), Path(flatbuffers.origin).parents[1], folder)
-    _run(SCENES, engine(), PORTRAIT, folder)
+    with _start(SCENES, engine(), PORTRAIT, folder) as drawing:
+        with _start(BUNDLE, engine(), Path(flatbuffers.origin).parents[1], folder) as making:
+            _end(making)
+        _end(drawing)  # by the end of its standard input it knows that the bundles are there
     return {file.stem: file for file in sorted(folder.iterdir())}
 
 
-def _run(script: Path, *arguments: Path) -> None:
+def _start(script: Path, *arguments: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-I", "-S", str(script), *map(str, arguments)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, text=True)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    _, said = process.communicate()
+    assert process.returncode == 0, said
 
 
 def child_of(running: Running) -> int:

@@ -2,8 +2,8 @@
 
 Run by the engine's interpreter, which has OpenCV: `python -I -S gaze_scenes.py EXTRA PORTRAIT FOLDER` writes one JPEG a
 scene, `KIND-NAME.jpg`; what a person sees in it is what the kind says. `measures.json` has what the engine measures in
-each, as if it were the only one, and `measures-bundle.json` what it measures with `face_landmarker.task` of the folder;
-`film.avi` and other films have some of them in a row.
+each, as if it were the only one, and `measures-bundle.json` what it measures with `face_landmarker.task` of the folder,
+which is there once standard input has ended; `film.avi` and other films have some of them in a row.
 
 The portrait is NASA's of Eileen Collins, in the public domain.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -130,6 +131,7 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
         return np.clip(image + noise, 0, 255).astype(np.uint8)
 
     face, closed, other = portrait.image, portrait.closed(), portrait.other()
+    right, left = portrait.looking(0.5), portrait.looking(-0.42)
     return {
         "looking-straight": at(face),
         "looking-left": at(face, 0.25),
@@ -143,12 +145,12 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
         "looking-leaning": turned(at(face), 12),
         "looking-mirrored": at(face)[:, ::-1].copy(),
         "looking-beside-one-who-does-not": portrait.on(at(face, 0.35, 0.45, 150), closed, 0.8, 0.5, 75),
-        "aside-right": at(portrait.looking(0.5)),
-        "aside-left": at(portrait.looking(-0.42)),
-        "aside-near": at(portrait.looking(0.5), 0.5, 0.5, 230),
-        "aside-far": at(portrait.looking(-0.42), 0.5, 0.45, 100),
-        "aside-mirrored": at(portrait.looking(0.5))[:, ::-1].copy(),
-        "aside-beside-one-who-looks": portrait.on(at(portrait.looking(0.5), 0.35, 0.45, 150), face, 0.8, 0.5, 75),
+        "aside-right": at(right),
+        "aside-left": at(left),
+        "aside-near": at(right, 0.5, 0.5, 230),
+        "aside-far": at(left, 0.5, 0.45, 100),
+        "aside-mirrored": at(right)[:, ::-1].copy(),
+        "aside-beside-one-who-looks": portrait.on(at(right, 0.35, 0.45, 150), face, 0.8, 0.5, 75),
         "closed-straight": at(closed),
         "closed-left": at(closed, 0.3),
         "closed-near": at(closed, 0.5, 0.5, 230),
@@ -167,18 +169,28 @@ def scenes(portrait: Portrait) -> dict[str, Any]:
     }
 
 
+def film(drawn: dict[str, Any], folder: Path) -> None:
+    """Write the films."""
+    films = {"film": FILM, "crowd": CROWD, "straight": (("looking-straight", 3),), "two": ((TWO, 2.5),)}
+    for name, scene_s in films.items():
+        writer = cv2.VideoWriter(str(folder / f"{name}.avi"), cv2.VideoWriter_fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
+        for scene, seconds in scene_s:
+            for _ in range(round(seconds * FPS)):
+                writer.write(drawn[scene])
+        writer.release()
+
+
 if __name__ == "__main__":
     drawn = scenes(Portrait(sys.argv[2]))
     for name, image in drawn.items():
         cv2.imwrite(f"{sys.argv[3]}/{name}.jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    filming = Thread(target=film, args=[drawn, Path(sys.argv[3])])
+    filming.start()
     seen = {name: fitting(cv2.imread(f"{sys.argv[3]}/{name}.jpg")) for name in drawn}
-    for measures, mesh in (("measures", Mesh()), ("measures-bundle", Mesh(f"{sys.argv[3]}/face_landmarker.task"))):
+    for measures, bundle in (("measures", ""), ("measures-bundle", f"{sys.argv[3]}/face_landmarker.task")):
+        if bundle:
+            sys.stdin.read()
+        mesh = Mesh(bundle)
         told = {name: measured(mesh.points(image), image) for name, image in seen.items()}
         Path(sys.argv[3], f"{measures}.json").write_text(json.dumps(told))
-    films = {"film": FILM, "crowd": CROWD, "straight": (("looking-straight", 3),), "two": ((TWO, 2.5),)}
-    for name, scene_s in films.items():
-        film = cv2.VideoWriter(f"{sys.argv[3]}/{name}.avi", cv2.VideoWriter_fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))
-        for scene, seconds in scene_s:
-            for _ in range(round(seconds * FPS)):
-                film.write(drawn[scene])
-        film.release()
+    filming.join()

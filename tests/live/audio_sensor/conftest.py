@@ -48,16 +48,6 @@ class Room:
     def listens(self) -> bool:
         return self.log.rfind(" listening") > self.log.rfind(" attention_over")
 
-    def settled(self) -> None:
-        """Until the daemon has handled everything that was emitted."""
-        self.until(lambda: self._behind() == 0, "it does not settle")
-
-    def _behind(self) -> int:
-        with self.home.journal() as journal:
-            head = journal.head()
-            rows = [row for row in journal.consumers() if row.daemon == "audio_sensor"]
-            return max(head - row.cursor for row in rows)
-
     def until(self, condition: Any, otherwise: str) -> None:
         deadline = time.monotonic() + WAIT_S
         while not condition():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ pytestmark = [
 
 
 @pytest.fixture
-def camera(room: Room, scenes: dict[str, Path]) -> Iterator[VirtualCamera]:
+def camera(drawing: Future[dict[str, Path]], room: Room, scenes: dict[str, Path]) -> Iterator[VirtualCamera]:
     """A camera in the room that shows a wall, and what looks through it."""
     with virtual_camera(scenes["absent-wall"].read_bytes()) as found:
         room.home.config("gaze_sensor", {"camera": found.url})
@@ -35,7 +36,7 @@ def camera(room: Room, scenes: dict[str, Path]) -> Iterator[VirtualCamera]:
         found.wait_watched()
         yield found
         assert looking.stop() == 0
-        room.settled()
+        room.until(lambda: not room.listens, "it goes on listening")
 
 
 def test_who_looks_here_and_asks_is_answered_aloud_and_who_has_gone_is_not_heard(
@@ -43,7 +44,7 @@ def test_who_looks_here_and_asks_is_answered_aloud_and_who_has_gone_is_not_heard
 ) -> None:
     """The whole point: who looks here and asks gets an answer to hear; who does not is nobody's business."""
     assert room.model is not None
-    room.model.usual = says("I will tell you what happened last night.")
+    room.model.usual = says("Nothing happened last night.")
     came_at = show(camera, scenes["looking-straight"])
     gained = room.after(0, "Q_ATTENTION_GAINED")
     room.until(lambda: room.listens, "it does not listen")
@@ -55,24 +56,26 @@ def test_who_looks_here_and_asks_is_answered_aloud_and_who_has_gone_is_not_heard
         assert heard.taint == ("microphone",)
         assert heard.facts["latency_s"]["stt"] > heard.facts["latency_s"]["vad"] > 0
         spoken = room.after(0, "Q_SPOKEN")
-        assert spoken.facts["text"] == "I will tell you what happened last night."
+        assert spoken.facts["text"] == "Nothing happened last night."
         assert spoken.facts["interrupted"] is False
         assert spoken.correlation_id == heard.correlation_id
         assert {"microphone", "model"} <= set(spoken.taint)
     finally:
         played = loudspeaker.close()
-    assert "tell you what happened last night" in heard_in(played)  # a busy machine swallows a word
-
-    left_at = show(camera, scenes["absent-wall"])
-    lost = room.after(0, "Q_ATTENTION_LOST")
-    room.until(lambda: not room.listens, "it goes on listening")
-    room.server.speak(say("please remind me to call my mother tomorrow", "awb"))
-    room.server.speak(bytes(RATE))
+    with ThreadPoolExecutor(1) as beside:
+        hearing = beside.submit(heard_in, played)
+        left_at = show(camera, scenes["absent-wall"])
+        lost = room.after(0, "Q_ATTENTION_LOST")
+        room.until(lambda: not room.listens, "it goes on listening")
+        room.server.speak(say("call my mother tomorrow", "awb"))
+        room.server.speak(bytes(RATE))
+        assert "happened last night" in hearing.result()  # a busy machine swallows a word
     show(camera, scenes["looking-left"])
     room.after(1, "Q_ATTENTION_GAINED")
     room.until(lambda: room.listens, "it does not listen")
-    room.server.speak(say("tell me what happened last night", "slt"))
-    assert room.after(1, "Q_USER_VOICE").facts["text"] == "tell me what happened last night"
+    room.model.usual = says("Yes.")
+    room.server.speak(say("what happened last night", "slt"))
+    assert room.after(1, "Q_USER_VOICE").facts["text"] == "what happened last night"
     assert room.count("Q_USER_VOICE") == 2
     room.quiet()  # while somebody still looks: else the answer waits
     told = f"attention gained {at(gained) - came_at:.2f}, lost {at(lost) - left_at:.2f}"
@@ -97,7 +100,7 @@ def test_its_own_voice_is_no_person_and_a_person_stops_it(room: Room) -> None:
     room.look()
     with room.server.echo():
         voices = room.count("Q_USER_VOICE")
-        whole = room.end_of(room.emit("Q_SPEAK", {"text": LONG, "urgency": "now"}))
+        whole = room.end_of(room.emit("Q_SPEAK", {"text": "I found out that the package has grown.", "urgency": "now"}))
         assert whole.facts["interrupted"] is False
         assert room.count("Q_USER_VOICE") == voices
 
@@ -111,10 +114,10 @@ def test_its_own_voice_is_no_person_and_a_person_stops_it(room: Room) -> None:
         assert cut.facts["duration_s"] < len(say(LONGER)) / 2 / RATE - 1
     room.server.speak(bytes(2 * RATE))
     room.quiet()
-    room.server.speak(say("which service is using the most memory", "rms"))
+    room.server.speak(say("when did the machine start", "rms"))
 
     def understood() -> bool:
-        return any("using the most memory" in one.facts["text"] for one in room.home.signals("Q_USER_VOICE"))
+        return any("did the machine start" in one.facts["text"] for one in room.home.signals("Q_USER_VOICE"))
 
     room.until(understood, "it is deaf")
 
@@ -147,7 +150,7 @@ def test_nothing_of_the_microphone_reaches_the_disk(room: Room, tmp_path: Path) 
     try:
         room.until(lambda: all(traced(int(pid)) for pid in pids), "strace does not come")
         room.look_away()
-        room.server.speak(say("the train leaves at half past nine", "rms"))
+        room.server.speak(say("the train leaves", "rms"))
         room.look()
         before, spoken = room.count("Q_USER_VOICE"), room.count("Q_SPOKEN")
         room.server.speak(say("when did the machine start", "slt"))
@@ -181,7 +184,8 @@ def test_what_was_said_is_not_said_again_after_a_crash(room: Room) -> None:
     room.quiet()
     bus = next(one for one in room.home.running if one.name == "bus")
     loudspeaker = room.server.listen()
-    asked = room.emit("Q_SPEAK", {"text": "The front door is open.", "urgency": "now"})
+    now = {"urgency": "now"}
+    asked = room.emit("Q_SPEAK", {"text": "The front door is open.", **now})
     loudspeaker.until_sound(0.3)
     bus.signal(signal.SIGSTOP)  # so that it is said, and cannot be told
     ledger = room.home.paths.state_of("audio_sensor") / "spoken.jsonl"
@@ -193,7 +197,7 @@ def test_what_was_said_is_not_said_again_after_a_crash(room: Room) -> None:
     assert room.end_of(asked).facts["interrupted"] is False
     assert loudspeaker.loud_s() == heard_s, "it was said again"
 
-    asked = room.emit("Q_SPEAK", {"text": LONG, "urgency": "now"})
+    asked = room.emit("Q_SPEAK", {"text": "I found out today that the package which encodes data has grown.", **now})
     room.until(lambda: loudspeaker.loud_s() > heard_s + 0.5, "it is silent")
     room.audio.kill()
     room.audio = room.home.daemon("audio_sensor", **room.server.environ).ready()
@@ -220,13 +224,14 @@ def test_a_person_can_ask_it_to_listen(room: Room) -> None:
 
 def test_commands_hold_after_a_reload(room: Room) -> None:
     """A person who writes down commands need restart nothing; a slip in them is named, and the old ones hold."""
-    room.quiet()
     file = room.home.paths.config / "voice-commands.txt"
     file.write_text("turn (on|off) the light\nturn (on the light\n")
     check = [sys.executable, "-m", "tools.ligand", "config", "check", "--home", str(room.home.home)]
-    checked = subprocess.run(check, capture_output=True, text=True, check=False)
-    assert checked.returncode != 0
-    assert f"{file}:2: ')' is missing" in checked.stdout + checked.stderr
+    checking = subprocess.Popen(check, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    room.quiet()
+    checked, _ = checking.communicate(timeout=60)
+    assert checking.returncode != 0
+    assert f"{file}:2: ')' is missing" in checked
     room.audio.signal(signal.SIGHUP)
     room.until(lambda: "reload_refused" in room.log, "the slip is taken")
     degraded, recovered = room.count("Q_SENSOR_DEGRADED"), room.count("Q_SENSOR_RECOVERED")

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from signals.errors import ConfigError
 from tests.support.sound import VOICES, engines, say
 
-pytestmark = [pytest.mark.xdist_group("senses"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.may_leak("recognisers stay for the next test"),
+    pytest.mark.xdist_group("senses"),
+    pytest.mark.slow,
+]
+NOISES = ("silence", "white", "brown", "music")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -17,15 +26,22 @@ def _needs_the_extra() -> None:
     engines()
 
 
-def test_commands_and_free_speech_are_understood() -> None:
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessPoolExecutor]:
+    """Two that listen beside each other."""
+    with ProcessPoolExecutor(2, get_context("spawn")) as found:
+        yield found
+
+
+def test_commands_and_free_speech_are_understood(pool: ProcessPoolExecutor) -> None:
     """A person who has to say everything twice stops speaking to it."""
     from tests.voice.measuring import measure  # noqa: PLC0415 - only with the extra
     from tests.voice.sentences import FREE, SAID_COMMANDS  # noqa: PLC0415
 
-    commands = measure(SAID_COMMANDS[:12:6], VOICES)
+    commands = measure(SAID_COMMANDS[:12:6], VOICES, each=pool.map)
     assert commands.commands >= 5, commands.wrong
     assert commands.word_error_rate <= 0.1, commands.wrong
-    free = measure(FREE[:5:2], VOICES[:2])
+    free = measure(FREE[:5:2], VOICES[:2], each=pool.map)
     assert free.word_error_rate <= 0.25, free.wrong
     assert free.commands == 0
 
@@ -48,17 +64,23 @@ def test_a_model_in_a_folder_is_used_and_what_it_lacks_is_said(tmp_path: Path) -
     assert recogniser.hear(say("tell me what happened last night")).text == "tell me what happened last night"
 
 
-def test_a_story_is_no_command() -> None:
+def test_a_story_is_no_command(pool: ProcessPoolExecutor) -> None:
     """A light that goes off because somebody talks of lights is worse than one that stays on."""
     from tests.voice.measuring import measure  # noqa: PLC0415 - only with the extra
     from tests.voice.sentences import OTHERS  # noqa: PLC0415
 
-    assert measure(OTHERS[::20], VOICES[:1]).commands == 0
+    assert measure(OTHERS[::20], VOICES[:1], each=pool.map).commands == 0
 
 
-@pytest.mark.parametrize("kind", ["silence", "white", "brown", "music"])
-def test_noise_becomes_no_text(kind: str) -> None:
-    """An assistant that answers the wind is switched off."""
+@pytest.fixture(scope="module")
+def heard(pool: ProcessPoolExecutor) -> dict[str, Future[Any]]:
+    """What becomes of each noise."""
     from tests.voice.measuring import imagined  # noqa: PLC0415 - only with the extra
 
-    assert imagined(kind, minute=0).told == ()
+    return {kind: pool.submit(imagined, kind, minute=0, seconds=30) for kind in NOISES}
+
+
+@pytest.mark.parametrize("kind", NOISES)
+def test_noise_becomes_no_text(heard: dict[str, Future[Any]], kind: str) -> None:
+    """An assistant that answers the wind is switched off."""
+    assert heard[kind].result().told == ()

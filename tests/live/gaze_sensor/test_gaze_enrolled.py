@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -30,15 +31,16 @@ def test_only_the_enrolled_one_counts_until_they_are_forgotten(scenes, tmp_path)
         config = {"camera": camera.url, "face": "enrolled"}
         home.config("bus", {"disable": others("gaze_sensor")})
         home.config("gaze_sensor", config)
-        home.bus()
-        running = home.daemon("gaze_sensor").ready()
-        (nobody,) = home.wait_for("Q_SENSOR_DEGRADED", 1)
-        assert nobody.facts["reason"] == "no face is enrolled"
-
-        refused = ligand(home, "enrol", "--seconds", "2", "--camera", str(scenes["two"]))
+        with ThreadPoolExecutor(1) as beside:
+            refusing = beside.submit(ligand, home, "enrol", "--seconds", "2", "--camera", str(scenes["two"]))
+            home.bus()
+            running = home.daemon("gaze_sensor").ready()
+            (nobody,) = home.wait_for("Q_SENSOR_DEGRADED", 1)
+            assert nobody.facts["reason"] == "no face is enrolled"
+            learn = ("enrol", "--seconds", "2.5", "--camera", str(scenes["straight"]))
+            done = ligand(home, *learn)
+        refused = refusing.result()
         assert (refused.returncode, "2 faces were seen" in refused.stderr) == (2, True)
-        learn = ("enrol", "--seconds", "2.5", "--camera", str(scenes["straight"]))
-        done = ligand(home, *learn)
         assert done.returncode == 0, done.stderr
         folder = home.paths.state_of("gaze_sensor")
         file = folder / enrolment.FILE

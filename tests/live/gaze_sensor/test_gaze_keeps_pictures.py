@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,10 +73,8 @@ def places(tmp_path_factory) -> tuple[Path, Path]:
     return tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("traces")
 
 
-@pytest.fixture(scope="module")
 def learnt(scenes, places) -> Traced:
     """What learning a face did."""
-    recogniser()
     home, traces = places[0], places[1] / "enrol"
     traces.mkdir()
     folder = Paths.resolve(home).state_of("gaze_sensor")
@@ -85,8 +84,7 @@ def learnt(scenes, places) -> Traced:
         return Traced(list(calls(traces)), camera.sent, port_of(camera), folder)
 
 
-@pytest.fixture(scope="module")
-def watched(scenes, places, learnt) -> Traced:
+def watched(scenes, places, learning) -> Traced:
     """What the sensor did from its start to its end: with the package's models, then with a bundle for one face."""
     home_folder, traces = places[0], places[1] / "watch"
     traces.mkdir()
@@ -97,21 +95,31 @@ def watched(scenes, places, learnt) -> Traced:
         home.bus()
         running = home.start("gaze_sensor", "-c", STRACE, *strace(traces, "services.gaze_sensor")).ready()
         home.wait_for("Q_ATTENTION_GAINED", 1, 60)
+        folder = learning.result().folder
         home.config("gaze_sensor", {**config, "model": str(scenes["face_landmarker"]), "face": "enrolled"})
         running.signal(signal.SIGHUP)
         home.wait_for("Q_ATTENTION_GAINED", 2, 60)
         running.signal(signal.SIGTERM)
         assert running.process.wait(30) == 0
-        return Traced(list(calls(traces)), camera.sent, port_of(camera), learnt.folder)
+        return Traced(list(calls(traces)), camera.sent, port_of(camera), folder)
 
 
 def port_of(camera: VirtualCamera) -> str:
     return camera.url.split(":")[2].split("/")[0]
 
 
+@pytest.fixture(scope="module")
+def both(scenes, places) -> dict[str, Traced]:
+    """Learning, and watching meanwhile and with what was learnt."""
+    recogniser()
+    with ThreadPoolExecutor(1) as beside:
+        learning = beside.submit(learnt, scenes, places)
+        return {"watched": watched(scenes, places, learning), "learnt": learning.result()}
+
+
 @pytest.fixture(params=["learnt", "watched"])
-def traced(request) -> Traced:
-    found: Traced = request.getfixturevalue(request.param)
+def traced(request, both) -> Traced:
+    found: Traced = both[request.param]
     return found
 
 

@@ -68,7 +68,7 @@ def show_and_wait(room: Room, camera: VirtualCamera, scene: str, signal_name: st
 def test_attention_follows_who_looks_through_stalls_crashes_and_a_camera_that_was_unplugged(room):
     """All of it happens to a camera in a year: the person is seen again without anybody restarting anything."""
     with virtual_camera(room.picture("absent-wall")) as camera:
-        running = room.watch(camera.url)
+        running = room.watch(camera.url, attention={"lose_after_s": 1})
         gained = show_and_wait(room, camera, "looking-straight", "Q_ATTENTION_GAINED", 1)
         assert gained["score"] > 0.6
         assert "duration_s" not in gained
@@ -80,7 +80,7 @@ def test_attention_follows_who_looks_through_stalls_crashes_and_a_camera_that_wa
         lost = show_and_wait(room, camera, "aside-left", "Q_ATTENTION_LOST", 1)
         assert lost["score"] < 0.4
         assert lost["factors"]["gaze"] < 0.4 < lost["factors"]["eyes_open"]
-        assert lost["duration_s"] >= 2
+        assert lost["duration_s"] >= 1
         took_s = (cpu_s(child) + cpu_s(running.pid) - spent_s) / (camera.sent - sent)
         assert took_s < 2 * CPU / FPS, took_s  # twice, since other tests run beside it
 
@@ -111,10 +111,11 @@ def test_attention_follows_who_looks_through_stalls_crashes_and_a_camera_that_wa
         room.home.wait_for("Q_ATTENTION_GAINED", 3)
         os.kill(child_of(running), signal.SIGKILL)
         assert "signal 9" in room.degraded(3)["reason"]
+        running.signal(signal.SIGHUP)  # whoever reloads waits for no growing delay
         room.home.wait_for("Q_SENSOR_RECOVERED", 3)
 
-        running.signal(signal.SIGHUP)  # whoever reloads waits for no growing delay
-        room.home.wait_for("Q_CONFIGURATION_RELOADED", 2)
+        running.signal(signal.SIGHUP)
+        room.home.wait_for("Q_CONFIGURATION_RELOADED", 3)
         room.home.wait_for("Q_ATTENTION_GAINED", 4)
         camera.unplug()
         room.degraded(4)

@@ -6,6 +6,8 @@ import json
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -69,16 +71,20 @@ def test_a_preview_shows_what_is_seen_and_writes_only_what_was_asked_for(scenes,
     """A person who wonders why they are not heard sees which factor speaks against it."""
     home, png = tmp_path / "home", tmp_path / "seen"
     home.mkdir()
-    done = ligand(home, "preview", "--camera", str(scenes["closed-near"]), "--png", str(png))
+    closed, far = str(scenes["closed-near"]), str(scenes["looking-far"])
+    with ThreadPoolExecutor() as beside:
+        look = partial(beside.submit, ligand, home, "preview", "--camera")
+        drawing, refusing = look(closed, "--png", str(png)), look(closed, "--png", str(tmp_path / "none" / "seen"))
+        telling = look(far, "-o", "json")
+    done, refused = drawing.result(), refusing.result()
     assert done.returncode == 0, done.stderr
     assert "score 0.00 (face_centred 1.00, eyes_open 0.00, gaze 1.00)" in done.stdout
     assert sum("\u2800" < sign <= "\u28ff" for sign in done.stdout) > 100  # the landmarks, in the terminal
     assert png.read_bytes().startswith(b"\x89PNG")
     assert stat.S_IMODE(png.stat().st_mode) == 0o600  # a face is for those who asked
     png.unlink()
-    refused = ligand(home, "preview", "--camera", str(scenes["closed-near"]), "--png", str(tmp_path / "none" / "seen"))
     assert (refused.returncode, "could not be written" in refused.stderr) == (1, True)
-    told = json.loads(ligand(home, "preview", "--camera", str(scenes["looking-far"]), "-o", "json").stdout)
+    told = json.loads(telling.result().stdout)
     assert told["score"] > 0.9
     assert [one.name for one in tmp_path.rglob("*") if one.suffix in (".png", ".jpg")] == []
 
