@@ -77,7 +77,7 @@ def heard(pool: ProcessPoolExecutor) -> dict[str, Future[Any]]:
     """What becomes of each noise."""
     from tests.voice.measuring import imagined  # noqa: PLC0415 - only with the extra
 
-    return {kind: pool.submit(imagined, kind, minute=0, seconds=30) for kind in NOISES}
+    return {kind: pool.submit(imagined, kind, minute=0, seconds=60) for kind in NOISES}
 
 
 @pytest.mark.parametrize("kind", NOISES)
