@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from services.audio_sensor import messages
+from services.runtime import children
 
 END_S = 2.0
 TAIL = 400
@@ -78,15 +79,7 @@ class Child:
 
     async def end(self) -> None:
         """See to it that it has ended."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        try:
-            async with asyncio.timeout(END_S):
-                await self._process.wait()
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+        await children.end(self._process, END_S)
         await asyncio.gather(self._errors, return_exceptions=True)
 
     async def _read_errors(self) -> None:

@@ -8,7 +8,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from services.gaze_sensor.cameras import Target
-from services.runtime import extras
+from services.runtime import children, extras
 
 CHILD = Path(__file__).parent / "engine" / "__main__.py"
 START_S = 30.0
@@ -74,19 +74,11 @@ class Session:
 
     def kill(self) -> None:
         """Do without its goodbye: it hangs."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        children.kill(self._process)
 
     async def end(self) -> tuple[int, str]:
         """End it, if it has not ended; its status, and the last line that it said of its own accord."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(END_S):
-                await self._process.wait()
-        except TimeoutError:
-            self.kill()
-            await self._process.wait()
+        await children.end(self._process, END_S)
         await self._listening
         return self._process.returncode or 0, " ".join(self._said)
 
