@@ -64,7 +64,6 @@ class Tracker:
         self._around_s = around_s
         self._due = 0.0
         self._pace = Pace()
-        self._faces: Faces = []
         self._finder = FaceDetection(model_selection=0)
         self._mesh = landmarker(model, 1, still=False)
         self._nose: Sequence[float] | None = None
@@ -72,7 +71,7 @@ class Tracker:
     def points(self, image: Any, t: float) -> Faces:
         """The landmarks of the largest face in the frame at `t`, if there is one."""
         if self._pace.rests(t):
-            return self._faces
+            return self._pace.last
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         if self._nose is not None and t >= self._due and (largest := self._look_around(rgb, t)) is not None:
             alone = nothing_but(largest, rgb)
@@ -83,7 +82,6 @@ class Tracker:
         self._nose = faces[0][NOSE] if faces else None
         self.seen = max(len(faces), self.seen if faces else 0)
         self._pace.note(t, faces)
-        self._faces = faces
         return faces
 
     def _look_around(self, rgb: Any, t: float) -> Box | None:

@@ -20,19 +20,20 @@ class Pace:
     """Lets fewer frames be looked at when nobody has been there for a while, or a face does not move."""
 
     def __init__(self) -> None:
-        self._last: Faces = []
+        self.last: Faces = []
+        """What was seen last."""
         self._since: float | None = None
         self._until = 0.0
 
     def rests(self, t: float) -> bool:
-        """Whether the frame at `t` is left out; what was seen last is taken to hold."""
+        """Whether the frame at `t` is left out; `last` is taken to hold."""
         return t < self._until
 
     def note(self, t: float, faces: Faces) -> None:
         """Take in what was seen in the frame at `t`."""
-        if self._since is None or _differ(faces, self._last):
+        if self._since is None or _differ(faces, self.last):
             self._since = t
-        self._last = faces
+        self.last = faces
         after_s, rest_s = (CALM_S, CALM_REST_S) if faces else (DESERTED_S, DESERTED_REST_S)
         if t - self._since >= after_s:
             self._until = t + rest_s
