@@ -29,7 +29,7 @@ class Worker:
         self._daemon = daemon
         self._role = role
         self._pools: list[Pool] = []
-        self._spent: dict[str, dict[int, int]] | None = None
+        self._spent: dict[str, dict[int, int]] = {}
         self._looking = asyncio.Lock()
         self._presence = Presence(self._tell_presence)
         self._deference = Deference(self._person_has)
@@ -43,8 +43,7 @@ class Worker:
 
     async def open(self) -> None:
         """Take the configuration as it now is. Raises `ConfigError` for a credential that is not there."""
-        if self._spent is None:
-            self._spent = spending.read(self._daemon.state.get(SPENT, {}))
+        self._spent = self._spent or spending.read(self._daemon.state.get(SPENT, {}))
         fresh = Pool.of(Settings.of(self._role, self._daemon.config), self._daemon.credential, self._purse)
         if self._pools:
             self.pool.look_soon()  # whoever waits for them goes on with the new ones
@@ -55,11 +54,10 @@ class Worker:
             self._daemon.log.warning("not_told", error=error.message)
 
     def _purse(self, server: ServerSettings) -> Purse:
-        assert self._spent is not None
         return Purse(server.tokens_per_day, self._spent.setdefault(server.name, {}), self._keep_spent)
 
     async def _keep_spent(self) -> None:
-        async with self._daemon.batch({SPENT: spending.written(self._spent or {})}):
+        async with self._daemon.batch({SPENT: spending.written(self._spent)}):
             pass
 
     async def watch(self) -> None:
