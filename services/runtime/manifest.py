@@ -226,9 +226,10 @@ class Manifest:
             if name not in catalogue:
                 raise ManifestError(f"{self.origin}: there is no contract for {name}.")
         for line in self.consumes:
-            if not any(fnmatchcase(name, line.signal) for name in catalogue):
+            meant = [contract for name, contract in catalogue.items() if fnmatchcase(name, line.signal)]
+            if not meant:
                 raise ManifestError(f"{self.origin}: consumes {line.signal}, which no contract describes.")
-            if not any(line.may_match(catalogue[name]) for name in catalogue if fnmatchcase(name, line.signal)):
+            if line.where and not any(map(line.may_match, meant)):
                 where = ", ".join(f"{fact}: {' or '.join(map(str, values))}" for fact, values in line.where.items())
                 raise ManifestError(
                     f"{self.origin}: no {line.signal} has {where}, so it would never be heard. Its facts: "
