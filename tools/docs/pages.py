@@ -13,8 +13,6 @@ from tools.talk import World
 
 BEGIN = "<!-- who talks to whom: made by `make docs` -->"
 END = "<!-- end of who talks to whom -->"
-
-
 EVERY = Subscription("Q_*")
 
 
@@ -46,9 +44,9 @@ def _graph(world: World) -> str:
     """A picture that can be read: what reaches everybody, or who hears everything, is said instead of drawn."""
     all_ears = [name for name, it in world.manifests.items() if EVERY in it.consumes]
     talks = [each for each in world.talks if each.hearer not in all_ears]
-    hearers = {each.signal: {talk.hearer for talk in talks if talk.signal == each.signal} for each in talks}
-    to_all = [signal for signal, found in hearers.items() if len(found) > len(world.manifests) / 2]
+    reached = {each.signal: [name for name, _ in world.hearers(each.signal) if name not in all_ears] for each in talks}
+    to_all = [signal for signal, names in reached.items() if len(names) > len(world.manifests) / 2]
     drawn = talk.mermaid(each for each in talks if each.signal not in to_all)
     said = [f"`{name}` hears every signal" for name in sorted(all_ears)]
-    said += [f"`{signal}` reaches {len(hearers[signal])} daemons" for signal in sorted(to_all)]
+    said += [f"`{signal}` reaches {len(reached[signal])} daemons" for signal in sorted(to_all)]
     return f"```mermaid\n{drawn}```\n" + (f"\nNot drawn: {', and '.join(said)}.\n" if said else "")

@@ -35,7 +35,7 @@ class Teller:
                 continue
             cause = by_id.get(str(envelope.get("causation_id")))
             told = self._root(envelope) if cause is None else self._step(envelope, cause, self.signals[nth - 1])
-            yield told + (ASKED if self.asked == envelope["id"] and len(self.signals) > 1 else "")
+            yield _sentence(told) + (ASKED if self.asked == envelope["id"] and len(self.signals) > 1 else "")
             yield from (_given_up(letter) for letter in self.dead if _is_of(letter, envelope))
         yield from self._ending()
         taint = sorted({clean(label) for each in self.signals for label in each.get("taint") or ()})
@@ -56,7 +56,7 @@ class Teller:
             what = f"{clean(source.removeprefix('person@'))} emitted {_named(envelope)}{_about(facts)}"
         else:
             what = f"{clean(source)} emitted {_named(envelope)} of its own accord{_about(facts)}"
-        return _sentence(f"{when}, {what}")
+        return f"{when}, {what}"
 
     def _step(self, envelope: Envelope, cause: Envelope, before: Envelope) -> str:
         later = seconds_text(max(0.0, (_local(envelope) - _local(cause)).total_seconds()))
@@ -64,14 +64,13 @@ class Teller:
         about = _about(envelope["facts"])
         contract = self.catalogue.get(cause["signal"])
         if contract is not None and contract.expects and contract.expects.timeout == envelope["signal"]:
-            told = f"Nobody answered {name} in time, so after {later} the bus emitted {_named(envelope)}{about}"
-            return _sentence(told)
+            return f"Nobody answered {name} in time, so after {later} the bus emitted {_named(envelope)}{about}"
         to = "that" if cause is before else f"{name} (#{cause.get('seq')})"
         if cause["signal"] == READY:
-            return _sentence(f"{source} passed it on as {_named(envelope)}{about}")
+            return f"{source} passed it on as {_named(envelope)}{about}"
         if cause["source"] == envelope["source"]:
-            return _sentence(f"{later} after {to}, {source} also emitted {_named(envelope)}{about}")
-        return _sentence(f"{later} after {to}, {source} answered it with {_named(envelope)}{about}")
+            return f"{later} after {to}, {source} also emitted {_named(envelope)}{about}"
+        return f"{later} after {to}, {source} answered it with {_named(envelope)}{about}"
 
     def _ending(self) -> Iterator[str]:
         if not self.signals:
