@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -58,11 +59,16 @@ def absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
     return ".".join([*base, *([node.module] if node.module else [])])
 
 
-def imports(file: Path, module: str) -> Iterator[tuple[int, str]]:
-    """(line, dotted name) of all that `file` imports, inside functions too.
+@cache
+def imports(file: Path, module: str) -> tuple[tuple[int, str], ...]:
+    """(line, dotted name) of all that `file` imports, inside functions too; read once, however many rules ask.
 
     `from a import b` gives `a.b`: whether b is a module or a name in a, the rules judge it alike.
     """
+    return tuple(_imports(file, module))
+
+
+def _imports(file: Path, module: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(file.read_text(), str(file))):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
