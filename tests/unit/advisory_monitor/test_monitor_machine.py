@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -131,8 +132,13 @@ class TestUnits:
 class TestProcesses:
     """Processes of a configured name."""
 
-    def run(self) -> subprocess.Popen[bytes]:
-        code = "import sys; print('up', flush=True); sys.stdin.read() # watched-by-a-test"
+    @pytest.fixture
+    def name(self) -> str:
+        """A name that no process has beside this test's own: the check looks at all of the machine's."""
+        return f"watched-by-{uuid.uuid4().hex}"
+
+    def run(self, name: str) -> subprocess.Popen[bytes]:
+        code = f"import sys; print('up', flush=True); sys.stdin.read() # {name}"
         found = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert found.stdout is not None
         assert found.stdout.readline() == b"up\n"
@@ -141,18 +147,18 @@ class TestProcesses:
     def end(self, process: subprocess.Popen[bytes]) -> None:
         process.communicate(timeout=30)
 
-    def test_who_comes_goes_and_is_replaced(self, tmp_path: Path) -> None:
+    def test_who_comes_goes_and_is_replaced(self, tmp_path: Path, name: str) -> None:
         """A person would not hear that the program they rely on has died or is started over and over."""
-        watch = [{"label": "helper", "command": "watched-by-a-test", "expected": True}]
+        watch = [{"label": "helper", "command": name, "expected": True}]
         looking = Looking("processes", tmp_path, watch=watch, restarts_warning=2, restarts_margin=1)
         seen = looking.look()
         assert (seen.says, reading(seen, "process").severity) == ((), "warning")
-        first = self.run()
+        first = self.run(name)
         (told,) = looking.says(5)
         assert (told["change"], told["pid"], told["name"]) == ("started", first.pid, "helper")
         looking.restart()
         assert reading(looking.look(5), "process").severity is None
-        second = self.run()
+        second = self.run(name)
         self.end(first)
         (told,) = looking.says(5)
         assert (told["change"], told["pid"], told["previous_pid"]) == ("replaced", second.pid, first.pid)
@@ -162,10 +168,10 @@ class TestProcesses:
         assert reading(seen, "process_restarts").severity == "warning"
         assert reading(looking.look(700), "process_restarts").severity is None
 
-    def test_a_number_that_another_has_now_is_a_replacement(self, tmp_path: Path) -> None:
+    def test_a_number_that_another_has_now_is_a_replacement(self, tmp_path: Path, name: str) -> None:
         """A program that was started over and got the number it had before would seem never to have ended."""
-        looking = Looking("processes", tmp_path, watch=[{"label": "helper", "command": "watched-by-a-test"}])
-        process = self.run()
+        looking = Looking("processes", tmp_path, watch=[{"label": "helper", "command": name}])
+        process = self.run(name)
         looking.look()
         looking.kept["helper"] = {str(process.pid): 1.0}
         (told,) = looking.says(5)

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import socket
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,10 +26,11 @@ RIGHT = '{"modules": ["gaze_sensor"]}'
 
 
 @pytest.fixture
-def nowhere() -> ServerSettings:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return ServerSettings(base_url=f"http://127.0.0.1:{free.getsockname()[1]}/v1")
+def nowhere() -> Iterator[ServerSettings]:
+    """A server that is not there; its port is held, so that nothing else can be given it meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield ServerSettings(base_url=f"http://127.0.0.1:{held.getsockname()[1]}/v1")
 
 
 def test_an_answer_says_what_it_took_and_where_it_came_from(asker, first):
