@@ -88,7 +88,7 @@ def test_attention_follows_who_looks_through_stalls_crashes_and_a_camera_that_wa
         running.signal(signal.SIGHUP)
         room.home.wait_for("Q_CONFIGURATION_RELOADED", 1)
         with Subscription(room.home.paths.mirror_socket, ("Q_ATTENTION_SCORE",)) as mirror:
-            heard = mirror.next(20.0)
+            heard = mirror.next(60.0)
         assert heard is not None
         score = decode(heard.raw).facts
         assert (score["faces"], score["score"] < 0.4, score["fps"] > 5) == (1, True, True)

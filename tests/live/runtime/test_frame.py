@@ -74,7 +74,7 @@ def did(home: Constellation, name: str = "worker") -> list[str]:
 
 def until(home: Constellation, line: str, count: int = 1) -> None:
     """Block until the worker has noted a line so often."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while did(home).count(line) < count:
         assert time.monotonic() < deadline, (line, did(home), home.running[-1].tail())
         time.sleep(0.01)
@@ -121,7 +121,7 @@ def test_a_daemon_whose_code_and_manifest_disagree_does_not_start(home, change, 
     """What the manifest promises is what people and the bus go by; a lie in it must not run."""
     home.manifest("worker", **{**MANIFEST, **change})
     worker = start(home)
-    assert worker.process.wait(20) == 78
+    assert worker.process.wait(60) == 78
     assert words in worker.tail()
     assert "Traceback" not in worker.tail()
 
@@ -132,7 +132,7 @@ def test_a_wrong_configuration_names_file_line_and_key(home):
     path = home.paths.config_of("worker")
     path.write_text("# mine\ngreeting: 7\n")
     worker = start(home)
-    assert worker.process.wait(20) == 78
+    assert worker.process.wait(60) == 78
     assert f"{path}:2" in worker.tail() or (str(path) in worker.tail() and "line 2" in worker.tail())
     assert "greeting" in worker.tail()
 
@@ -235,7 +235,7 @@ def test_a_daemon_told_to_stop_while_it_starts_does_not_wait_for_a_bus_that_went
     bus.kill()
     worker.heard("STATUS=the bus is away; attaching again when it is back")
     go(home, "start")
-    assert worker.stop(10) == 0
+    assert worker.stop(60) == 0
 
 
 STARTING = WORKER.read_text().replace(
@@ -255,7 +255,7 @@ def test_a_fenced_daemon_ends_saying_that_another_took_its_place(home, bus):
     """Two of one kind must not fight for the place, crash-looping for a day."""
     first = start(home).ready()
     second = home.script("worker", WORKER, "worker").ready()
-    assert first.process.wait(20) == 78
+    assert first.process.wait(60) == 78
     assert "takes its place" in first.tail()
     assert second.process.poll() is None
 
@@ -396,7 +396,7 @@ def test_who_waits_for_an_answer_that_the_bus_no_longer_lets_him_ask_for_hears_i
         home.bus()
         (told,) = home.wait_for("Q_DEAD_LETTER_ADDED")
         assert told.facts["reason"] == "unauthorised"
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while "attempt_failed" not in worker.tail():
             assert time.monotonic() < deadline, worker.tail()
             time.sleep(0.01)
@@ -411,20 +411,24 @@ def test_a_handler_past_its_time_is_cancelled_and_its_attempt_fails(home, person
     until(home, "began sleep x", 2)
     with home.journal() as journal:
         ((_, attempts, error),) = journal.asides("worker")
-    assert (attempts, "longer than 0.2 s" in (error or "")) == (1, True)
+    assert (attempts >= 1, "longer than 0.2 s" in (error or "")) == (True, True)  # the second may be over too by now
 
 
 def test_a_thread_past_its_time_ends_the_process_at_once_which_is_no_crash(home, person):
     """A thread cannot be cancelled; the process is restarted, and the signal has one failed attempt."""
     home.manifest("worker", **{**MANIFEST, "max_handling_s": 0.3})
-    worker = start(home).ready()
-    began = time.monotonic()
-    person.emit(person.make("Q_THREAD_WANTED", {"text": "100"}))
-    assert worker.process.wait(20) == 75
-    assert time.monotonic() - began < 8
+    worker = home.script("worker", NEVER_DRAINED, "worker").ready()
+    person.emit(person.make("Q_THREAD_WANTED", {"text": "1000"}))
+    assert worker.process.wait(60) == 75
     with home.journal() as journal:
         ((_, attempts, error),) = journal.asides("worker")
     assert (attempts, "longer than 0.3 s" in (error or "")) == (1, True)
+
+
+NEVER_DRAINED = WORKER.read_text().replace(
+    "daemon.run()", "import services.runtime.daemon as frame\n\nframe.DRAIN_S = 1000.0\ndaemon.run()"
+)
+"""Who waited for its handlers to end, as at a SIGTERM, would wait for longer than a test does."""
 
 
 def test_a_handler_that_heeds_no_cancellation_ends_the_process_too(home, person):
@@ -432,7 +436,7 @@ def test_a_handler_that_heeds_no_cancellation_ends_the_process_too(home, person)
     home.manifest("worker", **{**MANIFEST, "max_handling_s": 0.2})
     worker = start(home).ready()
     want(person, "sleep on")
-    assert worker.process.wait(20) == 75
+    assert worker.process.wait(60) == 75
     with home.journal() as journal:
         ((_, attempts, error),) = journal.asides("worker")
     assert (attempts, "longer than 0.2 s" in (error or "")) == (1, True)
@@ -501,14 +505,17 @@ def test_a_live_handler_that_raises_keeps_nobody_waiting(tmp_path):
         ear = home.script("ear", EAR).ready()
         with attached(home.paths, "mouth") as mouth:
             mouth.send(wire.LIVE, b"", *(encode(mouth.make("Q_SOUND_HEARD", {"n": n})) for n in range(3)))
-            deadline = time.monotonic() + 4  # well under the heartbeat that would have woken it
+            deadline = time.monotonic() + 60
             while "heard 2" not in ear.tail():
                 assert time.monotonic() < deadline, ear.tail()
+                time.sleep(0.01)
         assert "live_handler_failed" in ear.tail()
 
 
 EAR = """
+import services.runtime.daemon as frame
 from services.runtime import Daemon
+frame.HEARTBEAT_S = 1000.0  # which would wake it
 daemon = Daemon("ear")
 @daemon.on_live("Q_SOUND_HEARD")
 def hear(signal):
@@ -524,7 +531,7 @@ def test_a_signal_that_kills_its_daemon_five_times_is_put_away_as_poison(home, p
     want(person, "die")
     want(person, "done", "after")
     for _ in range(5):
-        assert start(home).process.wait(20) == 1
+        assert start(home).process.wait(60) == 1
     start(home).ready()
     (done,) = home.wait_for("Q_WORK_DONE")
     assert done.facts["text"] == "after"
@@ -548,6 +555,7 @@ def test_the_watchdog_is_fed_by_the_working_loop_only(home, person):
     worker.heard("WATCHDOG=1")
     want(person, "hang")
     until(home, "began hang x")
+    worker.notify.forget()  # what it said until then
     fed = 0
     with contextlib.suppress(TimeoutError):
         while fed < 10:
@@ -560,10 +568,10 @@ def test_the_watchdog_is_fed_by_the_working_loop_only(home, person):
 def test_heartbeats_tell_how_it_fares(home, bus):
     """`ligand status` shows what daemons say of themselves."""
     with Subscription(home.paths.mirror_socket, ("Q_HEARTBEAT",)) as beats:
-        assert beats.wait(10)
+        assert beats.wait(60)
         worker = start(home).ready()
         while True:
-            seen = beats.next(10)
+            seen = beats.next(60)
             assert seen is not None
             facts = orjson.loads(seen.raw)["facts"]
             if facts["daemon"] == "worker" and facts["state"] == "ready":

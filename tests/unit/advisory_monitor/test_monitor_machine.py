@@ -145,7 +145,7 @@ class TestProcesses:
         return found
 
     def end(self, process: subprocess.Popen[bytes]) -> None:
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
     def test_who_comes_goes_and_is_replaced(self, tmp_path: Path, name: str) -> None:
         """A person would not hear that the program they rely on has died or is started over and over."""

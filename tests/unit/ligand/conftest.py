@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = Path(__file__).with_name("program.py")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Up:

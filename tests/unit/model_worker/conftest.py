@@ -18,8 +18,8 @@ from services.model_worker.settings import ServerSettings, Settings
 from services.model_worker.spending import Purse
 from tests.support.model_server import ModelServer, model_server
 
-QUICK = {"rounds": 3, "backoff_s": 0.01, "connect_s": 5.0, "first_token_s": 5.0, "idle_s": 5.0, "failures": 3}
-REQUEST = {"role": "primary", "prompt": "Why?", "deadline_s": 20, "stream": False, "purpose": "a test"}
+QUICK = {"rounds": 3, "backoff_s": 0.01, "connect_s": 60.0, "first_token_s": 60.0, "idle_s": 60.0, "failures": 3}
+REQUEST = {"role": "primary", "prompt": "Why?", "deadline_s": 200, "stream": False, "purpose": "a test"}
 
 
 @dataclass

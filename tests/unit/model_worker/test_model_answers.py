@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import socket
 import time
 from collections.abc import Iterator
 
@@ -14,6 +12,7 @@ from services.model_worker.failures import of_connection
 from services.model_worker.settings import ServerSettings
 from signals.errors import ConfigError
 from tests.support.model_server import Plan, fails, model_server, says
+from tests.support.ports import held
 from tests.unit.model_worker.conftest import at, its_time_is_over
 
 SCHEMA = {
@@ -27,10 +26,9 @@ RIGHT = '{"modules": ["gaze_sensor"]}'
 
 @pytest.fixture
 def nowhere() -> Iterator[ServerSettings]:
-    """A server that is not there; its port is held, so that nothing else can be given it meanwhile."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield ServerSettings(base_url=f"http://127.0.0.1:{held.getsockname()[1]}/v1")
+    """A server that is not there."""
+    with held() as port:
+        yield ServerSettings(base_url=f"http://127.0.0.1:{port}/v1")
 
 
 def test_an_answer_says_what_it_took_and_where_it_came_from(asker, first):
@@ -152,10 +150,10 @@ def test_a_list_of_models_without_an_end_is_not_read_to_its_end(asker, first):
 def test_a_server_that_stalls_is_replaced_by_the_next(asker, first, second):
     """A stream that only says that it is alive does not hold the person for ever."""
     first.usual = says("Hel", ends="stall")
-    _, facts = asker(idle_s=0.2, first_token_s=60.0).once(at(first), at(second))
+    _, facts = asker(idle_s=0.5).once(at(first), at(second))
     assert facts["server"] == second.url
     first.until("left")
-    name, facts = asker(idle_s=0.2, first_token_s=60.0, rounds=1).once(at(first))
+    name, facts = asker(idle_s=0.2, rounds=1).once(at(first))
     assert (name, facts["reason"], facts["retryable"]) == ("Q_MODEL_FAILED", "timeout", True)
 
 
@@ -254,12 +252,11 @@ def test_no_server_at_all_is_said_at_once(asker, nowhere):
 def test_the_deadline_holds(asker, first):
     """What comes after it is of no use; the asker hears why a little before."""
     first.usual = says("Hel", ends="hold")
-    patient = {"idle_s": 60.0, "first_token_s": 60.0}
-    name, facts = asker(**patient).once(at(first), deadline_s=0.5)
+    name, facts = asker().once(at(first), deadline_s=1.0)
     assert (name, facts["reason"]) == ("Q_MODEL_FAILED", "timeout")
-    assert "no whole answer within 0.5 s" in facts["detail"]
+    assert "no whole answer within 1 s" in facts["detail"]
     first.until("left")
-    _, facts = asker(**patient, deadline_s=0.4).once(at(first), deadline_s=20)
+    _, facts = asker(deadline_s=0.4).once(at(first), deadline_s=20)
     assert "no whole answer within 0.4 s" in facts["detail"]
 
 
@@ -527,7 +524,7 @@ def test_a_server_that_keeps_failing_is_left_alone_and_tried_again(asker, first,
     first.plans.extend([plan] * 3)
 
     async def story() -> None:
-        asking = asker(failures=3, open_s=1000, rounds=1, idle_s=0.1)
+        asking = asker(failures=3, open_s=1000, rounds=1, idle_s=0.4)
         pool = asking.pool(at(first))
         for _ in range(3):
             assert (await asking.ask(pool))[1]["reason"] == reason
@@ -563,20 +560,19 @@ def test_a_server_that_lists_models_but_cannot_answer_is_found_out_and_found_wel
     asyncio.run(story())
 
 
-def test_a_server_that_went_away_and_came_back_is_used_without_a_restart(asker):
+def test_a_server_that_went_away_and_came_back_is_used_without_a_restart(asker, nowhere):
     """A person who starts the model server later need do nothing else."""
-    with model_server() as one:
-        port = one.port
+    port = int(nowhere.base_url.removesuffix("/v1").rpartition(":")[2])
 
     async def story() -> None:
         asking = asker(rounds=1, failures=1, open_s=1000)
-        pool = asking.pool(dataclasses.replace(at(one), base_url=one.url))
+        pool = asking.pool(nowhere)
         assert (await asking.ask(pool))[1]["reason"] == "unavailable"
         assert pool.wanted.is_set()  # who failed is looked at now, not in a minute
         await pool.look()
         assert pool.answering == 0
         pool.servers[0].shapes["test-model"] = "text"
-        with model_server(port=port):
+        with model_server(port):
             await pool.look()
             assert pool.answering == 1
             assert pool.servers[0].shapes == {}  # another version may do more
