@@ -77,7 +77,7 @@ def parser(request: pytest.FixtureRequest) -> tuple[str, Path]:
     if not (folder / "node_modules" / "@asyncapi" / "parser" / "package.json").is_file():
         install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), PARSER]
         try:
-            done = subprocess.run(install, capture_output=True, text=True, timeout=90, check=False)
+            done = subprocess.run(install, capture_output=True, text=True, timeout=300, check=False)
         except subprocess.TimeoutExpired:
             pytest.skip("npm could not install the parser within 90 s")
         if done.returncode != 0:

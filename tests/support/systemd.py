@@ -80,7 +80,7 @@ class Machine:
         user: str | None = None,
         check: bool = True,
         text: str | None = None,
-        timeout_s: float = 120.0,
+        timeout_s: float = 300.0,
         environ: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside and wait for it; what it said is part of the error when it fails."""
