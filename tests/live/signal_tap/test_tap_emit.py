@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -81,13 +82,12 @@ def test_what_does_not_fit_is_refused_with_what_would(told: Told, arguments: tup
 
 def test_a_signal_again_and_again(told: Told) -> None:
     """A steady stream to try a daemon with: so many, at a rate, each a signal of its own."""
-    before = len(told.constellation.signals("Q_ITEM_DONE"))
-    done = tap(told.home, "emit", "Q_ITEM_DONE", "n:=5", "pad=", "-c", "6", "-r", "50", "-o", "json")
+    before, began = len(told.constellation.signals("Q_ITEM_DONE")), time.time()
+    done = tap(told.home, "emit", "Q_ITEM_DONE", "n:=5", "pad=", "-c", "6", "-r", "5", "-o", "json")
     assert (done.code, len({each["id"] for each in done.objects})) == (0, 6)
     found = told.constellation.signals("Q_ITEM_DONE")[before:]
     assert [each["seq"] for each in done.objects] == [one.seq for one in found]
-    span = unix_seconds(str(found[-1].received_at)) - unix_seconds(str(found[0].received_at))
-    assert span >= 0.09  # five gaps of 20 ms
+    assert unix_seconds(str(found[-1].received_at)) - began >= 1.0  # five gaps; all at once would take half as long
     burst = tap(told.home, "emit", "Q_ITEM_DONE", "n:=5", "pad=", "-c", "2500")
     assert len(burst.lines) == 2500
     assert tap(told.home, "emit", "Q_ITEM_DONE", "n:=5", "pad=", "-r", "0").code == 2
