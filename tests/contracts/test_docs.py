@@ -59,6 +59,12 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert broken == []
 
 
+def test_the_readme_leads_to_every_document() -> None:
+    """What is described on a page that nothing leads to is not found."""
+    text = (ROOT / "README.md").read_text()
+    assert [file.name for file in sorted((ROOT / "docs").glob("*.*")) if f"(docs/{file.name})" not in text] == []
+
+
 def _anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
