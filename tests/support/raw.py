@@ -158,6 +158,11 @@ class Raw:
         """The next answer to something asked."""
         return decode(self.push(wire.ANSWER, timeout_s)[3])
 
+    def drain(self) -> None:
+        """Settle what earlier tests left."""
+        while not self.nothing():
+            self.settle(self.given())
+
     def nothing(self, kind: bytes = wire.DELIVER) -> bool:
         """Whether the bus, having had the occasion, pushed nothing of a kind: two whole turns have passed."""
         self.query("status")

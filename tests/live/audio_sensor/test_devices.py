@@ -71,8 +71,7 @@ def test_devices_come_and_go(bare: Room) -> None:
 
     bare.server.plug_in(rate=44_100, channels=8)
     bare.home.wait_for("Q_SENSOR_RECOVERED", 1, 60.0)
-    bare.server.speak(say("what happened last night"))
-    bare.home.wait_for("Q_USER_VOICE", 1, 60.0, text="what happened last night")
+    bare.hears("what happened last night")
 
     degraded = bare.count("Q_SENSOR_DEGRADED")
     bare.server.hang()
@@ -93,8 +92,7 @@ def test_devices_come_and_go(bare: Room) -> None:
     bare.server.start()
     bare.server.plug_in()
     bare.home.wait_for("Q_SENSOR_RECOVERED", 4, 60.0)
-    bare.server.speak(say("what happened last night"))
-    bare.home.wait_for("Q_USER_VOICE", 2, 60.0, text="what happened last night")
+    bare.hears("what happened last night")
     assert bare.audio.process.poll() is None
     assert "task_failed" not in bare.log
 
@@ -115,8 +113,7 @@ def test_a_damaged_model_of_voice_activity_is_told_and_mended_by_a_reload(bare: 
     bare.home.config("audio_sensor", {**onnx, "detection": {"engine": "silero_onnx"}})
     bare.audio.signal(signal.SIGHUP)
     bare.until(lambda: "microphone_open" in bare.log, "it does not listen")
-    bare.server.speak(say("what happened last night"))
-    bare.home.wait_for("Q_USER_VOICE", 1, 60.0, text="what happened last night")
+    bare.hears("what happened last night")
     assert len([one for one in bare.home.signals("Q_SENSOR_DEGRADED") if str(damaged) in one.facts["reason"]]) == 1
     assert bare.audio.process.poll() is None
 
