@@ -19,6 +19,8 @@ from signals.envelope import MAX_BYTES, check_emitted, load, rfc3339, rfc3339_of
 from signals.errors import ConflictError, LoopError, UnauthorisedError
 
 MAX_HOPS = 16
+FORGOTTEN = "forgotten"
+"""The taint of what follows from a signal that is no longer kept: nobody can tell what that one carried."""
 STORIES_REMEMBERED = 20_000
 
 
@@ -129,11 +131,14 @@ class Admission:
         earlier = batch.earlier(signal_id)
         if earlier is not None:
             return earlier.as_cause()
-        for seq, raw in self._store.by_id(signal_id):
+        kept = self._store.by_id(signal_id)
+        for seq, raw in kept:
             envelope = orjson.loads(raw)
             cause = cause_of(envelope, seq)
             if cause.source == batch.session or batch.was_delivered(cause, envelope):
                 return cause
+        if not kept and self._store.has_pruned():
+            return forgotten(signal_id)  # taken at its word: what its emitter had to do cannot wait for it
         raise UnauthorisedError(f"The cause {signal_id} was neither delivered to nor emitted by {batch.session}.")
 
     # -- limits --------------------------------------------------------------------------------------
@@ -211,6 +216,11 @@ def cause_of(envelope: dict[str, Any], seq: int) -> Cause:
         tuple(envelope.get("taint", ())),
         seq,
     )
+
+
+def forgotten(signal_id: str) -> Cause:
+    """What stands for a cause that retention took: a story begins with it, as far as anybody knows."""
+    return Cause(signal_id, "no longer kept", "", signal_id, 0, (FORGOTTEN,), 0)
 
 
 def named_causes(envelope: dict[str, Any]) -> list[str]:
