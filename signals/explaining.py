@@ -51,7 +51,7 @@ def explain(
         steps, value = _foreign(facts, []) or ([], facts)
         return _error(name, steps, "what JSON can hold", f"a Python {type(value).__name__}", 0)
     errors = sorted(_validator(schema).iter_errors(facts), key=relevance, reverse=True)
-    steps, expected, found = _words(_deepest(errors[0])) if errors else _strict_words(schema, refused[0])
+    steps, expected, found = located(_deepest(errors[0])) if errors else _strict_words(schema, refused[0])
     for secret in secrets:
         if _is_at(steps, secret):
             steps, found = steps[: len(secret)], "a value that is not shown"  # the keys in it are secret too
@@ -66,7 +66,7 @@ def _validator(schema: dict[str, Any]) -> Any:
 
 
 def _error(name: str, steps: Sequence[str | int], expected: str, found: str, others: int) -> SchemaError:
-    path = "$.facts" + "".join(f"[{s}]" if isinstance(s, int) else f".{str(s)[:80]}" for s in steps)
+    path = place("$.facts", steps)
     more = f" (and {others} more)" if others else ""
     message = f"{name}: {path}: found {found}, expected {expected}{more}"
     return SchemaError(message, path=path, expected=expected)
@@ -79,7 +79,13 @@ def _deepest(error: ValidationError) -> ValidationError:
     return error
 
 
-def _words(error: ValidationError) -> tuple[list[str | int], str, str]:
+def place(root: str, steps: Sequence[str | int]) -> str:
+    """A place below `root`, such as `$.facts.items[3]`."""
+    return root + "".join(f"[{s}]" if isinstance(s, int) else f".{str(s)[:80]}" for s in steps)
+
+
+def located(error: ValidationError) -> tuple[list[str | int], str, str]:
+    """Where a failure is, what is expected there, and what was found."""
     steps: list[str | int] = list(error.absolute_path)
     instance: Any = error.instance
     schema = error.schema if isinstance(error.schema, dict) else {}

@@ -15,7 +15,7 @@ from services.bus.access import Access, Peer
 from services.bus.records import Admitted, Cause
 from services.bus.store import Store
 from signals.catalogue import Catalogue, Contract
-from signals.envelope import MAX_BYTES, check_emitted, load, rfc3339, rfc3339_of_us
+from signals.envelope import MAX_BYTES, MAX_CAUSES, check_emitted, load, rfc3339, rfc3339_of_us
 from signals.errors import ConflictError, LoopError, UnauthorisedError
 
 MAX_HOPS = 16
@@ -266,7 +266,7 @@ def _complete(envelope: dict[str, Any], admitted: Admitted, causes: list[Cause],
     if causes:
         whole["causation_id"] = causes[0].id
         if len(causes) > 1:
-            whole["also_caused_by"] = [cause.id for cause in causes[1:]]
+            whole["also_caused_by"] = [cause.id for cause in causes[1:MAX_CAUSES]]
     whole["hops"] = admitted.hops
     whole["timestamp"] = envelope["timestamp"]
     whole["received_at"] = rfc3339_of_us(admitted.received_us)
