@@ -21,6 +21,7 @@ from services.runtime.handlers import Function
 from services.runtime.manifest import Manifest, find, with_overlays
 from services.runtime.notify import Notifier
 from services.runtime.reloading import Reloading
+from services.runtime.steps import fault_of
 from services.runtime.threads import Threads
 from services.runtime.turn import Batch, Maker
 from services.runtime.usage import usage
@@ -183,7 +184,7 @@ class Daemon(Reloading):
         tasks = [asyncio.create_task(self._beat())]
         try:
             if await self._start():
-                tasks += [asyncio.create_task(self._repeat(*entry)) for entry in self._periodic]
+                tasks += [asyncio.create_task(self._repeat(*one), name=one[1].__name__) for one in self._periodic]
                 tasks += [asyncio.create_task(garbage.collect_for_ever())]
                 garbage.begin()
                 if await self._unless_stopped(self._announce()):
@@ -238,8 +239,8 @@ class Daemon(Reloading):
         await asyncio.wait({stop, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         for task in tasks:
-            if task.done() and (error := task.exception()) is not None:
-                self.log.error("task_failed", error=repr(error), exc_info=error)
+            if task.done() and (error := fault_of(task)) is not None:
+                self.log.error("task_failed", task=task.get_name(), error=repr(error), exc_info=error)
                 self._exit = 1
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:

@@ -251,6 +251,39 @@ daemon.run()
 )
 
 
+def test_a_periodic_function_that_waits_for_what_was_cancelled_is_named_as_the_fault(home, bus):
+    """The daemon ended with a bare traceback that named no function, and its log said nothing."""
+    worker = home.script("worker", with_step("every(60)", "await lost()"), "worker")
+    assert worker.process.wait(20) == 1
+    (told,) = [line for line in worker.tail().splitlines() if "task_failed" in line]
+    assert "task=step" in told
+    assert "CancelledError" in told
+    assert "Q_DAEMON_STOPPING" in [s.signal for s in home.signals()]
+
+
+def with_step(when: str, step: str) -> str:
+    """The worker with one more step of its life."""
+    more = f"""
+async def lost():
+    waited = asyncio.create_task(asyncio.sleep(60))
+    waited.cancel()
+    await waited
+
+
+@daemon.{when}
+async def step():
+    note("reached {when}")
+    try:
+        {step}
+    finally:
+        note("ended {when}")
+
+
+daemon.run()
+"""
+    return WORKER.read_text().replace("daemon.run()", more)
+
+
 def test_a_fenced_daemon_ends_saying_that_another_took_its_place(home, bus):
     """Two of one kind must not fight for the place, crash-looping for a day."""
     first = start(home).ready()
