@@ -228,27 +228,23 @@ def test_what_a_stop_cuts_short_has_ended_before_the_daemon_lets_go_of_its_thing
     assert did(home)[-2:] == ["slept", "stopped"]
 
 
-def test_a_daemon_told_to_stop_while_it_starts_does_not_wait_for_a_bus_that_went_away(home, bus):
-    """`ligand down` and a shutdown would hang for a minute and a half, and end in a kill."""
-    worker = home.script("worker", STARTING, "worker")
-    until(home, "reached start")
-    bus.kill()
-    worker.heard("STATUS=the bus is away; attaching again when it is back")
-    go(home, "start")
-    assert worker.stop(10) == 0
+@pytest.mark.parametrize("step", ["await barrier('go')", "await asyncio.to_thread(time.sleep, 60)"])
+def test_a_daemon_told_to_stop_while_it_starts_ends_at_once(home, bus, step):
+    """`ligand down` and a shutdown would wait for a model that nobody wants any more, and end in a kill."""
+    worker = home.script("worker", with_step("on_start", step), "worker")
+    until(home, "reached on_start")
+    assert worker.stop(15) == 0
+    assert not any("READY=1" in said for said in worker.notify.said)
+    assert did(home)[-2:] == ["ended on_start", "stopped"]
+    assert [s.signal for s in home.signals() if s.facts.get("daemon") == "worker"] == ["Q_DAEMON_STOPPING"]
 
 
-STARTING = WORKER.read_text().replace(
-    "daemon.run()",
-    """
-@daemon.on_start
-async def begin():
-    await barrier("start")
-
-
-daemon.run()
-""",
-)
+def test_what_has_not_begun_is_not_stopped(home):
+    """A daemon told to stop while it waits for the bus would fail on things that it never had."""
+    worker = start(home)
+    worker.heard(f"STATUS=waiting for the bus at {home.paths.bus_socket}")
+    assert worker.stop() == 0
+    assert did(home) == []
 
 
 def test_a_periodic_function_that_waits_for_what_was_cancelled_is_named_as_the_fault(home, bus):
