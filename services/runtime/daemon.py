@@ -196,7 +196,7 @@ class Daemon(Reloading):
                     await self._until_stopped(tasks)
         finally:
             until = time.monotonic() + PATIENCE_S
-            await self._end(tasks)
+            await self._end(tasks, until)
         if not await beside.end(until) or self._work.is_stuck() or self._steps.are_stuck:
             sys.stderr.flush()
             os._exit(self._exit)  # it cannot be ended otherwise, and Python would wait for it
@@ -241,15 +241,15 @@ class Daemon(Reloading):
                 self.log.error("task_failed", task=task.get_name(), error=repr(error), exc_info=error)
                 self._exit = 1
 
-    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+    async def _end(self, tasks: list[asyncio.Task[None]], until: float) -> None:
         self._standing.word = "stopping"
         self._notifier.stopping()
         self._client.beat(stopping=True)
         await self._steps.cancel(*tasks[1:])
         await self._work.close(DRAIN_S if self._client.is_attached else 0.0)
         stops = self._stops if self._has_begun else ()
-        for stop in stops:
-            await stop()
+        if not await self._steps.last(stops, until, self.log, lambda: self._client.is_attached):
+            self._exit = self._exit or 1
         if self._client.is_attached:
             await self._say_goodbye()
         tasks[0].cancel()

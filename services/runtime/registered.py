@@ -54,7 +54,7 @@ class Registered:
         return function
 
     def on_stop(self, function: F) -> F:
-        """Run `async def stop()` when nothing is being handled any more.
+        """Run `async def stop()` when nothing is being handled any more, for a few seconds at most.
 
         Also where `on_start` was refused or cut short; not where it never began.
         """

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from services.runtime.handlers import Function
+
+LAST_S = 8.0
+"""So long a last step may take."""
 HEED_S = 3.0
 """So long a step may take to end once it is cancelled."""
 
@@ -32,6 +37,29 @@ class Steps:
         if task.done() and (was_done or not task.cancelled()):
             task.result()
         return was_done
+
+    async def last(self, steps: Sequence[Function], until: float, log: Any, bus_is_there: Callable[[], bool]) -> bool:
+        """Take last steps, each for a few seconds and to `until` (monotonic) at most; False when one has failed.
+
+        One that takes longer while the bus is away, which it may be waiting for, has not failed.
+        """
+        well = True
+        for step in steps:
+            if (fault := await self._last(step, until)) is not None:
+                there = bus_is_there()
+                log.error("stop_failed", task=step.__name__, error=repr(fault), bus_is_there=there, exc_info=fault)
+                well = well and isinstance(fault, TimeoutError) and not there
+        return well
+
+    async def _last(self, step: Function, until: float) -> BaseException | None:
+        seconds = max(1.0, min(LAST_S, until - time.monotonic()))
+        task = asyncio.ensure_future(step())
+        await asyncio.wait({task}, timeout=seconds)
+        if task.done():
+            return fault_of(task)
+        await self.cancel(task)
+        raised = task.exception() if task.done() and not task.cancelled() else None
+        return raised or TimeoutError(f"It took longer than {seconds:.0f} s and was cut short.")
 
     async def cancel(self, *tasks: asyncio.Task[Any]) -> None:
         """End tasks, and wait until they have ended if that is soon."""

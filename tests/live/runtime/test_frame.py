@@ -247,6 +247,27 @@ def test_what_has_not_begun_is_not_stopped(home):
     assert did(home) == []
 
 
+def test_a_last_word_that_the_bus_is_not_there_for_holds_up_no_end(home, bus):
+    """A shutdown would hang for a minute and a half, and end in a kill; that something was not told is in the log."""
+    worker = home.script("worker", with_step("on_stop", "await daemon.emit('Q_TICK_TOLD', text='bye')"), "worker")
+    worker.ready()
+    home.wait_for("Q_TICK_TOLD")
+    bus.kill()
+    worker.heard("STATUS=the bus is away; attaching again when it is back")
+    assert worker.stop(20) == 0
+    assert "stop_failed" in worker.tail()
+    assert did(home)[-1] == "ended on_stop"
+
+
+def test_a_failing_last_step_is_told_and_the_others_are_taken(home, bus):
+    """What stands behind it would stay undone, and the goodbye unsaid."""
+    worker = home.script("worker", with_step("on_stop", "raise RuntimeError('broken')"), "worker").ready()
+    assert worker.stop() == 1
+    assert did(home)[-3:] == ["stopped", "reached on_stop", "ended on_stop"]
+    assert "stop_failed" in worker.tail()
+    assert "Q_DAEMON_STOPPING" in [s.signal for s in home.signals()]
+
+
 def test_a_periodic_function_that_waits_for_what_was_cancelled_is_named_as_the_fault(home, bus):
     """The daemon ended with a bare traceback that named no function, and its log said nothing."""
     worker = home.script("worker", with_step("every(60)", "await lost()"), "worker")
