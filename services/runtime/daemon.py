@@ -21,7 +21,7 @@ from services.runtime.handlers import Function
 from services.runtime.manifest import Manifest, find, with_overlays
 from services.runtime.notify import Notifier
 from services.runtime.reloading import Reloading
-from services.runtime.steps import Steps, fault_of
+from services.runtime.steps import Steps, fault_of, name_of
 from services.runtime.threads import Threads
 from services.runtime.turn import Batch, Maker
 from services.runtime.usage import usage
@@ -188,7 +188,7 @@ class Daemon(Reloading):
         tasks = [asyncio.create_task(self._beat())]
         try:
             if await self._start():
-                tasks += [asyncio.create_task(self._repeat(*one), name=one[1].__name__) for one in self._periodic]
+                tasks += [asyncio.create_task(self._repeat(*one), name=name_of(one[1])) for one in self._periodic]
                 tasks += [asyncio.create_task(garbage.collect_for_ever())]
                 garbage.begin()
                 if await self._steps.unless(self._stop, self._announce()):
@@ -292,7 +292,7 @@ class Daemon(Reloading):
             try:
                 await function()
             except PressureError as error:
-                self.log.warning("put_off", task=function.__name__, error=error.message)
+                self.log.warning("put_off", task=name_of(function), error=error.message)
             await asyncio.sleep(seconds)
 
     async def _beat(self) -> None:

@@ -47,7 +47,7 @@ class Steps:
         for step in steps:
             if (fault := await self._last(step, until)) is not None:
                 there = bus_is_there()
-                log.error("stop_failed", task=step.__name__, error=repr(fault), bus_is_there=there, exc_info=fault)
+                log.error("stop_failed", task=name_of(step), error=repr(fault), bus_is_there=there, exc_info=fault)
                 well = well and isinstance(fault, TimeoutError) and not there
         return well
 
@@ -68,6 +68,11 @@ class Steps:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=HEED_S)
+
+
+def name_of(function: Function) -> str:
+    """What a function is called, for the log; one made by `functools.partial` has no name."""
+    return str(getattr(function, "__name__", function))
 
 
 def fault_of(task: asyncio.Task[Any]) -> BaseException | None:
