@@ -248,7 +248,8 @@ def test_pause_holds_deliveries_even_across_a_restart_of_the_bus(tmp_path):
         with Raw(home.paths) as person, Raw(home.paths) as single:
             single.attach("single")
             assert single.nothing()
-            assert person.refusal_of(wire.QUERY, {"what": "pause", "daemon": "nobody"}) == "usage"
+            for what in ("pause", "resume"):
+                assert person.refusal_of(wire.QUERY, {"what": what, "daemon": "nobody"}) == "usage"
             person.query("resume", daemon="*")
             assert single.given().signal.facts == {"n": 1}
 

@@ -342,12 +342,14 @@ def test_a_request_of_a_consumer_that_was_taken_off_the_list_while_paused_times_
     bus.emit(bus.make("person@root", "Q_THING_WANTED", {"n": 1}))
     bus.one("server")
     bus.query("pause", daemon="*")
+    bus.query("pause", daemon="server")
     (home.paths.manifests / "server.yaml").unlink()
     catalogue, registry = law_of(home)
     bus.core.attaching.reroute(bus.core.registration.changes(registry))
     bus.core.registration.take_over(catalogue, registry, Access("user", registry.daemons))
     bus.turn(700)
     assert home.signals("Q_THING_LATE") == []
+    assert bus.query("resume", daemon="server") == {"paused": ["*"]}
     bus.query("resume", daemon="*")
     bus.turn(700)
     assert [signal.facts["n"] for signal in home.signals("Q_THING_LATE")] == [1]

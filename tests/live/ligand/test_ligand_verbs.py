@@ -91,6 +91,7 @@ def test_a_question_about_a_module_names_it(alone: Constellation) -> None:
         (("intent", "x", "--priority", "urgent"), "Invalid value"),
         (("intent", "x", "--home", "/nonexistent/home"), "There is no folder"),
         (("pause", "lnik"), "lnik"),
+        (("resume", "lnik"), "lnik"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(alone: Constellation, arguments: tuple[str, ...], says: str) -> None:

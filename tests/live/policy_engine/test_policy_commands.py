@@ -84,7 +84,9 @@ def test_rehearsal_and_questions(day: Policies) -> None:
     assert "tried: shadow → enforce" in promoted.text
     assert "would have fired 5 times" in promoted.text
     assert ligand(home, "policy", "promote", "tried").code == 1
-    assert ligand(home, "policy", "why", "ffffffff").code == 2
+    assert ligand(home, "policy", "why", "ffffffff").code == 1
+    newest = day.home.signals("Q_PROMOTIONS_DETECTED")[-1].id
+    assert ligand(home, "policy", "why", "Q_PROMOTIONS_DETECTED").out == ligand(home, "policy", "why", newest).out
     answers_odd_input(home)
     explains_what_is_no_longer_kept(day, dream, ended.id)
 
@@ -101,7 +103,7 @@ def explains_what_is_no_longer_kept(day: Policies, dream: str, ended: str) -> No
 
 def answers_odd_input(home: Path) -> None:
     """A slip of the hand would end in a traceback."""
-    odd: list[tuple[str, ...]] = [("why", given) for given in ("", "²", "-1", "99999999999", "--", "\U0001f9e0" * 8)]
+    odd: list[tuple[str, ...]] = [("why", given) for given in ("", "²", "-1", "q_x", "--", "\U0001f9e0" * 8)]
     odd += [
         ("rehearse", str(home / "other.yaml"), "--since", since) for since in ("", "d", "nand", "-1d", "1_0d", "١d")
     ]

@@ -114,3 +114,16 @@ def test_who_waits_for_an_answer_that_the_bus_no_longer_lets_him_ask_for_hears_i
             assert time.monotonic() < deadline, worker.tail()
             time.sleep(0.01)
     assert "UnauthorisedError" in worker.tail()
+
+
+def test_a_handler_may_ask_more_than_one_signal_can_name(home, person):
+    """What it asked and was answered would be lost, since nobody could be told what came of it."""
+    start(home).ready()
+    with attached(home.paths, "answerer") as answerer:
+        want(person, "ask many")
+        for _ in range(70):
+            request = answerer.given()
+            answerer.settle(request, answerer.make("Q_ANSWER_GIVEN", {"text": "because"}, taint=["model"]))
+        (done,) = home.wait_for("Q_WORK_DONE")
+    assert (len(done.also_caused_by), done.taint) == (64, ("model",))
+    assert home.dead() == []

@@ -91,6 +91,20 @@ def test_a_handler_that_waits_for_what_was_cancelled_has_failed(home, person):
     assert (attempts, error) == (1, "CancelledError: ")
 
 
+def test_too_many_causes_are_told_where_they_are_named(home, person):
+    """Who puts a hundred signals into one would read only that an envelope is wrong, and not what to do."""
+    start(home).ready()
+    want(person, "follow many")
+    want(person, "done")
+    home.wait_for("Q_WORK_DONE")
+    with home.journal() as journal:
+        ((_, attempts, error),) = journal.asides("worker")
+    assert (attempts, error.split(". ")[0]) == (
+        1,
+        "SchemaError: Q_WORK_DONE would follow from 71 signals; one names at most 65",
+    )
+
+
 def test_a_live_handler_that_raises_keeps_nobody_waiting(tmp_path):
     """What comes behind a live signal, deliveries among them, is not held up by its handler's mistake."""
     with constellation(tmp_path) as home:

@@ -61,6 +61,7 @@ def test_a_dry_run_checks_and_emits_nothing(home: Constellation) -> None:
     ("arguments", "says"),
     [
         (("Q_ITEM_START", "n=5", "pad="), "key:=5 for a number"),
+        (("Q_ITEM_START",), "$.facts.n: found nothing, expected a whole number; missing too: $.facts.pad"),
         (("Q_ITEM_START", "n:=5"), "Its facts: `signal-tap info Q_ITEM_START`"),
         (("Q_ITEM_STRAT", "n:=5", "pad="), "did you mean Q_ITEM_START"),
         (("Q_ITEM_START", "n:=five", "pad="), "takes JSON"),

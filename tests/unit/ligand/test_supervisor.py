@@ -139,14 +139,19 @@ def test_too_many_starts_end_in_a_failure(bench: Any) -> None:
 
 
 def test_one_that_is_never_ready_is_tried_again(bench: Any) -> None:
-    """A start that hangs is not waited for for ever."""
+    """A start that hangs is not waited for for ever, and who ended the waiting learns whom it was for."""
     bench.unit("a", "say=hanging", service="Restart=always\nTimeoutStartSec=1s")
+    bench.unit("good", READY)
     up = bench.up()
     up.wait_for("hanging")
     up.wait_for("was not ready within 1 s")
     up.wait_for("starts again")
     up.wait_for("hanging")
-    assert up.stop() == 0
+    assert up.stop() == 1
+    up.wait_for(r"ligand \| ready: good$")
+    up.wait_for(r"ligand \| never ready: a \(starting; started again 1 time\)")
+    up.wait_for(r"to look closer: `ligand up --only a`, .*`ligand doctor`")
+    assert "stopped: 2 daemons" in up.seen[-1]
 
 
 def test_a_slow_start_may_ask_for_more_time(bench: Any) -> None:

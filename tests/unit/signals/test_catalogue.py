@@ -64,6 +64,16 @@ class TestCheck:
         assert len(caught.value.message) < 300
         assert "(and 1 more)" in caught.value.message
 
+    def test_names_all_that_is_missing_and_ten_at_most(self) -> None:
+        """A person would learn of one missing fact with each try."""
+        beat = CATALOGUE["Q_HEARTBEAT"]
+        with pytest.raises(SchemaError) as caught:
+            beat.check({"daemon": "link"})
+        assert all(f"$.facts.{name}" in caught.value.message for name in {*beat.schema["required"]} - {"daemon"})
+        assert "more" not in caught.value.message
+        with pytest.raises(SchemaError, match="confidence, and 2 further"):
+            CATALOGUE["Q_INVESTIGATION_COMPLETE"].check({})
+
     @pytest.mark.parametrize("facts", [None, 7, [], "text"])
     def test_refuses_facts_that_are_no_object(self, facts: Any) -> None:
         """A signal whose facts are a list would reach handlers that take fields."""
