@@ -212,7 +212,7 @@ class Daemon(Reloading):
             return await self._steps.unless(self._stop, self._begin())
         except LigandError as error:
             self.log.error("cannot_start", error=error.message)
-            self._exit = EXIT_CONFIG
+            self._exit = 1 if isinstance(error, PressureError) else EXIT_CONFIG  # the pressure ends by itself
             return False
 
     async def _begin(self) -> None:

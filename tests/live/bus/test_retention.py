@@ -10,7 +10,7 @@ import pytest
 from signals import wire
 from signals.checksums import connect
 from signals.envelope import Signal
-from signals.errors import LateError, LoopError, PressureError, UnauthorisedError
+from signals.errors import LateError, LoopError, PressureError, QuotaError, UnauthorisedError
 from signals.ids import uuid7
 from tests.support.inprocess import InProcess, SureClock
 from tests.support.keeping import ITEM, emit, fill, keep_house, lines, reject
@@ -241,6 +241,18 @@ def test_what_follows_from_a_signal_that_retention_took_goes_on(home, buses):
     assert (alone.causation_id, alone.correlation_id, alone.hops, alone.taint) == (old, old, 1, ("forgotten",))
     assert (joined.correlation_id, joined.also_caused_by, joined.taint) == (given.signal.id, (old,), ("forgotten",))
     assert [letter["reason"] for letter in home.dead()] == ["unauthorised"]
+
+
+def test_what_follows_from_what_nobody_can_check_begins_a_story_and_counts_as_one(home, buses):
+    """A daemon in a loop that names causes nobody ever saw would run away past the quota of new stories."""
+    bus = buses()
+    bus.attach("eater")
+    forget_one(bus)
+    bus.state.quota.set(0.001, 5)
+    for _ in range(5):
+        say_done(bus, done(bus, uuid7()))
+    with pytest.raises(QuotaError):
+        say_done(bus, done(bus, uuid7()))
 
 
 def test_a_signal_that_is_kept_and_was_not_delivered_is_no_cause_whatever_was_forgotten(home, buses):

@@ -45,6 +45,15 @@ def test_a_failing_last_step_is_told_and_the_others_are_taken(home, bus):
     assert "Q_DAEMON_STOPPING" in [s.signal for s in home.signals()]
 
 
+@pytest.mark.parametrize(("error", "code"), [("PressureError", 1), ("ConfigError", 78)])
+def test_who_cannot_start_is_started_again_where_that_may_help(home, bus, error, code):
+    """A daemon that met a full journal would stay away after there was room; one that is misconfigured would loop."""
+    step = f"from signals import errors; raise errors.{error}('not today')"
+    worker = home.script("worker", with_step("on_start", step), "worker")
+    assert worker.process.wait(60) == code
+    assert "cannot_start" in worker.tail()
+
+
 def test_a_periodic_function_that_waits_for_what_was_cancelled_is_named_as_the_fault(home, bus):
     """The daemon ended with a bare traceback that named no function, and its log said nothing."""
     worker = home.script("worker", with_step("every(60)", "await lost()"), "worker")
