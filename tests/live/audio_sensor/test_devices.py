@@ -43,7 +43,7 @@ def test_a_bare_machine_is_told_of_once_and_costs_nothing(bare: Room) -> None:
     """Without a microphone or a loudspeaker the constellation runs, and nobody is told so every minute."""
     [told] = bare.home.wait_for("Q_SENSOR_DEGRADED")
     assert told.facts["sensor"] == "audio_sensor"
-    assert "nothing needs to be restarted" in told.facts["hint"] or "Install it" in told.facts["hint"]
+    assert any(words in told.facts["hint"] for words in ("nothing needs to be restarted", "Install it", "make senses"))
     assert bare.audio.stop() == 0
     bare.audio = bare.home.daemon("audio_sensor", **bare.server.environ, **WATCHED).ready()
     heard = bare.emit("Q_SPEAK", {"text": "Who hears this?", "urgency": "now"})
