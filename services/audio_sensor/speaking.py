@@ -180,6 +180,9 @@ class Speaking:
         how = None
         try:
             how = await self._play(one, sound, voice.engine)
+        except voices.UnspeakableError as error:  # tried again and again it would keep all others from being said
+            await self._over(one, {"reason": "unable", "detail": error.message[:1024]})
+            return
         finally:
             self._current = None
             self._said = [*self._said[-7:], (time.monotonic(), one.text)]
