@@ -16,7 +16,7 @@ from services.audio_sensor import machine, voices
 from services.audio_sensor.children import Child
 from services.audio_sensor.hearing import Hearing
 from services.audio_sensor.ledger import Ledger
-from services.audio_sensor.logic import Moment, Saying, Trouble, may_say, next_to_say, overtakes
+from services.audio_sensor.logic import Moment, Saying, Trouble, next_to_say, overtakes
 from services.runtime import Daemon
 from signals.envelope import Signal, unix_seconds
 from signals.errors import LigandError
@@ -74,8 +74,8 @@ class Speaking:
     def wake(self) -> None:
         """Something changed that may decide what is said: look again."""
         self._wake.set()
-        current, waiting = self._current, self._waiting()
-        if current is not None and any(overtakes(one, current) for one in waiting):
+        current = self._current
+        if current is not None and any(overtakes(one, current) for one in self._waiting()):
             self._cut("overtaken")
 
     def barge_in(self) -> None:
@@ -108,10 +108,6 @@ class Speaking:
     def _next(self) -> Saying | None:
         moment = Moment(time.time(), self._attended(), self._hearing.person_speaks)
         return next_to_say(self._waiting(), moment)
-
-    def _must_wait(self, one: Saying) -> bool:
-        """Whether a person has begun to speak meanwhile, or attends no more."""
-        return not may_say(one, Moment(time.time(), self._attended(), self._hearing.person_speaks))
 
     async def _until_woken(self) -> None:
         """Until something changes, or the first of what waits has waited too long."""
@@ -219,7 +215,7 @@ class Speaking:
                 await mouth.tell({"rate": sound.rate}, sound.pcm)
                 async for last, _ in mouth.all():
                     if last["is"] == "open":
-                        if self._why_cut or self._must_wait(one):
+                        if self._why_cut or self._next() != one:  # a person speaks by now, or something is urgent
                             self._why_cut = self._why_cut or "overtaken"
                             break
                         self._ledger.begin(one.id)

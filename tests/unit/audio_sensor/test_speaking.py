@@ -129,3 +129,20 @@ def test_what_the_voice_cannot_say_keeps_no_other_text_from_being_said(tmp_path,
 
     speak_by(monkeypatch, act)
     assert asyncio.run(both()) == [("Q_SPEAK_FAILED", "111"), ("Q_SPOKEN", "Hello.")]
+
+
+def test_what_is_urgent_is_said_before_what_is_still_being_made_sound(tmp_path, monkeypatch) -> None:
+    """An alarm that came in that moment would wait until a long answer has been read out."""
+
+    async def both() -> list[tuple[str, str]]:
+        async with mouth(tmp_path) as (bus, found):
+
+            async def act(text: str) -> None:
+                if text == "A long answer." and "say|id of Fire." not in bus.state and not bus.told:
+                    await found.add(wanted("Fire.", "now"))
+
+            speak_by(monkeypatch, act)
+            await found.add(wanted("A long answer."))
+            return await bus.until(2)
+
+    assert asyncio.run(both()) == [("Q_SPOKEN", "Fire."), ("Q_SPOKEN", "A long answer.")]
