@@ -75,6 +75,8 @@ async def reload() -> None:
     desk.attention.mode, desk.attention.at_most_s = config["attention"], config["attention_at_most_s"]
     desk.changed.set()
 
+    desk.speaking.reload()
+    desk.unkept = None
 
 # Each of these goes on for as long as the daemon does; one that fails takes it down, to be started again.
 

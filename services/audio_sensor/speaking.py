@@ -23,7 +23,7 @@ from signals.errors import LigandError
 
 KEPT = "say|"
 TRIES = 2
-RETRY_S = 15.0
+RETRY_S, LOOK_S = 15.0, 1.0
 LATELY_S = 1.5
 OPEN_S = 30.0
 """Seconds to open a loudspeaker, and that it may play longer than the sound is: else it hangs."""
@@ -48,6 +48,9 @@ class Speaking:
         self._current: Saying | None = None
         self._why_cut = ""
         self._broken: Trouble | None = None
+        """What the last attempt failed by, until another may do better."""
+        self._there: tuple[str, ...] = ()
+        """Where sound could go to then."""
         self._said: list[tuple[float, str]] = []
 
     # -- what waits ----------------------------------------------------------------------------------
@@ -69,6 +72,11 @@ class Speaking:
         }
         async with self._daemon.batch({f"{KEPT}{signal.id}": kept}):
             pass
+        self.wake()
+
+    def reload(self) -> None:
+        """The configuration is another: what failed may work now."""
+        self._broken = None
         self.wake()
 
     def wake(self) -> None:
@@ -110,10 +118,10 @@ class Speaking:
         return next_to_say(self._waiting(), moment)
 
     async def _until_woken(self) -> None:
-        """Until something changes, or the first of what waits has waited too long."""
+        """Until something changes, the first of what waits has waited too long, or what is missing may be there."""
         waiting = self._waiting()
         ends = [max(0.05, one.until - time.time()) for one in waiting]
-        if self.trouble is not None and waiting:
+        if self.trouble is not None:
             ends.append(RETRY_S)
         with suppress(TimeoutError):
             async with asyncio.timeout(min(ends, default=None)):
@@ -121,13 +129,16 @@ class Speaking:
 
     def _look(self) -> bool:
         """Whether it is worth trying to speak here, as far as that can be told without speaking."""
+        there = machine.sound_at()
+        if there != self._there:
+            self._broken = None
         found = machine.lacking("audio")
         if found is None:
             try:
                 self._voice()
             except LigandError as error:
                 found = Trouble(f"it cannot speak: {error.message}", NO_VOICE)
-        if found is None and not machine.sound_at():
+        if found is None and not there:
             found = Trouble("no loudspeaker was found", NO_LOUDSPEAKER)
         self._tell(found or self._broken)
         return found is None
@@ -169,6 +180,9 @@ class Speaking:
         try:
             voice = self._voice()
             sound = await voices.speak(voice, one.text, one.voice)
+        except voices.UnspeakableError as error:  # tried again and again it would keep all others from being said
+            await self._over(one, {"reason": "unable", "detail": error.message[:1024]})
+            return
         except LigandError as error:
             await self._cannot(Trouble(f"it cannot speak: {error.message}"[:400], NO_VOICE))
             return
@@ -176,9 +190,6 @@ class Speaking:
         how = None
         try:
             how = await self._play(one, sound, voice.engine)
-        except voices.UnspeakableError as error:  # tried again and again it would keep all others from being said
-            await self._over(one, {"reason": "unable", "detail": error.message[:1024]})
-            return
         finally:
             self._current = None
             self._said = [*self._said[-7:], (time.monotonic(), one.text)]
@@ -228,14 +239,13 @@ class Speaking:
 
     async def _cannot(self, trouble: Trouble) -> None:
         """Say so, and try again later, or when something was plugged in."""
-        self._broken = trouble
+        self._broken, self._there = trouble, machine.sound_at()
         self._tell(trouble)
-        there, until = machine.sound_at(), time.monotonic() + RETRY_S
-        while time.monotonic() < until and machine.sound_at() == there:
-            await asyncio.sleep(1.0)
+        until = time.monotonic() + RETRY_S
+        while time.monotonic() < until and self._broken is not None:
+            await asyncio.sleep(LOOK_S)
             await self._settle()
-        if machine.sound_at() != there:
-            self._broken = None
+            self._look()
 
     def _cut(self, why: str) -> None:
         if self._current is not None and not self._why_cut:

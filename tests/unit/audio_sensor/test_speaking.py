@@ -13,7 +13,7 @@ import structlog
 
 from services.audio_sensor import machine, speaking, voices
 from services.audio_sensor.speaking import Speaking
-from services.audio_sensor.voices import Sound, UnspeakableError, Voice
+from services.audio_sensor.voices import NoVoiceError, Sound, UnspeakableError, Voice
 from signals.envelope import Signal, rfc3339
 
 NOW = 2e9
@@ -146,3 +146,49 @@ def test_what_is_urgent_is_said_before_what_is_still_being_made_sound(tmp_path, 
             return await bus.until(2)
 
     assert asyncio.run(both()) == [("Q_SPOKEN", "Fire."), ("Q_SPOKEN", "A long answer.")]
+
+
+def test_a_voice_that_is_installed_later_is_found_with_nothing_to_be_said(tmp_path, monkeypatch) -> None:
+    """It would be called degraded until the next text, though what was missing is there."""
+    there: list[Voice] = []
+
+    def find(*_: Any) -> Voice:
+        if not there:
+            raise NoVoiceError("neither flite nor espeak-ng is installed")
+        return there[0]
+
+    async def installed() -> None:
+        async with mouth(tmp_path) as (bus, found), asyncio.timeout(30):
+            while found.trouble is None:
+                await bus.changed.wait()
+            there.append(Voice("flite", "/bin/true"))
+            while found.trouble is not None:
+                bus.changed.clear()
+                await bus.changed.wait()
+
+    monkeypatch.setattr(voices, "find", find)
+    monkeypatch.setattr(speaking, "RETRY_S", 0.05)
+    asyncio.run(installed())
+
+
+def test_what_failed_is_no_trouble_any_more_once_the_configuration_is_another(tmp_path, monkeypatch) -> None:
+    """Who mends the name of the loudspeaker would be told of the old one until something is said again."""
+
+    async def act(_: str) -> None:
+        raise NoVoiceError("there is no loudspeaker called 'x'")
+
+    async def mended() -> None:
+        async with mouth(tmp_path) as (bus, found), asyncio.timeout(30):
+            await found.add(wanted("Hello."))
+            while found.trouble is None:
+                bus.changed.clear()
+                await bus.changed.wait()
+            bus.state.clear()
+            found.reload()
+            while found.trouble is not None:
+                bus.changed.clear()
+                await bus.changed.wait()
+
+    speak_by(monkeypatch, act)
+    monkeypatch.setattr(speaking, "LOOK_S", 0.01)
+    asyncio.run(mended())
