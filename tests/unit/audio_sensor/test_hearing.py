@@ -42,8 +42,7 @@ class Ear:
 
 
 def hearing() -> Hearing:
-    config = {"idle_s": 60, "barge_in": True}
-    return Hearing(config, structlog.get_logger(), lambda _: asyncio.sleep(0), lambda: None)
+    return Hearing(CONFIG, structlog.get_logger(), lambda _: asyncio.sleep(0), lambda: None)
 
 
 def opened(found: Hearing) -> list[dict[str, Any]]:
@@ -59,6 +58,9 @@ def test_a_microphone_that_comes_while_it_speaks_does_not_hear_that() -> None:
     assert opened(found) == [{"op": "attend", "on": False, "bytes": 0}]
     asyncio.run(found.speaks(Sound(bytes(8), RATE)))
     assert opened(found)[0] == {"op": "speaks", "rate": RATE, "barge_in": False, "bytes": 8}
+CONFIG = {"idle_s": 60, "barge_in": True, "microphone": "", "detection": {}, "recogniser": {}}
+
+
     asyncio.run(found.silent())
     assert len(opened(found)) == 1
 
@@ -66,7 +68,7 @@ def test_a_microphone_that_comes_while_it_speaks_does_not_hear_that() -> None:
 def test_a_microphone_that_was_being_opened_on_a_reload_is_left() -> None:
     """The one that was configured before would be listened to until the next reload."""
     found = hearing()
-    asyncio.run(found.take({"idle_s": 60, "barge_in": True}))
+    asyncio.run(found.take({**CONFIG, "microphone": "mine"}))
     assert {"op": "end"} in opened(found)
 
 
@@ -86,8 +88,17 @@ def test_who_reloads_does_not_wait_for_a_microphone_to_be_looked_for_again() -> 
     async def reloaded() -> None:
         found = hearing()
         pausing = asyncio.create_task(found._change(await machine.seen(), 3600.0))
-        await found.take({"idle_s": 60})
+        await found.take({**CONFIG, "microphone": "mine"})
         async with asyncio.timeout(30):
+def test_a_reload_that_does_not_concern_the_microphone_leaves_it_open() -> None:
+    """Who changes how it speaks, or a command, would not be heard who is just saying something."""
+    found = hearing()
+    told = opened(found)
+    asyncio.run(found.take({**CONFIG, "barge_in": False, "recogniser": {"commands": "turn on the light"}}))
+    assert {"op": "end"} not in told
+    assert not found._reloaded.is_set()
+
+
             await pausing
 
     asyncio.run(reloaded())
