@@ -86,7 +86,7 @@ def _stamp_of(path: Path, camera: str) -> int | Trouble:
         return 0
     if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for, without end
         return Trouble(f"{camera} is neither a device nor a film", hint, shown(camera))
-    return found.st_mtime_ns
+    return found.st_mtime_ns or 1  # 0 in an archive that keeps no times
 
 
 def _devices() -> tuple[str, ...]:
