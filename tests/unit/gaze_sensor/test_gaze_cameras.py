@@ -58,6 +58,17 @@ def test_what_is_wrong_with_a_camera_is_said_of_each_kind(tmp_path, monkeypatch)
         assert told(other) == f"{other} is neither a device nor a film"
 
 
+def test_what_to_look_at_is_said_of_each_kind():
+    """Who wrote a wrong password would look for a cable, and who named a text for another program."""
+
+    def hint(source: str) -> str:
+        return cameras.unusable("cannot_open", (source,)).hint
+
+    assert "plugged in" in hint("/dev/video0")
+    assert "password" in hint("rtsp://me:secret@camera/live")
+    assert "film" in hint("/home/me/text.avi")
+
+
 def test_an_address_that_is_none_is_refused_without_its_password(tmp_path):
     """It would end the daemon when it says which camera it opens; and a terminal is no place for a password."""
     for address in ADDRESSES:
@@ -119,17 +130,6 @@ def reading(monkeypatch) -> Iterator[tuple[Any, Capture]]:
     del sys.modules[name]
 
 
-def test_frames_are_dropped_and_never_queued(reading):
-    """An engine that is slower than its camera would see what was a minute ago, and answer to it."""
-    module, capture = reading
-    live = module.Live("http://camera/", fps=1e6, stall_s=0.2)
-    capture.give(1, 2, 3, 4, 5)
-    assert live.next().image == 5
-    with pytest.raises(module.NoFrames) as stalled:
-        live.next()
-    assert stalled.value.kind == "stalled"
-    capture.give(6)
-    assert live.next().image == 6
 class Reel:
     """A film whose frames say that they are due at these times, in milliseconds; its mean rate is 10 a second."""
 
@@ -171,6 +171,17 @@ def test_a_film_goes_by_the_clock_of_its_frames_as_far_as_that_goes_on(reading, 
         film.next()
 
 
+def test_frames_are_dropped_and_never_queued(reading):
+    """An engine that is slower than its camera would see what was a minute ago, and answer to it."""
+    module, capture = reading
+    live = module.Live("http://camera/", fps=1e6, stall_s=0.2)
+    capture.give(1, 2, 3, 4, 5)
+    assert live.next().image == 5
+    with pytest.raises(module.NoFrames) as stalled:
+        live.next()
+    assert stalled.value.kind == "stalled"
+    capture.give(6)
+    assert live.next().image == 6
     capture.give(None)
     with pytest.raises(module.NoFrames) as gone:
         live.next()
