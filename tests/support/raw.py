@@ -18,7 +18,7 @@ from signals.errors import LigandError, refusal
 from signals.ids import uuid7
 from signals.paths import Paths
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -180,15 +180,15 @@ def test_after_a_crash_what_was_in_hand_comes_singly_and_five_crashes_alone_are_
     assert (dead["reason"], dead["attempts"], dead["signal"]["facts"]) == ("poison", 5, {"n": 1})
 
 
-def test_what_was_in_hand_at_a_crash_and_is_worthless_by_now_holds_nothing_up(bus):
+def test_what_was_in_hand_at_a_crash_and_is_worthless_by_now_holds_nothing_up(bus, monkeypatch):
     """Singly means one after the other, not one a second: after a crash with much in hand new work must not wait."""
     bus.attach("several")
-    soon = time.time() + 0.2
+    soon = time.time() + 600
     for n in range(3):
         bus.emit(bus.make("person@root", "Q_THING_SEEN", {"n": n}, expires_at=rfc3339(soon)))
     assert len(bus.given("several")) == 3
     bus.crash("several")
-    time.sleep(max(0.0, soon - time.time()) + 0.01)  # until they have expired
+    monkeypatch.setattr(time, "time", lambda: soon + 1)
     bus.emit(bus.make("person@root", "Q_THING_SEEN", {"n": 4}))
     bus.attach("several")
     assert bus.one("several").signal.facts == {"n": 4}

@@ -21,7 +21,9 @@ from tests.support.virtual_camera import FPS, VirtualCamera, virtual_camera
 pytestmark = [pytest.mark.xdist_group("senses")]
 
 CPU = 0.1
-"""Of a core, that looking may take."""
+"""Of a core, that looking may take; `python -m tests.gaze` measures it."""
+MOST = 10
+"""So many times that is never due to a slow machine and what runs beside it, but to frames that nobody wanted."""
 
 
 class Room:
@@ -91,16 +93,16 @@ def test_attention_follows_who_looks_through_stalls_crashes_and_a_camera_that_wa
         assert lost["factors"]["gaze"] < 0.4 < lost["factors"]["eyes_open"]
         assert lost["duration_s"] >= 1
         took_s = (cpu_s(child) + cpu_s(running.pid) - spent_s) / (camera.sent - sent)
-        assert took_s < 2 * CPU / FPS, took_s  # twice, since other tests run beside it
+        assert took_s < MOST * CPU / FPS, took_s
 
         room.home.config("gaze_sensor", {**room.config, "attention": {"gain_after_s": 0.2}})
         running.signal(signal.SIGHUP)
         room.home.wait_for("Q_CONFIGURATION_RELOADED", 1)
         with Subscription(room.home.paths.mirror_socket, ("Q_ATTENTION_SCORE",)) as mirror:
-            heard = mirror.next(20.0)
+            heard = mirror.next(60.0)
         assert heard is not None
         score = decode(heard.raw).facts
-        assert (score["faces"], score["score"] < 0.4, score["fps"] > 5) == (1, True, True)
+        assert (score["faces"], score["score"] < 0.4, 0 < score["fps"] < 2 * FPS) == (1, True, True)
         assert child_of(running) == child  # the camera is not opened anew for other bounds
 
         camera.picture = sized(room.picture("looking-straight"), 8, 60_000)  # no camera, but it may say that it is one

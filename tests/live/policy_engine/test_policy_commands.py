@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from services.policy_engine.commands import policy
 from tests.live.policy_engine.conftest import DREAM, Policies
-from tests.live.policy_engine.test_engine_on_a_bus import ON_PROMOTIONS, sensed, settled
+from tests.live.policy_engine.test_engine_on_a_bus import ON_PROMOTIONS, sensed, sensed_at_once, settled
 from tests.support.commands import ligand
 
 WAITS = ON_PROMOTIONS | {"hold": "1s", "cooldown": "1s"}
@@ -24,8 +24,8 @@ def day(policies: Policies) -> Policies:
     policies.rules(WAITS, COUNTS, TRIED)
     engine = policies.start()
     for nth in range(4):
-        sensed(policies, promotions_path=f"/p/{nth}")
-        sensed(policies, promotions_path=f"/p/{nth}", unacknowledged_count=nth % 2)
+        path = {"promotions_path": f"/p/{nth}"}
+        sensed_at_once(policies, path, {**path, "unacknowledged_count": nth % 2})
     settled(policies)
     policies.home.wait_for("Q_POLICY_DECIDED", 3, rule="dream", outcome="emitted")
     sensed(policies, promotions_path="/p/1")

@@ -14,7 +14,7 @@ READY = "notify=READY=1"
 def gone(pidfd: int) -> bool:
     """Whether the process ends within the patience of a test."""
     with os.fdopen(pidfd) as descriptor:
-        return bool(select.select([descriptor], [], [], 30)[0])
+        return bool(select.select([descriptor], [], [], 60)[0])
 
 
 def test_what_comes_after_waits_for_readiness(bench: Any, tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_it_stops_when_nobody_reads(bench: Any, tmp_path: Path) -> None:
     up.process.stdout.close()
     gate.write_text("go")
     assert gone(child)
-    assert up.process.wait(30) == 0
+    assert up.process.wait(60) == 0
 
 
 def test_the_home_reaches_the_daemons(bench: Any) -> None:
