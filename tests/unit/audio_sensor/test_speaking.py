@@ -42,7 +42,7 @@ class Bus:
 
     async def until(self, count: int) -> list[tuple[str, str]]:
         """What was told, once it is so many."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.told) < count:
                 self.changed.clear()
                 await self.changed.wait()
@@ -158,7 +158,7 @@ def test_a_voice_that_is_installed_later_is_found_with_nothing_to_be_said(tmp_pa
         return there[0]
 
     async def installed() -> None:
-        async with mouth(tmp_path) as (bus, found), asyncio.timeout(30):
+        async with mouth(tmp_path) as (bus, found), asyncio.timeout(60):
             while found.trouble is None:
                 await bus.changed.wait()
             there.append(Voice("flite", "/bin/true"))
@@ -178,7 +178,7 @@ def test_what_failed_is_no_trouble_any_more_once_the_configuration_is_another(tm
         raise NoVoiceError("there is no loudspeaker called 'x'")
 
     async def mended() -> None:
-        async with mouth(tmp_path) as (bus, found), asyncio.timeout(30):
+        async with mouth(tmp_path) as (bus, found), asyncio.timeout(60):
             await found.add(wanted("Hello."))
             while found.trouble is None:
                 bus.changed.clear()

@@ -51,7 +51,7 @@ def began(monkeypatch: pytest.MonkeyPatch) -> list[Recogniser]:
 async def running(found: Understanding) -> AsyncIterator[None]:
     working = asyncio.create_task(found.run())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             yield
     finally:
         working.cancel()
