@@ -57,9 +57,11 @@ class Hearing:
         """What it is saying."""
 
     async def take(self, config: Mapping[str, Any]) -> None:
-        """Go by another configuration: both children are started anew with it."""
-        self._config = config
+        """Go by another configuration: an ear that it does not concern hears on, who is speaking is heard out."""
+        before, self._config = self._config, config
         self.understanding.take(config)
+        if _of_ear(config) == _of_ear(before) and "listen" not in self.troubles:
+            return
         self._reloaded.set()
         if self._ear is not None:
             self._ear.ask_to_end()
@@ -125,9 +127,7 @@ class Hearing:
 
     async def _one_ear(self) -> Trouble:
         """One child until it ends; why it ended."""
-        config = self._config
-        settings = {"device": config["microphone"], "detection": config["detection"]}
-        ear = await Child.start("ear", settings)
+        ear = await Child.start("ear", _of_ear(self._config))
         trouble: str | None = None
         try:
             async with asyncio.timeout(OPEN_S) as opening:
@@ -184,6 +184,11 @@ class Hearing:
         else:
             self.troubles[what] = trouble
         self._changed()
+
+
+def _of_ear(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the ear is told at its start."""
+    return {"device": config["microphone"], "detection": config["detection"]}
 
 
 def for_hearing(config: Mapping[str, Any], commands: str, file: Path) -> dict[str, Any]:
