@@ -279,7 +279,7 @@ def _read(path: str, most: int, before: os.stat_result) -> tuple[bytes, os.stat_
     _require_regular(before.st_mode)  # before the open, which could wake a device
     fd = os.open(path, _READING)
     try:
-        raw = b"" if before.st_size >= most else os.read(fd, most)
+        raw = b"" if before.st_size >= most else os.read(fd, before.st_size + 1)
         after = os.fstat(fd)
     finally:
         os.close(fd)
