@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from services.intent_router.answers import CHANGED, Answers
 from services.intent_router.arrivals import Arrivals, Item
-from services.intent_router.folder import Claim, Folder, State, StillWrittenError, shown
+from services.intent_router.folder import Claim, Folder, Look, State, StillWrittenError, shown
 from services.intent_router.intent import Limits
 from services.intent_router.logic import Outgoing, Route, parse, plan
 from services.intent_router.notes import Note
@@ -153,8 +153,12 @@ class Work:
 
     def prepare(self, items: Sequence[Item]) -> list[Prepared]:
         """Claim, read and decide. Runs in a thread."""
-        claims = [claim for item in items if (claim := self._claim(item))]
-        return [found for claim in claims if (found := self._decide(claim))]
+        return [found for item in items if (found := self._prepare(item))]
+
+    def _prepare(self, item: Item) -> Prepared | None:
+        look = self.folder.unchanged(item.name, item.look)
+        claim = self._claim(item)
+        return self._decide(claim, look) if claim else None
 
     def keep(self, prepared: list[Prepared]) -> list[Prepared]:
         """Make durable what was claimed, and what is noted of it. Runs in a thread."""
@@ -181,9 +185,9 @@ class Work:
         self._unclaimable.discard(item.name)
         return claim
 
-    def _decide(self, claim: Claim) -> Prepared | None:
+    def _decide(self, claim: Claim, look: Look | None) -> Prepared | None:
         try:
-            raw, state = self.folder.read(claim, self.limits.file_bytes)
+            raw, state = self.folder.read(claim, self.limits.file_bytes, look)
             intent = parse(raw, claim.file, claim.claim_id, self.limits)
             signals = plan(intent, self.routes)
         except IntentRefused as refusal:

@@ -64,12 +64,16 @@ def test_others_are_claimed_while_some_are_made_durable_one_group_after_the_othe
     """A disk that takes its time would hold up the whole backlog, or a note be taken for durable whose file is not."""
     rig = Rig(tmp_path / "intents", settle_s=0.05, in_flight=3)
     claim, write, sync = rig.folder.claim, rig.answers.notes.write, rig.folder.sync
-    claimed = threading.Semaphore(0)
+    begun, all_claimed = threading.Event(), threading.Event()
+    claims: list[str] = []
     writing: list[int] = []
-    others: list[bool] = []
+    seen: list[bool] = []
 
     def claiming(name: str, *, in_working: bool = False) -> Claim | None:
-        claimed.release()
+        claims.append(name)
+        seen.append(len(claims) == 1 or begun.wait(PATIENCE_S))
+        if len(claims) == 3:
+            all_claimed.set()
         return claim(name, in_working=in_working)
 
     def noting(notes: Iterable[Note]) -> None:
@@ -77,9 +81,10 @@ def test_others_are_claimed_while_some_are_made_durable_one_group_after_the_othe
         write(notes)
 
     def syncing() -> None:
-        if not others:
-            others.append(all(claimed.acquire(timeout=PATIENCE_S) for _ in range(3)))
-            others.append(len(writing) == 1)
+        if not begun.is_set():
+            begun.set()
+            seen.append(all_claimed.wait(PATIENCE_S))
+            seen.append(len(writing) == 1)
         sync()
 
     rig.folder.claim, rig.answers.notes.write, rig.folder.sync = claiming, noting, syncing  # type: ignore[method-assign]
@@ -91,7 +96,7 @@ def test_others_are_claimed_while_some_are_made_durable_one_group_after_the_othe
             await rig.routed(3)
 
     asyncio.run(scenario())
-    assert others == [True, True]
+    assert seen == [True] * 5
     assert rig.standing("done") == [f"{number}.txt" for number in range(3)]
 
 
