@@ -14,6 +14,8 @@ import orjson
 from signals.errors import MalformedError, OversizeError, SchemaError
 
 MAX_BYTES = 64 * 1024
+MAX_CAUSES = 65
+"""So many signals one may follow from: the first, and those in `also_caused_by`."""
 _BUS_OVERHEAD = 8 * 1024
 _UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"
@@ -30,7 +32,7 @@ EMITTER_FIELDS: dict[str, Any] = {
     "also_caused_by": {
         "type": "array",
         "items": {"type": "string", "pattern": _UUID},
-        "maxItems": 64,
+        "maxItems": MAX_CAUSES - 1,
         "uniqueItems": True,
     },
     "expires_at": {"type": "string", "pattern": _TIME},
@@ -178,13 +180,15 @@ def check_emitted(envelope: Mapping[str, Any]) -> None:
 
 
 def _explain(envelope: Mapping[str, Any]) -> NoReturn:
-    import jsonschema  # noqa: PLC0415 - 70 ms, only needed to say what is wrong
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - 70 ms, only needed to say what is wrong
 
-    for error in jsonschema.Draft202012Validator(ENVELOPE_SCHEMA).iter_errors(dict(envelope)):
+    from signals.explaining import located, place  # noqa: PLC0415 - as above
+
+    for error in Draft202012Validator(ENVELOPE_SCHEMA).iter_errors(dict(envelope)):
+        steps, expected, found = located(error)
+        path = place("$", steps)
         raise SchemaError(
-            f"The envelope is wrong at {error.json_path}: {error.message[:300]}",
-            path=error.json_path,
-            expected=str(error.validator_value)[:300],
+            f"The envelope is wrong at {path}: found {found}, expected {expected}.", path=path, expected=expected
         )
     raise SchemaError("The envelope has values that JSON cannot hold.", path="$", expected="JSON values")
 

@@ -117,6 +117,12 @@ class UsageError(LigandError):
     exit_code = 2
 
 
+class NotFoundError(LigandError):
+    """Nothing in the journal fits."""
+
+    code = "not_found"
+
+
 class BusUnreachableError(LigandError):
     """The bus does not answer."""
 

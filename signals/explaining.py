@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,6 +14,7 @@ from referencing import Registry
 from signals.errors import SchemaError
 
 SHOWN = 60
+LISTED = 10
 DEEPEST = 32  # no contract is deeper
 ANY = {"type": "a value, as the other fields ask for it"}
 BOUNDS = {
@@ -51,11 +52,13 @@ def explain(
         steps, value = _foreign(facts, []) or ([], facts)
         return _error(name, steps, "what JSON can hold", f"a Python {type(value).__name__}", 0)
     errors = sorted(_validator(schema).iter_errors(facts), key=relevance, reverse=True)
-    steps, expected, found = _words(_deepest(errors[0])) if errors else _strict_words(schema, refused[0])
+    steps, expected, found = located(_deepest(errors[0])) if errors else _strict_words(schema, refused[0])
+    told = place("$.facts", steps)
+    also = [each for each in _missing(errors, secrets) if each != told]
     for secret in secrets:
         if _is_at(steps, secret):
             steps, found = steps[: len(secret)], "a value that is not shown"  # the keys in it are secret too
-    return _error(name, steps, expected, found, max(len(errors), 1) - 1)
+    return _error(name, steps, expected, found, max(len(errors) - 1 - len(also), 0), also=also)
 
 
 def _validator(schema: dict[str, Any]) -> Any:
@@ -65,10 +68,14 @@ def _validator(schema: dict[str, Any]) -> Any:
     return extend(Draft202012Validator, type_checker=types)(schema, registry=Registry())
 
 
-def _error(name: str, steps: Sequence[str | int], expected: str, found: str, others: int) -> SchemaError:
-    path = "$.facts" + "".join(f"[{s}]" if isinstance(s, int) else f".{str(s)[:80]}" for s in steps)
+def _error(
+    name: str, steps: Sequence[str | int], expected: str, found: str, others: int, *, also: Sequence[str] = ()
+) -> SchemaError:
+    path = place("$.facts", steps)
+    rest = [*also[:LISTED], f"and {len(also) - LISTED} further"] if len(also) > LISTED else also
+    missing = f"; missing too: {', '.join(rest)}" if rest else ""
     more = f" (and {others} more)" if others else ""
-    message = f"{name}: {path}: found {found}, expected {expected}{more}"
+    message = f"{name}: {path}: found {found}, expected {expected}{missing}{more}"
     return SchemaError(message, path=path, expected=expected)
 
 
@@ -79,7 +86,24 @@ def _deepest(error: ValidationError) -> ValidationError:
     return error
 
 
-def _words(error: ValidationError) -> tuple[list[str | int], str, str]:
+def _missing(errors: Sequence[ValidationError], secrets: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The places of all that is required and not there, except in what is secret."""
+    lacking = {tuple(error.absolute_path): error for error in errors if error.validator == "required"}
+    for path, error in lacking.items():
+        if any(_is_at(path, secret) for secret in secrets):
+            continue
+        wanted: Any = error.validator_value
+        there: Any = error.instance
+        yield from (place("$.facts", [*path, name]) for name in wanted if name not in there)
+
+
+def place(root: str, steps: Sequence[str | int]) -> str:
+    """A place below `root`, such as `$.facts.items[3]`."""
+    return root + "".join(f"[{s}]" if isinstance(s, int) else f".{str(s)[:80]}" for s in steps)
+
+
+def located(error: ValidationError) -> tuple[list[str | int], str, str]:
+    """Where a failure is, what is expected there, and what was found."""
     steps: list[str | int] = list(error.absolute_path)
     instance: Any = error.instance
     schema = error.schema if isinstance(error.schema, dict) else {}

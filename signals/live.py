@@ -14,6 +14,9 @@ import zmq
 from signals.paths import endpoint
 from signals.wire import BEACON, WOKEN
 
+_NEW = ""
+"""Stands for the epoch of a bus that has not said it yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -46,9 +49,12 @@ class Subscription:
             self.socket.setsockopt(zmq.SUBSCRIBE, topic)
         self.socket.connect(address)
         self._last: dict[str, int] = {}
+        self._since: dict[str, int] = {}
         self._epoch: str | None = None
         self.head = 0
         self.missed: dict[str, int] = {}
+        self.restarts = 0
+        """How often another bus was met: what the one before showed last may be missing without being counted."""
 
     def __enter__(self) -> Subscription:
         return self
@@ -98,9 +104,13 @@ class Subscription:
         name, count, raw = frames[0].decode(), int(frames[1]), frames[2]
         if not any(fnmatchcase(name, glob) for glob in self._globs):
             return None
-        last = self._last.get(name)
-        missed = max(0, count - last - 1) if last is not None else count - 1 if self._epoch else 0
+        if count <= self._last.get(name, 0) and self._epoch != _NEW:
+            self._since.pop(name, None)
+            self._begin_anew()
+        last = min(count - 1, self._last.get(name, count - 1 if self._epoch is None else 0))
+        missed = count - 1 - last
         self._last[name] = count
+        self._since[name] = self._since.get(name, 0) + missed + 1
         if missed:
             self.missed[name] = self.missed.get(name, 0) + missed
         return Seen(name, raw, missed)
@@ -108,13 +118,20 @@ class Subscription:
     def _on_beacon(self, raw: bytes) -> None:
         beacon = orjson.loads(raw)
         self.head = beacon["head"]
-        fresh = beacon["epoch"] != self._epoch
-        self._epoch = beacon["epoch"]
+        if self._epoch not in (None, _NEW, beacon["epoch"]):
+            self._begin_anew()
+        first, self._epoch = self._epoch is None, beacon["epoch"]
         for name, count in beacon["counts"].items():
-            last = self._last.get(name)
-            if not fresh and count > (last or 0) and any(fnmatchcase(name, glob) for glob in self._globs):
-                self.missed[name] = self.missed.get(name, 0) + count - (last or 0)
+            missed = count - self._last.get(name, 0)
+            if missed > 0 and not first and any(fnmatchcase(name, glob) for glob in self._globs):
+                self.missed[name] = self.missed.get(name, 0) + missed
             self._last[name] = count
+        self._since.clear()
+
+    def _begin_anew(self) -> None:
+        """Another bus counts from 1 again. What came since the last beacon may be its own: nothing is counted twice."""
+        self.restarts += 1
+        self._last, self._epoch = dict(self._since), _NEW
 
 
 def _prefix(glob: str) -> str:

@@ -125,7 +125,7 @@ class Snapshot:
 
 
 @contextlib.contextmanager
-def nothing_left(grace_s: float = 3.0) -> Iterator[None]:
+def nothing_left(grace_s: float = 20.0) -> Iterator[None]:
     """Raise AssertionError for what is begun meanwhile and there at the end; its processes are killed."""
     before = Snapshot.take()
     yield

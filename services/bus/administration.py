@@ -32,19 +32,24 @@ class Administration:
 
     def pause(self, daemon: str) -> None:
         """Hold deliveries to a daemon, or to all (`*`)."""
-        names = set(self._state.registry.daemons)
-        known = {name.split("@")[0] for name in names} | names
-        if daemon != ALL and daemon not in known:
-            raise UsageError(f"There is no daemon {daemon[:64]!r} here; known are {', '.join(sorted(known))}.")
+        self._check_known(daemon)
         self._state.paused.setdefault(daemon, self._state.clock.now())
         self._keep_paused()
 
     def resume(self, daemon: str) -> None:
         """Deliver again; what was in hand meanwhile gets the time back."""
+        if daemon not in self._state.paused:  # one may have been taken off the list meanwhile
+            self._check_known(daemon)
         for name in list(self._state.paused) if daemon == ALL else [daemon]:
             if name in self._state.paused:
                 self._resume_one(name)
         self._keep_paused()
+
+    def _check_known(self, daemon: str) -> None:
+        names = set(self._state.registry.daemons)
+        known = {name.split("@")[0] for name in names} | names
+        if daemon != ALL and daemon not in known:
+            raise UsageError(f"There is no daemon {daemon[:64]!r} here; known are {', '.join(sorted(known))}.")
 
     def _keep_paused(self) -> None:
         self._state.store.put_meta("paused", orjson.dumps(self._state.paused).decode())

@@ -15,10 +15,12 @@ from services.bus.access import Access, Peer
 from services.bus.records import Admitted, Cause
 from services.bus.store import Store
 from signals.catalogue import Catalogue, Contract
-from signals.envelope import MAX_BYTES, check_emitted, load, rfc3339, rfc3339_of_us
+from signals.envelope import MAX_BYTES, MAX_CAUSES, check_emitted, load, rfc3339, rfc3339_of_us
 from signals.errors import ConflictError, LoopError, UnauthorisedError
 
 MAX_HOPS = 16
+FORGOTTEN = "forgotten"
+"""The taint of what follows from a signal that is no longer kept: nobody can tell what that one carried."""
 STORIES_REMEMBERED = 20_000
 
 
@@ -129,11 +131,14 @@ class Admission:
         earlier = batch.earlier(signal_id)
         if earlier is not None:
             return earlier.as_cause()
-        for seq, raw in self._store.by_id(signal_id):
+        kept = self._store.by_id(signal_id)
+        for seq, raw in kept:
             envelope = orjson.loads(raw)
             cause = cause_of(envelope, seq)
             if cause.source == batch.session or batch.was_delivered(cause, envelope):
                 return cause
+        if not kept and self._store.has_pruned():
+            return forgotten(signal_id)  # taken at its word: what its emitter had to do cannot wait for it
         raise UnauthorisedError(f"The cause {signal_id} was neither delivered to nor emitted by {batch.session}.")
 
     # -- limits --------------------------------------------------------------------------------------
@@ -213,6 +218,11 @@ def cause_of(envelope: dict[str, Any], seq: int) -> Cause:
     )
 
 
+def forgotten(signal_id: str) -> Cause:
+    """What stands for a cause that retention took: a story begins with it, as far as anybody knows."""
+    return Cause(signal_id, "no longer kept", "", signal_id, 0, (FORGOTTEN,), 0)
+
+
 def named_causes(envelope: dict[str, Any]) -> list[str]:
     """The causes that the emitter itself names."""
     return [name for name in (envelope.get("causation_id"), *envelope.get("also_caused_by", ())) if name]
@@ -256,7 +266,7 @@ def _complete(envelope: dict[str, Any], admitted: Admitted, causes: list[Cause],
     if causes:
         whole["causation_id"] = causes[0].id
         if len(causes) > 1:
-            whole["also_caused_by"] = [cause.id for cause in causes[1:]]
+            whole["also_caused_by"] = [cause.id for cause in causes[1:MAX_CAUSES]]
     whole["hops"] = admitted.hops
     whole["timestamp"] = envelope["timestamp"]
     whole["received_at"] = rfc3339_of_us(admitted.received_us)

@@ -26,15 +26,13 @@ class Burying:
         self._journaling = journaling
 
     def refused(self, raw: bytes, batch: Batch, error: LigandError) -> None:
-        """Keep a refused emit, within bounds; of unknown users only the number is kept."""
+        """Keep a refused emit, once and within bounds; of unknown users only the number is kept."""
         state, peer = self._state, batch.peer
         if error.code not in KEPT_REFUSALS:
             return
         if not state.access.is_known(peer):
             state.dead.not_kept += 1
-        elif state.dead.may_keep_refused(peer.uid, error.code, len(raw)):
-            sender = batch.session or f"uid {peer.uid}"
-            letter = state.dead.add(error.code, error.message, sender, raw, peer_uid=peer.uid)
+        elif letter := state.dead.refuse(error.code, error.message, _sender(batch), raw, peer.uid):
             self._tell(letter.number, letter.signal, letter.daemon, letter.reason, [])
 
     def given_up(self, reason: str, error: str, consumer: str, raw: bytes, aside: Aside) -> None:
@@ -85,3 +83,7 @@ class Burying:
         if signal != ADDED:
             facts = {"dead_letter_id": number, "signal": signal, "daemon": daemon, "reason": reason, **more}
             self._journaling.own(ADDED, facts, causes)
+
+
+def _sender(batch: Batch) -> str:
+    return batch.session or f"uid {batch.peer.uid}"

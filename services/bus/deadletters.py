@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from signals.errors import UsageError
 REFUSED_BYTES = 4 << 20
 REFUSED_WINDOW_S = 3600.0
 REFUSED_LEAST = 1024
+REFUSED_REMEMBERED = 1000
+"""So many are recognised when they are sent again, as after a restart of the bus, before it could answer."""
 RAW_KEPT = 64 * 1024
 TEXT_KEPT = 16 * 1024
 TEXT_NAMED = 128
@@ -36,6 +40,7 @@ class DeadLetters:
         self._next = store.dead.last() + 1
         self._offsets: list[tuple[int, int, bool]] = []
         self._refused: dict[tuple[int, str], tuple[float, int]] = {}
+        self._refused_before: OrderedDict[bytes, int] = OrderedDict()
         self.not_kept = 0
         self.pruned = 0
         self.table_bytes = store.dead.bytes()
@@ -43,6 +48,8 @@ class DeadLetters:
         self.set_aside: Path | None = None
         self._file = LetterFile(path)
         self._complete()
+        for number, line in self._table.last_refused(REFUSED_REMEMBERED):
+            self._remember(_refusal(orjson.loads(line)), number)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -66,7 +73,23 @@ class DeadLetters:
                 self._waiting.append((number, reason, line))
         self.flush()
 
-    def may_keep_refused(self, uid: int, reason: str, size: int) -> bool:
+    def refuse(self, reason: str, error: str, sender: str, raw: bytes, uid: int) -> DeadLetter | None:
+        """Keep a refused emit; None when it waits among the dead letters already, or the bounds are reached."""
+        refusal = _refusal({"reason": reason, "daemon": sender, "peer_uid": uid, "signal": _parsed(raw)})
+        before = self._refused_before.get(refusal or b"")
+        if (before is not None and self._table.waits(before)) or not self._may_keep_refused(uid, reason, len(raw)):
+            return None
+        letter = self.add(reason, error, sender, raw, peer_uid=uid)
+        self._remember(refusal, letter.number)
+        return letter
+
+    def _remember(self, refusal: bytes | None, number: int) -> None:
+        if refusal is not None:
+            self._refused_before[refusal] = number
+        if len(self._refused_before) > REFUSED_REMEMBERED:
+            self._refused_before.popitem(last=False)
+
+    def _may_keep_refused(self, uid: int, reason: str, size: int) -> bool:
         """Whether one more refused emit is kept: bounded in bytes an hour for each uid and reason."""
         now = time.monotonic()
         since, used = self._refused.get((uid, reason), (now, 0))
@@ -187,6 +210,15 @@ class DeadLetters:
         if not found:
             raise UsageError(f"The line of the dead letter {number} is not in {self._file.path} any more.")
         return dict(orjson.loads(found))
+
+
+def _refusal(line: Mapping[str, Any]) -> bytes | None:
+    """The same whenever one signal of one sender is refused for one reason; None for what has no id to know it by."""
+    signal = line.get("signal")
+    if _text(signal, "id") is None:
+        return None
+    what = [line["reason"], line["daemon"], line.get("peer_uid"), signal]
+    return blake2b(orjson.dumps(what), digest_size=16).digest()
 
 
 def _parsed(raw: bytes) -> dict[str, Any] | None:

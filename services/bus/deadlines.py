@@ -72,7 +72,12 @@ class Deadlines:
         """The deadline that a signal keeps, if it is an answer. Raises `LateError` after the time-out."""
         if admitted.name not in self._answer_names or admitted.causation_id is None:
             return None
-        request = admitted.causation_id, admitted.causation_source or ""
+        if not admitted.causation_source:
+            raise LateError(
+                f"{admitted.name} comes too late: {admitted.causation_id} is no longer kept (retention), and if that "
+                "asked for it, its time-out was told. If it answers nothing, emit it without that cause."
+            )
+        request = admitted.causation_id, admitted.causation_source
         deadline = self._open.get(request)
         if deadline is not None:
             return deadline if self._is_answer(deadline, admitted.name) else None

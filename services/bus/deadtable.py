@@ -70,6 +70,19 @@ class DeadTable:
         )
         return found[0] if found else None
 
+    def last_refused(self, among: int) -> list[tuple[int, bytes]]:
+        """(number, line) of the refused emits among the last so many dead letters, in order."""
+        return self._rows.all(
+            """SELECT number, line FROM dead
+               WHERE number > ? AND consumer IS NULL AND line IS NOT NULL ORDER BY number""",
+            [self.last() - among],
+        )
+
+    def waits(self, number: int) -> bool:
+        """Whether a dead letter is kept and nobody has decided on it."""
+        found = self.get(number)
+        return found is not None and found[5] == "dead"
+
     def mark(self, number: int, status: str) -> None:
         """Say what became of a dead letter: replayed, dropped."""
         self._rows.write("UPDATE dead SET status = ? WHERE number = ?", [status, number])

@@ -69,10 +69,10 @@ class Emitting:
         return admitted
 
     def check_roots(self, batch: Batch) -> None:
-        """Hold new root signals against pressure and quota."""
+        """Hold what begins a story against pressure and quota; also what follows from nothing that is kept."""
         roots = 0
         for admitted in batch.admitted:
-            roots += admitted.fresh and admitted.causation_id is None and admitted.contract.delivery == "durable"
+            roots += admitted.fresh and not admitted.causation_source and admitted.contract.delivery == "durable"
         if not roots:
             return
         if self._state.refusing_roots:

@@ -325,6 +325,10 @@ class Store:
         self._write("DELETE FROM deadline WHERE seq <= ? AND status != 'open'", [upto])
         self.put_meta("pruned_to", upto)
 
+    def has_pruned(self) -> bool:
+        """Whether a signal that is not here may have been."""
+        return bool(self.meta("pruned_to", 0))
+
     def give_back_pages(self, pages: int = 200) -> None:
         """Return free pages to the file system."""
         if int(self.db.pragma("freelist_count")) > pages:

@@ -23,6 +23,7 @@ from services.runtime.commands import NOTHING, USAGE, Failure, form_option, home
 from signals.envelope import rfc3339, unix_seconds
 from signals.ids import uuid7
 from signals.journal import Journal
+from signals.lookup import meant
 from signals.paths import Paths
 
 SHOWN = 200
@@ -67,7 +68,7 @@ def list_(*, form: str, home: Path | None) -> int:
 def why(signal: str, *, form: str, home: Path | None) -> int:
     """Say every decision about SIGNAL, or which one led to it.
 
-    SIGNAL is its id, the beginning of it, or its number.
+    SIGNAL is its id, the beginning of it, its number, or Q_NAME for the newest of that name.
     """
     paths = Paths.resolve(home)
     wanted = _signal(paths, signal)["id"]
@@ -90,7 +91,7 @@ def why(signal: str, *, form: str, home: Path | None) -> int:
 def why_not(rule: str, signal: str, *, home: Path | None) -> int:
     """Say why RULE did nothing about SIGNAL.
 
-    Which condition held it, and what would have changed that.
+    Which condition held it, and what would have changed that. SIGNAL as for `why`.
     """
     paths = Paths.resolve(home)
     envelope = _signal(paths, signal)
@@ -258,24 +259,11 @@ def _from_journal(paths: Paths, wanted: str) -> Iterator[Mapping[str, Any]]:
 
 def _signal(paths: Paths, given: str) -> dict[str, Any]:
     with Journal(paths.journal) as journal:
-        if given.isascii() and given.isdecimal() and len(given) < 8:
-            found = journal.get(int(given))
-        else:
-            ids = journal.with_prefix(given) if len(given.replace("-", "")) >= 8 and _is_hex(given) else []
-            found = [raw for one in ids for raw in journal.get(one)]
-        if len(found) != 1:
-            what = (
-                "stands for several signals; give more of the id"
-                if found
-                else "is the id or number of no signal that is kept; signal-tap show prints them"
-            )
-            raise Failure(f"{given!r} {what}.", USAGE)
-        parsed: dict[str, Any] = orjson.loads(found[0])
-        return parsed
-
-
-def _is_hex(text: str) -> bool:
-    return all(character in "0123456789abcdefABCDEF-" for character in text)
+        found = meant(journal, given)
+    if len(found) > 1:
+        raise Failure(f"{given!r} stands for several signals; give more of the id.", USAGE)
+    parsed: dict[str, Any] = orjson.loads(found[0])
+    return parsed
 
 
 def _walk(journal: Journal, after: int) -> Iterator[dict[str, Any]]:

@@ -63,12 +63,12 @@ def _compile(schema: Mapping[str, Any], daemon: str) -> jsonschema_rs.Draft20201
 
 def _read(path: Path | None, daemon: str) -> Marked:
     if path is None:
-        return Marked({})
+        return Marked({}, first=0)
     try:
         return parse_file(path)
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not path.is_symlink():
-            return Marked({})
+            return Marked({}, first=0)
         words = f"{daemon}: cannot read its configuration {path}: {error.strerror}"
         raise ConfigError(words, file=str(path), line=0, key="", problems=[words]) from error
     except YamlError as error:

@@ -45,9 +45,10 @@ def explain(filled: Any, schema: Mapping[str, Any], marked: Marked, path: Path |
         key=lambda problem: (problem.line, problem.key),
     )
     where = str(path) if path is not None else "(no configuration file)"
+    missing = f"{where}, which is not there" if path is not None else where
     if not problems:  # the two validators disagree; still refuse, and say so
         problems = [Problem(1, "", "does not fit the schema in the manifest")]
-    lines = [f"{where}:{one.line}: {one.key}: {one.words}" for one in problems]
+    lines = [f"{f'{where}:{one.line}' if one.line else missing}: {one.key}: {one.words}" for one in problems]
     hidden = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
     first = problems[0]
     return ConfigError(

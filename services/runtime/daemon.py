@@ -8,7 +8,7 @@ import signal as os_signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +21,7 @@ from services.runtime.handlers import Function
 from services.runtime.manifest import Manifest, find, with_overlays
 from services.runtime.notify import Notifier
 from services.runtime.reloading import Reloading
+from services.runtime.steps import Steps, fault_of, name_of
 from services.runtime.threads import Threads
 from services.runtime.turn import Batch, Maker
 from services.runtime.usage import usage
@@ -38,6 +39,8 @@ from signals.secrecy import ANY
 EXIT_STUCK = 75
 HEARTBEAT_S = 5.0
 DRAIN_S = 10.0
+PATIENCE_S = 18.0
+"""Within this all of the end has to happen: `TimeoutStopSec` of the units is 20 s."""
 BESIDE = 3
 """Threads for what a daemon's own code does beside its loop (`asyncio.to_thread`)."""
 
@@ -64,6 +67,8 @@ class Daemon(Reloading):
         self._folder_told = ""
         self._notifier = Notifier({})  # tells nobody, until the daemon runs
         self._stop: asyncio.Event
+        self._steps = Steps()
+        self._has_begun = False
         self._exit = 0
 
     # -- what a daemon's author uses -----------------------------------------------------------------
@@ -162,7 +167,7 @@ class Daemon(Reloading):
         return configuration.load(self.paths.config_of(self.name), self.manifest.config, daemon=self.name)
 
     async def _main(self) -> None:
-        asyncio.get_running_loop().set_default_executor(Threads(BESIDE, "beside"))
+        asyncio.get_running_loop().set_default_executor(beside := Threads(BESIDE, "beside"))
         self._stop = asyncio.Event()
         self._one_reload = asyncio.Lock()
         self._started = time.monotonic()
@@ -183,42 +188,36 @@ class Daemon(Reloading):
         tasks = [asyncio.create_task(self._beat())]
         try:
             if await self._start():
-                tasks += [asyncio.create_task(self._repeat(*entry)) for entry in self._periodic]
+                tasks += [asyncio.create_task(self._repeat(*one), name=name_of(one[1])) for one in self._periodic]
                 tasks += [asyncio.create_task(garbage.collect_for_ever())]
                 garbage.begin()
-                if await self._unless_stopped(self._announce()):
+                if await self._steps.unless(self._stop, self._announce()):
                     self._work.open()
                     await self._until_stopped(tasks)
         finally:
-            await self._end(tasks)
-        if self._work.is_stuck():
+            until = time.monotonic() + PATIENCE_S
+            await self._end(tasks, until)
+        if not await beside.end(until) or self._work.is_stuck() or self._steps.are_stuck:
             sys.stderr.flush()
             os._exit(self._exit)  # it cannot be ended otherwise, and Python would wait for it
 
     async def _start(self) -> bool:
-        """Attach and start; False when told to stop before the bus came."""
+        """Attach and start; False when told to stop before that was done."""
         self._notifier.status(f"waiting for the bus at {self.paths.bus_socket}")
         try:
-            if not await self._unless_stopped(self._client.attach()):
+            if not await self._steps.unless(self._stop, self._client.attach()):
                 return False
             self.state = dict(self._client.state)
-            for start in self._starts:
-                await start()
+            self._has_begun = True
+            return await self._steps.unless(self._stop, self._begin())
         except LigandError as error:
             self.log.error("cannot_start", error=error.message)
-            self._exit = EXIT_CONFIG
+            self._exit = 1 if isinstance(error, PressureError) else EXIT_CONFIG  # the pressure ends by itself
             return False
-        return True
 
-    async def _unless_stopped(self, step: Coroutine[Any, Any, None]) -> bool:
-        """Take a step that waits for the bus; False when the daemon was told to stop before it was done."""
-        task, stop = asyncio.create_task(step), asyncio.create_task(self._stop.wait())
-        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if task.cancel():
-            return False
-        task.result()
-        return True
+    async def _begin(self) -> None:
+        for start in self._starts:
+            await start()
 
     async def _announce(self) -> None:
         self._standing.work()
@@ -238,20 +237,19 @@ class Daemon(Reloading):
         await asyncio.wait({stop, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         for task in tasks:
-            if task.done() and (error := task.exception()) is not None:
-                self.log.error("task_failed", error=repr(error), exc_info=error)
+            if task.done() and (error := fault_of(task)) is not None:
+                self.log.error("task_failed", task=task.get_name(), error=repr(error), exc_info=error)
                 self._exit = 1
 
-    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+    async def _end(self, tasks: list[asyncio.Task[None]], until: float) -> None:
         self._standing.word = "stopping"
         self._notifier.stopping()
         self._client.beat(stopping=True)
-        for task in tasks[1:]:
-            task.cancel()
-        await asyncio.gather(*tasks[1:], return_exceptions=True)
+        await self._steps.cancel(*tasks[1:])
         await self._work.close(DRAIN_S if self._client.is_attached else 0.0)
-        for stop in self._stops:
-            await stop()
+        stops = self._stops if self._has_begun else ()
+        if not await self._steps.last(stops, until, self.log, lambda: self._client.is_attached):
+            self._exit = self._exit or 1
         if self._client.is_attached:
             await self._say_goodbye()
         tasks[0].cancel()
@@ -294,7 +292,7 @@ class Daemon(Reloading):
             try:
                 await function()
             except PressureError as error:
-                self.log.warning("put_off", task=function.__name__, error=error.message)
+                self.log.warning("put_off", task=name_of(function), error=error.message)
             await asyncio.sleep(seconds)
 
     async def _beat(self) -> None:

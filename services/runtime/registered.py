@@ -49,12 +49,15 @@ class Registered:
         return register
 
     def on_start(self, function: F) -> F:
-        """Run `async def start()` once attached, before READY."""
+        """Run `async def start()` once attached, before READY. It is cancelled when the daemon is told to stop."""
         self._starts.append(function)
         return function
 
     def on_stop(self, function: F) -> F:
-        """Run `async def stop()` when nothing is being handled any more."""
+        """Run `async def stop()` when nothing is being handled any more, for a few seconds at most.
+
+        Also where `on_start` was refused or cut short; not where it never began.
+        """
         self._stops.append(function)
         return function
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
+END_S = 4.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -18,6 +21,7 @@ class Threads(ThreadPoolExecutor):
         super().__init__(count, thread_name_prefix=name)
         self._count = count
         self._begun = False
+        self._given: set[Future[Any]] = set()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have `fn` called in a thread. Raises RuntimeError once the pool was shut down."""
@@ -30,4 +34,13 @@ class Threads(ThreadPoolExecutor):
             except RuntimeError:  # the system gives no more threads: those that are there go on
                 together.abort()
                 raise
-        return super().submit(fn, *args, **kwargs)
+        future = super().submit(fn, *args, **kwargs)
+        self._given.add(future)
+        future.add_done_callback(self._given.discard)
+        return future
+
+    async def end(self, until: float) -> bool:
+        """Whether all that was given to it is done within a few seconds, and by `until` (monotonic)."""
+        rest = asyncio.gather(*map(asyncio.wrap_future, self._given.copy()), return_exceptions=True)
+        await asyncio.wait({rest}, timeout=min(END_S, until - time.monotonic()))
+        return rest.done()

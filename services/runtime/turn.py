@@ -10,7 +10,7 @@ import orjson
 
 from signals.catalogue import Catalogue
 from signals.delivery import Delivery
-from signals.envelope import Signal, rfc3339
+from signals.envelope import MAX_CAUSES, Signal, rfc3339
 from signals.errors import ConflictError, LigandError, ManifestError, SchemaError
 from signals.ids import derive, keyed, uuid7
 
@@ -65,6 +65,13 @@ class Maker:
         if not contract.is_valid(whole):
             contract.check(whole)
         causes = tuple(dict.fromkeys(cause.id for cause in because))
+        if len(causes) > MAX_CAUSES:
+            raise SchemaError(
+                f"{name} would follow from {len(causes):,} signals; one names at most {MAX_CAUSES}. Name in `because` "
+                "those that matter most, or emit several signals, each with its own part of the causes.",
+                path="$.also_caused_by",
+                expected=f"at most {MAX_CAUSES - 1}",
+            )
         return Signal(
             signal=name,
             id=signal_id,
@@ -115,8 +122,11 @@ class Turn:
         expires_at: str | None = None,
         **named: Any,
     ) -> Signal:
-        """Emit a signal when this one is settled, in the same step; its id is the same at each repetition."""
-        causes = [self.signal, *because, *self.answers]
+        """Emit a signal when this one is settled, in the same step; its id is the same at each repetition.
+
+        It follows from this one, from the answers got meanwhile, and from `because`, 65 at most.
+        """
+        causes = self._causes(because)
         found = self._maker.make(
             name, facts, named, self._next_id(name), because=causes, taint=taint, expires_at=expires_at
         )
@@ -157,7 +167,7 @@ class Turn:
         for generation in range(self.delivery.generation, self.delivery.generation + MAX_GENERATIONS):
             request_id = derive(self.signal.id, self._maker.source, generation, name, nth)
             request = self._maker.make(
-                name, facts, named, request_id, because=[self.signal, *self.answers], taint=taint, expires_at=expires_at
+                name, facts, named, request_id, because=self._causes(), taint=taint, expires_at=expires_at
             )
             try:
                 answer = await self._send_ask(self.delivery, request)
@@ -170,6 +180,11 @@ class Turn:
         raise ConflictError(
             f"{name} was asked in {MAX_GENERATIONS} ways for one signal; the handler is not repeatable."
         )
+
+    def _causes(self, because: Iterable[Signal] = ()) -> list[Signal]:
+        """What is named as causes; of the answers, all of which the bus knows, those for which there is room."""
+        named = [self.signal, *because]
+        return [*named, *self.answers[: max(0, MAX_CAUSES - len(named))]]
 
     def _nth(self, name: str) -> int:
         nth = self._counts.get(name, 0)

@@ -48,16 +48,20 @@ class TooDeepError(YamlError):
 
 @dataclass
 class Marked:
-    """`data` as JSON would have it; `lines` gives the line (from 1) of each key or item by its path."""
+    """`data` as JSON would have it; `lines` gives the line (from 1) of each key or item by its path.
+
+    `first` is the line of what has no other: 0 where no file was read.
+    """
 
     data: Any
     lines: dict[PathTo, int] = field(default_factory=dict)
+    first: int = 1
 
     def line(self, path: PathTo) -> int:
         """The line of the path, or of the nearest thing around it."""
         while path and path not in self.lines:
             path = path[:-1]
-        return self.lines.get(path, 1)
+        return self.lines.get(path, self.first)
 
 
 class _CoreLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]

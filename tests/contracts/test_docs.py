@@ -59,6 +59,12 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert broken == []
 
 
+def test_the_readme_leads_to_every_document() -> None:
+    """What is described on a page that nothing leads to is not found."""
+    text = (ROOT / "README.md").read_text()
+    assert [file.name for file in sorted((ROOT / "docs").glob("*.*")) if f"(docs/{file.name})" not in text] == []
+
+
 def _anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
@@ -77,7 +83,7 @@ def parser(request: pytest.FixtureRequest) -> tuple[str, Path]:
     if not (folder / "node_modules" / "@asyncapi" / "parser" / "package.json").is_file():
         install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), PARSER]
         try:
-            done = subprocess.run(install, capture_output=True, text=True, timeout=90, check=False)
+            done = subprocess.run(install, capture_output=True, text=True, timeout=300, check=False)
         except subprocess.TimeoutExpired:
             pytest.skip("npm could not install the parser within 90 s")
         if done.returncode != 0:

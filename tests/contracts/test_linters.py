@@ -18,7 +18,7 @@ pytestmark = pytest.mark.xdist_group("linters")
     [
         pytest.param(["ruff", "check", "."], id="ruff check"),
         pytest.param(["ruff", "format", "--check", "."], id="ruff format"),
-        pytest.param(["mypy"], id="mypy", marks=pytest.mark.timeout(300)),
+        pytest.param(["mypy"], id="mypy"),
     ],
 )
 def test_the_code_is_clean(command: list[str]) -> None:

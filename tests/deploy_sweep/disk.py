@@ -49,7 +49,7 @@ def traced(program: str, log: Path) -> list[str]:
     """Run a Python program under strace; its calls, one line each. Raises `CalledProcessError`."""
     strace = ["strace", "-f", "-qq", "-xx", "-s", str(1 << 22), "-e", f"trace={CALLS}", "-e", "signal=none"]
     subprocess.run(
-        [*strace, "-o", str(log), sys.executable, "-c", program], check=True, capture_output=True, timeout=100
+        [*strace, "-o", str(log), sys.executable, "-c", program], check=True, capture_output=True, timeout=300
     )
     return log.read_text(encoding="ascii").splitlines()
 

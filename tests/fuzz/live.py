@@ -156,7 +156,7 @@ class Mirror(_Live):
         """A proper subscriber still hears the beacon."""
         super().settle()
         with Subscription(self.home.paths.mirror_socket) as proper:
-            assert proper.wait(10.0), "the mirror is silent"
+            assert proper.wait(60.0), "the mirror is silent"
 
     def close(self) -> None:
         self._socket.close()

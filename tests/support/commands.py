@@ -26,7 +26,7 @@ from tools.cli import run as run_command
 from tools.ligand.__main__ import ligand as ligand_root
 from tools.signal_tap.__main__ import tap as signal_tap
 
-LONGEST_S = 60
+LONGEST_S = 300
 _OPENED = 'exec "$@" <"$0"'  # who opens a terminal first in a session controls it: Ctrl-C typed there is a signal
 
 

@@ -26,7 +26,7 @@ from signals.live import Subscription
 from signals.paths import Paths
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_S = 30.0
+READY_S = 60.0
 
 
 def others(*kept: str) -> list[str]:
@@ -97,10 +97,10 @@ class Running:
     def kill(self) -> None:
         """SIGKILL, and reap."""
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(60)
         self.notify.close()
 
-    def stop(self, timeout_s: float = 30.0) -> int:
+    def stop(self, timeout_s: float = 60.0) -> int:
         """SIGTERM; returns the exit code."""
         if self.process.poll() is None:
             self.process.terminate()

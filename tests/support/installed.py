@@ -44,7 +44,7 @@ class Nobody:
 async def main():
     client = Client(sys.argv[1], Path("/run/ligand/bus.sock"), Nobody(), lanes={"": 1}, version="0")
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await client.attach()
         print("attached")
     except LigandError as error:
@@ -60,7 +60,7 @@ from signals.emitter import Emitter
 from signals.errors import LigandError
 from signals.paths import Paths
 asked = json.load(sys.stdin)
-with Emitter(Paths.resolve().bus_socket, asked["source"], timeout_s=asked.get("patience_s", 3.0)) as emitter:
+with Emitter(Paths.resolve().bus_socket, asked["source"], timeout_s=asked.get("patience_s", 60.0)) as emitter:
     try:
         print("seq", emitter.emit(emitter.signal(asked["signal"], asked["facts"]))[0])
     except LigandError as error:
@@ -202,7 +202,7 @@ class Installed:
         return [json.loads(line) for line in self.python(_READ, *names).splitlines()]
 
     def emit(
-        self, signal: str, facts: Mapping[str, Any], source: str, user: str | None = None, patience_s: float = 3.0
+        self, signal: str, facts: Mapping[str, Any], source: str, user: str | None = None, patience_s: float = 60.0
     ) -> str:
         """What becomes of an emit: `seq N`, or the code and the words of the refusal."""
         asked = json.dumps({"signal": signal, "facts": dict(facts), "source": source, "patience_s": patience_s})
@@ -241,5 +241,5 @@ class Installed:
             found[:] = self.signals(*ENDS)
             return len({one["correlation_id"] for one in found}) >= stories
 
-        self.machine.until(f"{stories} stories have ended", enough, 60.0)
+        self.machine.until(f"{stories} stories have ended", enough)
         return found

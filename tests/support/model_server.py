@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-WAIT_S = 30.0
+from tests.support.ports import held
+
+WAIT_S = 60.0
 PAUSE_S = 0.05
 """Between two pieces of an answer that does not end: often enough to be no silence, and cheap."""
 
@@ -58,7 +60,7 @@ def fails(status: int, message: str = "so it was told", **headers: str) -> Plan:
 class ModelServer:
     """The server. `asked` are the bodies of requests, `events` what happened, in order."""
 
-    def __init__(self, port: int = 0, slots: int = 1 << 20) -> None:
+    def __init__(self, port: int, slots: int = 1 << 20) -> None:
         self.forget()
         self.slots = threading.Semaphore(slots)
         self._changed = threading.Condition()
@@ -132,12 +134,14 @@ class ModelServer:
 
 
 @contextlib.contextmanager
-def model_server(**options: Any) -> Iterator[ModelServer]:
-    server = ModelServer(**options)
-    try:
-        yield server
-    finally:
-        server.close()
+def model_server(port: int | None = None, **options: Any) -> Iterator[ModelServer]:
+    """A server on a port that is its own until the end, also once it has died; or on one that the test holds."""
+    with held() if port is None else contextlib.nullcontext(port) as its:
+        server = ModelServer(its, **options)
+        try:
+            yield server
+        finally:
+            server.close()
 
 
 def is_probe(body: Mapping[str, Any]) -> bool:

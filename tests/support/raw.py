@@ -18,7 +18,7 @@ from signals.errors import LigandError, refusal
 from signals.ids import uuid7
 from signals.paths import Paths
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,11 @@ class Raw:
     def answer(self, timeout_s: float = WAIT_S) -> Signal:
         """The next answer to something asked."""
         return decode(self.push(wire.ANSWER, timeout_s)[3])
+
+    def drain(self) -> None:
+        """Settle what earlier tests left."""
+        while not self.nothing():
+            self.settle(self.given())
 
     def nothing(self, kind: bytes = wire.DELIVER) -> bool:
         """Whether the bus, having had the occasion, pushed nothing of a kind: two whole turns have passed."""

@@ -29,7 +29,7 @@ TOOLS = (
     "unshare", "nsenter", "setpriv", "mount", "pivot_root", "systemctl", "journalctl", "dbus-daemon",
     "setfacl", "useradd",
 )  # fmt: skip
-BOOT_S = 30.0
+BOOT_S = 90.0
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -80,7 +80,7 @@ class Machine:
         user: str | None = None,
         check: bool = True,
         text: str | None = None,
-        timeout_s: float = 120.0,
+        timeout_s: float = 300.0,
         environ: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside and wait for it; what it said is part of the error when it fails."""
@@ -134,7 +134,7 @@ class Machine:
         """Change a unit; call `systemctl("daemon-reload")` afterwards. Of two drop-ins of one name one counts."""
         self.write(f"/etc/systemd/system/{unit}.d/{name}", content)
 
-    def until(self, what: str, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    def until(self, what: str, condition: Callable[[], bool], timeout_s: float = 90.0) -> None:
         """Wait until something is so; it is asked for ten times a second."""
         deadline = time.monotonic() + timeout_s
         while not condition():
@@ -144,7 +144,7 @@ class Machine:
     def tail(self) -> str:
         """The end of the journal inside, and what systemd said on its console."""
         command = self.command("journalctl", "--no-pager", "--lines=60", "--output=short-precise")
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         return f"--- journal\n{done.stdout}--- console\n{self.log.read_text(errors='replace')[-3000:]}"
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.ports import held
+
 FPS = 15.0
 BOUNDARY = "frame"
 
@@ -19,13 +21,13 @@ class VirtualCamera:
     again.
     """
 
-    def __init__(self, picture: bytes, *others: bytes, fps: float = FPS) -> None:
+    def __init__(self, port: int, picture: bytes, *others: bytes, fps: float = FPS) -> None:
         self.pictures = (picture, *others)
         self.fps = fps
         self.stalled = False
         self.sent = 0
         self._changed = threading.Condition()
-        self._port = 0
+        self._port = port
         self.plug()
 
     @property
@@ -46,7 +48,6 @@ class VirtualCamera:
         self.plugged = True
         self._http = _Server(("127.0.0.1", self._port), _Handler)
         self._http.camera = self
-        self._port = int(self._http.server_address[1])
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -101,9 +102,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def virtual_camera(picture: bytes, *others: bytes, fps: float = FPS) -> Iterator[VirtualCamera]:
-    """A camera that is gone at the end."""
-    camera = VirtualCamera(picture, *others, fps=fps)
-    try:
-        yield camera
-    finally:
-        camera.unplug()
+    """A camera that is gone at the end; until then its port is its own, unplugged or not."""
+    with held() as port:
+        camera = VirtualCamera(port, picture, *others, fps=fps)
+        try:
+            yield camera
+        finally:
+            camera.unplug()

@@ -13,7 +13,7 @@ from services.audio_sensor.segmenting import RATE
 from tests.support.required import program
 
 CHUNK = 320
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class Feeder:

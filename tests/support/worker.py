@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from services.runtime import Daemon, Reject, Unavailable
+from signals.ids import uuid7
 
 daemon = Daemon(sys.argv[1])
 HOME = Path(os.environ["LIGAND_HOME"])
@@ -50,6 +51,15 @@ async def sleep(act):
         note("slept")
 
 
+async def have_many_causes(signal, emit, ask):
+    """Ask more than one signal can name, at once; or name as many."""
+    act, text = signal.facts["act"], signal.facts["text"]
+    if act == "ask many":
+        await asyncio.gather(*(ask("Q_ANSWER_WANTED", text=text) for _ in range(70)))
+    else:
+        emit("Q_WORK_DONE", act=act, text=text, because=[signal._replace(id=uuid7()) for _ in range(70)])
+
+
 @daemon.on("Q_WORK_WANTED")
 async def work(signal, emit, put, ask):
     act, text = signal.facts["act"], signal.facts["text"]
@@ -61,6 +71,8 @@ async def work(signal, emit, put, ask):
         if answer.facts["text"] == "down":
             raise Unavailable("down", retry_in=0.05)
         text = answer.facts["text"]
+    elif act.endswith("many"):
+        await have_many_causes(signal, emit, ask)
     elif act == "barrier":
         await barrier(text)
     elif act in ("sleep", "sleep on", "lose a task"):

@@ -20,7 +20,7 @@ def swept(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_a_power_cut_before_any_act_on_the_disk_loses_nothing_and_doubles_nothing():
     """A machine whose plug is pulled comes back with all that was acknowledged, once."""
     done = swept("--points", str(POINTS))

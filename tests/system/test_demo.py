@@ -50,7 +50,7 @@ def test_a_claim_that_does_not_hold_fails_the_demonstration(tmp_path: Path) -> N
     assert '"enabled": False' in text
     logic.write_text(text.replace('"enabled": False', '"enabled": True'))
     env = {**environment(None), "PYTHONPATH": str(tree), "TMPDIR": str(tmp_path)}
-    done = subprocess.run(command("demo"), cwd=tree, env=env, capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run(command("demo"), cwd=tree, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1, done.stdout[-5000:] + done.stderr
     assert "FAILED capabilities.yaml has an entry for json, not enabled" in done.stdout
 
@@ -66,7 +66,7 @@ def test_an_interrupted_demonstration_stops_what_it_started(tmp_path: Path, numb
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"Starting")
         os.kill(process.pid, number)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     assert process.returncode in (130, 143)
     assert list(tmp_path.iterdir()) == []
 
@@ -81,10 +81,9 @@ def test_an_entry_is_shown_as_it_stands_in_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # two whole cycles
 def test_the_demonstration_of_dream_improves_a_setting_and_takes_a_bad_one_back(tmp_path: Path) -> None:
     """From a dropped promotion to a better value in a person's file, measured; and the old bytes when it was not."""
-    done = run("demo.dream", None, env={"TMPDIR": str(tmp_path)}, timeout=280)
+    done = run("demo.dream", None, env={"TMPDIR": str(tmp_path)}, timeout=500)
     assert done.code == 0, done.text[-5000:] + done.err
     assert "all 11 claims hold" in done.text
     assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,6 @@ from tests.support.constellation import constellation
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_nothing_is_lost_and_neither_descriptors_nor_threads_pile_up(tmp_path):
     """What runs for months must not gain a descriptor or a thread with each signal, or lose what a laggard missed."""
     plan = Plan(seconds=20.0, signals_per_s=100.0, intents_per_s=1.0, every_s=2.0)

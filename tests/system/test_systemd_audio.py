@@ -64,9 +64,9 @@ def said() -> str:
 def test_it_hears_within_its_units_sandbox(sound: Installed) -> None:
     """What works in a clone and not in the unit would leave every installed machine deaf."""
     machine = sound.machine
-    machine.until("it listens", lambda: machine.show(UNIT, "StatusText") == "listening", 60.0)
+    machine.until("it listens", lambda: machine.show(UNIT, "StatusText") == "listening")
     machine.run("sh", "-c", PLAY, text=said())
-    machine.until("it understands", lambda: bool(sound.signals("Q_USER_VOICE")), 60.0)
+    machine.until("it understands", lambda: bool(sound.signals("Q_USER_VOICE")))
     assert "happened last night" in sound.signals("Q_USER_VOICE")[0]["facts"]["text"]
 
 
@@ -77,9 +77,9 @@ def test_another_engine_of_voice_activity_works_within_its_units_sandbox(sound: 
     machine.write(CONFIG, f"{before}detection: {{engine: silero_onnx}}\n")
     try:
         machine.systemctl("restart", UNIT)
-        machine.until("it listens", lambda: machine.show(UNIT, "StatusText") == "listening", 60.0)
+        machine.until("it listens", lambda: machine.show(UNIT, "StatusText") == "listening")
         machine.run("sh", "-c", PLAY, text=said())
-        machine.until("it understands", lambda: len(sound.signals("Q_USER_VOICE")) > heard, 60.0)
+        machine.until("it understands", lambda: len(sound.signals("Q_USER_VOICE")) > heard)
         assert "happened last night" in sound.signals("Q_USER_VOICE")[-1]["facts"]["text"]
     finally:
         machine.write(CONFIG, before)
@@ -94,7 +94,7 @@ def test_it_speaks_within_its_units_sandbox(sound: Installed) -> None:
     machine.until("it is recorded", lambda: machine.run("test", "-s", RECORDED, check=False).returncode == 0)
     facts = {"text": "I will tell you what happened last night.", "urgency": "now"}
     assert sound.emit("Q_SPEAK", facts, "person@root").startswith("seq ")
-    machine.until("it has spoken", lambda: bool(sound.signals("Q_SPOKEN", "Q_SPEAK_FAILED")), 60.0)
+    machine.until("it has spoken", lambda: bool(sound.signals("Q_SPOKEN", "Q_SPEAK_FAILED")))
     [spoken] = sound.signals("Q_SPOKEN", "Q_SPEAK_FAILED")
     assert spoken["signal"] == "Q_SPOKEN", spoken
     assert (spoken["facts"]["engine"], spoken["facts"]["interrupted"]) == ("flite", False)

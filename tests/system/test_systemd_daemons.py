@@ -72,7 +72,7 @@ def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_started_again(ligand)
         ligand.kill(daemon, "STOP")
     for daemon, (restarts, pid) in before.items():
         started_again = functools.partial(lambda daemon, count: ligand.restarts(daemon) > count, daemon, restarts)
-        ligand.machine.until(f"{daemon} is started again", started_again, 60.0)
+        ligand.machine.until(f"{daemon} is started again", started_again)
         ligand.ready(daemon)
         assert ligand.machine.pid(unit(daemon)) != pid
         assert "Watchdog timeout" in ligand.machine.journal(f"--unit={unit(daemon)}")
@@ -126,7 +126,7 @@ def test_the_whole_constellation_stops_in_time_and_comes_back_with_what_it_had(l
         ligand.drop(f"stop-{number}", module)
     machine.systemctl("stop", "ligand.target")  # returns at once: the daemons are only part of it
     for daemon in DAEMONS:
-        machine.until(f"{daemon} has ended", lambda daemon=daemon: has_ended(machine, daemon), 20.0)
+        machine.until(f"{daemon} has ended", lambda daemon=daemon: has_ended(machine, daemon))
         said = {key: machine.show(unit(daemon), key) for key in ("ActiveState", "Result", "ExecMainStatus")}
         assert said == {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}, daemon
     machine.systemctl("start", "ligand.target")
@@ -163,12 +163,12 @@ def test_frozen_for_longer_than_the_watchdog_waits_loses_nothing(ligand):
     freezes(machine)
     for daemon in DAEMONS:
         state = functools.partial(machine.show, unit(daemon), "Result")
-        machine.until(f"the watchdog has given {daemon} up", lambda state=state: state() == "watchdog", 60.0)
+        machine.until(f"the watchdog has given {daemon} up", lambda state=state: state() == "watchdog")
     assert machine.show("ligand.slice", "FreezerState") == "frozen"
     machine.systemctl("thaw", "ligand.slice")
     for daemon, count in restarts.items():
         started_again = functools.partial(lambda daemon, count: ligand.restarts(daemon) > count, daemon, count)
-        machine.until(f"{daemon} is started again", started_again, 60.0)
+        machine.until(f"{daemon} is started again", started_again)
     ligand.ready()
     ended = Counter(one["correlation_id"] for one in ligand.ended(stories + 3))
     assert set(ended.values()) == {1}
@@ -286,7 +286,7 @@ def test_a_busy_loop_is_ended_and_its_signal_is_delivered_again(ligand, lazy):
     assert "top secret" not in machine.journal()
     assert "top secret" not in machine.read(f"/proc/{machine.pid(lazy)}/environ")
     ligand.drop("busy", "uuid")
-    machine.until("it is started again", lambda: int(machine.show(lazy, "NRestarts")) > 0, 20.0)
+    machine.until("it is started again", lambda: int(machine.show(lazy, "NRestarts")) > 0)
     machine.until("it has spoken", lambda: [s for s in ligand.signals("Q_SPEAK") if s["source"] == "lazy"] != [])
     assert "Watchdog timeout" in machine.journal(f"--unit={lazy}")
     assert len([one for one in ligand.signals("Q_SPEAK") if one["source"] == "lazy"]) == 1

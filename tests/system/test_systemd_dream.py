@@ -14,7 +14,7 @@ from tests.support.required import lacking
 from tests.support.systemd import ROOT, Machine
 from tools.ligand import reloading
 
-pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("systemd"), pytest.mark.timeout(1200)]
 EXPERIMENT = """\
 about: where the top is
 target: {file: /srv/ligand-tuned/semantic_dedup.yaml, format: yaml, keys: {x: bounds.near}, daemon: semantic_dedup}

@@ -17,7 +17,7 @@ def told(ligand: Installed, daemon: str) -> list[dict]:
 
 def one_more(ligand: Installed, daemon: str, before: int) -> dict:
     """Wait until one more failure has been told, and nothing waits any more; the failure."""
-    ligand.machine.until(f"the failure of {daemon} is told", lambda: len(told(ligand, daemon)) > before, 60.0)
+    ligand.machine.until(f"the failure of {daemon} is told", lambda: len(told(ligand, daemon)) > before)
     ligand.machine.until("nothing waits", lambda: ligand.machine.out("ls", NOTES) == "")
     found = told(ligand, daemon)
     assert len(found) == before + 1

@@ -13,7 +13,7 @@ import pytest
 from tests.support.booted import booted
 from tests.support.systemd import GROUP, ROOT, cgroup_root
 
-pytestmark = [pytest.mark.xdist_group("systemd-fresh"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("systemd-fresh")]
 BOOT = """
 import sys
 from pathlib import Path

@@ -33,7 +33,7 @@ def told(ligand: Installed, signal: str, **facts: Any) -> list[dict[str, Any]]:
         found[:] = [one for one in ligand.signals(signal) if facts.items() <= one["facts"].items()]
         return bool(found)
 
-    ligand.machine.until(f"{signal} {facts}", came, 60.0)
+    ligand.machine.until(f"{signal} {facts}", came)
     return found
 
 

@@ -21,7 +21,7 @@ from tests.support.constellation import ROOT
 
 GUIDE = ROOT / "docs" / "writing-a-daemon.md"
 BLOCK = re.compile(r"(?:^`(config/\S+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-STEP_S = 60
+STEP_S = 300
 
 
 def blocks() -> list[tuple[str, str, str]]:
@@ -133,7 +133,6 @@ def _glob(line: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_the_guide_works_as_written(tmp_path: Path) -> None:
     """A new user types what stands there; each command succeeds and prints what the guide shows."""
     with closing(Reader(tmp_path)) as reader:

@@ -42,8 +42,8 @@ class BusRunsError(LigandError):
     code = "bus_runs"
 
 
-class DamagedError(LigandError):
-    """The file is damaged."""
+class UnsoundError(LigandError):
+    """The file is not what was written."""
 
     code = "damaged"
 
@@ -167,18 +167,18 @@ def _about_of(folder: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"{folder} is no backup: it has no {ABOUT}. Give the folder that backup printed.") from error
     except (OSError, orjson.JSONDecodeError) as error:
-        raise DamagedError(f"{folder / ABOUT} cannot be read: {error}. Take an older backup.") from error
+        raise UnsoundError(f"{folder / ABOUT} cannot be read: {error}. Take an older backup.") from error
     return found if isinstance(found, dict) else {}
 
 
 def verify(folder: Path) -> Backup:
-    """The backup, after its bytes, its SQLite file and its version were found right. Raises `DamagedError`."""
+    """The backup, after its bytes, its SQLite file and its version were found right. Raises `UnsoundError`."""
     found, about = read(folder), _about_of(folder)
     if about.get("schema_version") != SCHEMA_VERSION:
         raise ConfigError(f"{folder} was made by another version of Ligand; restore it with that one.")
     for name, digest in about.get("sha256", {}).items():
         if not (folder / name).is_file() or _digest(folder / name) != digest:
-            raise DamagedError(f"{folder / name} is not what was backed up. Take an older backup.")
+            raise UnsoundError(f"{folder / name} is not what was backed up. Take an older backup.")
     check_integrity(folder / COPY)
     return found
 
@@ -187,7 +187,7 @@ def restore(paths: Paths, folder: Path) -> tuple[Backup, Path | None]:
     """Put a backup in the journal's place; where the present one was moved, if there was one.
 
     A kill at any instant leaves the present journal or the backup, and the next start of the bus, or this once more,
-    finishes it. Raises `BusRunsError` while a bus holds the lock, `DamagedError` before anything was touched.
+    finishes it. Raises `BusRunsError` while a bus holds the lock, `UnsoundError` before anything was touched.
     """
     with bus_held_off(paths):
         found = verify(folder)
@@ -234,16 +234,16 @@ def bus_held_off(paths: Paths) -> Iterator[None]:
 
 
 def check_integrity(path: Path, *, quick: bool = False) -> None:
-    """Raise `DamagedError`, with SQLite's words, when the file is damaged."""
+    """Raise `UnsoundError`, with SQLite's words, when the file is damaged."""
     pragma = "quick_check" if quick else "integrity_check"
     try:
         with closing(connect(path)) as db:
             db.set_busy_timeout(10_000)
             said = [str(row[0]) for row in db.execute(f"PRAGMA {pragma}(5)")]
     except apsw.Error as error:
-        raise DamagedError(f"{path} is damaged: {error}.") from error
+        raise UnsoundError(f"{path} is damaged: {error}.") from error
     if said != ["ok"]:
-        raise DamagedError(f"{path} is damaged: {'; '.join(said)}.")
+        raise UnsoundError(f"{path} is damaged: {'; '.join(said)}.")
 
 
 def _digest(path: Path) -> str:

@@ -12,11 +12,10 @@ from typing import Any
 import orjson
 import yaml
 
-from signals.errors import UsageError
+from signals.errors import NotFoundError, UsageError
 from signals.ids import is_id
 from signals.journal import Journal
 from tools.progress import progress
-from tools.signal_tap.reading import NotFoundError
 
 LARGEST = 64 << 20
 DEEPEST = 4

@@ -29,7 +29,7 @@ from signals.journal import SCHEMA, SCHEMA_VERSION
 from signals.paths import Paths
 from signals.wal import lost_commits
 from tools.ligand.assembling import PAGE_BYTES, assemble
-from tools.ligand.backup import DamagedError, bus_held_off, check_integrity
+from tools.ligand.backup import UnsoundError, bus_held_off, check_integrity
 from tools.ligand.leaves import Pages
 from tools.ligand.salvaged import Salvaged
 
@@ -46,7 +46,7 @@ def is_whole(path: Path) -> bool:
         return False
     try:
         check_integrity(path)
-    except DamagedError:
+    except UnsoundError:
         return False
     return True
 
@@ -55,7 +55,7 @@ def salvage(paths: Paths, *, dry_run: bool) -> Salvaged:
     """Put a new journal of what can be read in the place of a damaged one, which is kept aside.
 
     Raises `BusRunsError` while a bus runs, `UsageError` when there is no journal or nothing is wrong with it,
-    `DamagedError` when nothing at all can be read.
+    `UnsoundError` when nothing at all can be read.
     """
     with bus_held_off(paths):
         restoring.finish(paths.journal.parent)

@@ -52,6 +52,7 @@ class Service:
         self.end: End | None = None
         self.failure = ""
         self.killed_at_stop = False
+        self.has_been_ready = False
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self.settled = asyncio.Event()
         """Set once it has been ready or is over: what comes after it may start."""
@@ -161,7 +162,7 @@ class Service:
 
     def _ready(self) -> None:
         self._disarm()
-        self._was_ready = True
+        self._was_ready = self.has_been_ready = True
         self._feed()
         self._set(State.READY)
         self.settled.set()

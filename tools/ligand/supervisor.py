@@ -35,6 +35,7 @@ class Supervisor:
         self._begun = time.monotonic()
         self._was_ready = False
         self._failed_start = False
+        self._unready: list[tuple[str, str]] = []
         self._reloads: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
@@ -45,6 +46,7 @@ class Supervisor:
         either: set[asyncio.Future[Any]] = {lives, stop}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            self._unready = [(one.unit.daemon, _standing(one)) for one in self._services if not one.has_been_ready]
             await self._stop_all()
             await lives
         finally:
@@ -152,11 +154,32 @@ class Supervisor:
         failed = [service for service in self._services if service.failure]
         killed = [service.unit.daemon for service in self._services if service.killed_at_stop]
         ended = sum(service.end is not None and not service.failure for service in self._services)
+        self._tell_unready()
         words = f"stopped: {ended} daemon{'s' * (ended != 1)}"
         words += f"; killed because they did not end: {', '.join(killed)}" if killed else ""
         words += f"; failed: {', '.join(service.unit.daemon for service in failed)}" if failed else ""
         self._console.say(words)
-        if not self._failed_start and (not failed or self._stop.is_set()):
+        if not self._failed_start and not self._unready and (not failed or self._stop.is_set()):
             return OK
         unusable = any(service.end is not None and service.end.status == EXIT_CONFIG for service in failed)
         return USAGE if unusable else NOTHING
+
+    def _tell_unready(self) -> None:
+        """Who was never ready, and what to do."""
+        if not self._unready:
+            return
+        names = [name for name, _ in self._unready]
+        ready = [service.unit.daemon for service in self._services if service.has_been_ready]
+        self._console.say(f"ready: {', '.join(ready) or 'none'}")
+        self._console.say(f"never ready: {', '.join(f'{name} ({standing})' for name, standing in self._unready)}")
+        self._console.say(
+            f"what they said stands above; to look closer: `ligand up --only {names[0]}`, `ligand config check`, "
+            "`ligand doctor`"
+        )
+
+
+def _standing(service: Service) -> str:
+    """Why a unit is not ready, as far as it is known."""
+    found = service.failure or service.status or service.state.value
+    again = f"; started again {service.restarts} time{'s' * (service.restarts != 1)}" if service.restarts else ""
+    return f"{found}{again}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,10 @@ import orjson
 
 from services.runtime.manifest import load_all
 from signals.catalogue import Catalogue
-from signals.errors import UsageError
+from signals.errors import NotFoundError, UsageError
 from signals.ids import is_id
 from signals.journal import Journal, letters_in
+from signals.lookup import resolve
 from signals.masking import Masker
 from signals.paths import Paths
 from tools.cli import home_option, paths_of, told
@@ -23,10 +22,7 @@ from tools.ligand.listing import Form, output_option, width
 from tools.ligand.origins import origin
 from tools.ligand.telling import Teller, words_for
 from tools.ligand.waiting import Waiting
-from tools.signal_tap.reading import NotFoundError, resolve
 from tools.text import json_line
-
-_NAME = re.compile(r"Q_[A-Z0-9_]+")
 
 
 @click.command()
@@ -71,7 +67,7 @@ def why(*, what: str, entry: str | None, form: Form, home: Path | None) -> None:
 
 def _find(journal: Journal, paths: Paths, what: str, entry: str | None) -> tuple[str, str | None]:
     """The story, and the id of the signal that was asked about."""
-    key = _newest(journal, what) if _NAME.fullmatch(what) and entry is None else what
+    key = what
     if _is_file(what) or entry is not None:
         path = Path(what).expanduser()
         _not_waiting(path, paths)
@@ -89,15 +85,6 @@ def _find(journal: Journal, paths: Paths, what: str, entry: str | None) -> tuple
             raise
         raise NotFoundError(f"{what} goes back to the signal {key}, which is no longer kept (retention).") from error
     return story, str(orjson.loads(raw)["id"])
-
-
-def _newest(journal: Journal, name: str) -> str:
-    rows = journal.page_before(journal.head() + 1, 1, (name,))
-    if not rows:
-        near = difflib.get_close_matches(name, journal.known(), n=1)
-        hint = f"Did you mean {near[0]}?" if near else "`signal-tap types` shows what it has."
-        raise NotFoundError(f"The journal has no {name}. {hint}")
-    return str(orjson.loads(rows[0][1])["id"])
 
 
 def _is_file(what: str) -> bool:

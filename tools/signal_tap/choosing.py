@@ -11,10 +11,11 @@ import orjson
 
 from signals.errors import UsageError
 from signals.journal import Journal
+from signals.lookup import resolve
 from signals.masking import Masker
 from tools.signal_tap.conditions import condition_of, pattern_of
 from tools.signal_tap.options import Choice
-from tools.signal_tap.reading import first_seq, last, resolve
+from tools.signal_tap.reading import first_seq, last
 from tools.signal_tap.selection import Selection, Start, names_of, start_of
 from tools.signal_tap.times import moment_s
 

@@ -10,7 +10,7 @@ import click
 import orjson
 from rich.table import Table
 
-from signals.errors import LigandError
+from signals.errors import LigandError, NotFoundError
 from signals.journal import Journal
 from tools.cli import NOTHING, OK, Failure, ask_bus, home_option, need_bus, told
 from tools.signal_tap import options
@@ -18,7 +18,6 @@ from tools.signal_tap.letters import Wanted, name_of, wanted
 from tools.signal_tap.lines import LEAST_FACTS, NAME_ROOM, NARROW, Segment, cut, painted
 from tools.signal_tap.options import Look
 from tools.signal_tap.output import View
-from tools.signal_tap.reading import NotFoundError
 from tools.text import clean, clean_lines, key_facts, shorten
 
 Letter = dict[str, Any]

@@ -189,10 +189,12 @@ class Feed:
 
     def _missed(self, tail: Tail) -> bool:
         """Say which live signals were missed; whether to stop for it."""
-        missed = tail.missed()
+        missed, restarted = tail.missed(), tail.restarted()
+        if restarted:
+            self.view.notice("-- the bus was restarted: what it showed live just before may be missing, uncounted --")
         for name, count in missed.items():
             self.view.notice(f"-- missed {count} {name} (live signals are not kept) --")
-        if missed and self.ending.strict:
+        if (missed or restarted) and self.ending.strict:
             self.code = MISSED
         return self.code == MISSED
 

@@ -45,6 +45,7 @@ class Tail:
         self._is_live = is_live
         self._live = live
         self._told: dict[str, int] = {}
+        self._restarts = 0
         self.after = after
 
     def __enter__(self) -> Tail:
@@ -109,6 +110,11 @@ class Tail:
         }
         self._told |= {name: self._mirror.missed[name] for name in new}
         return new
+
+    def restarted(self) -> bool:
+        """Whether the bus was restarted since the last time, and live signals may be missing that nobody counted."""
+        before, self._restarts = self._restarts, self._mirror.restarts
+        return self._restarts > before
 
 
 def _subscription(paths: Paths, names: tuple[str, ...], live: bool) -> Subscription:

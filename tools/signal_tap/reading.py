@@ -8,22 +8,12 @@ from dataclasses import dataclass
 import orjson
 
 from signals.catalogue import Catalogue
-from signals.errors import LigandError, UsageError
-from signals.ids import is_id
 from signals.journal import Journal
 from tools.signal_tap.selection import Selection, Start
 from tools.signal_tap.widening import Searched
 
 PAGE = 500
-CANDIDATES = 200
-SHORTEST = 8
 Row = tuple[int, bytes]
-
-
-class NotFoundError(LigandError):
-    """Nothing in the journal fits."""
-
-    code = "not_found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,52 +90,3 @@ def searched(journal: Journal, catalogue: Catalogue, first: int, upto: int) -> S
     kept, head = journal.first(), journal.head()
     live = [name for name, contract in catalogue.items() if contract.delivery == "live"]
     return Searched(max(first, kept), upto, kept, head, journal.known(), live)
-
-
-def resolve(journal: Journal, key: str) -> tuple[str, bytes]:
-    """The story (its id) and the envelope that a sequence number, an id or the beginning of one means.
-
-    A beginning may fit several signals of one story; the first stands for them. Raises `NotFoundError`, and
-    `UsageError` when it fits several stories.
-    """
-    given, key = key, key.strip().lower()
-    if key.isdecimal() and len(key) < 19 and (found := journal.get(int(key))):
-        return _story(found[0]), found[0]
-    if is_id(key):
-        return _one(key, journal.get(key))
-    digits = key.replace("-", "")
-    if len(digits) < SHORTEST or len(digits) > 32 or not set(digits) <= set("0123456789abcdef"):
-        if key.isdecimal():
-            raise NotFoundError(f"The journal has no signal {key}. It holds {journal.first()} to {journal.head()}.")
-        raise UsageError(
-            f"{given[:80]!r} is no id: give a sequence number, an id, or its first {SHORTEST} digits or more."
-        )
-    ids = journal.with_prefix(digits, CANDIDATES)
-    return _one(key, [raw for each in ids for raw in journal.get(each)])
-
-
-def _one(key: str, found: list[bytes]) -> tuple[str, bytes]:
-    stories = {_story(raw): raw for raw in reversed(found)}
-    if not stories:
-        raise NotFoundError(
-            f"The journal has no signal {key}. It may be past its retention, or refused: `signal-tap dead list`."
-        )
-    if len(stories) > 1:
-        lines = "\n".join(f"  {_told(raw)}" for raw in sorted(stories.values(), key=_seq)[:10])
-        raise UsageError(
-            f"{key} is the beginning of {len(stories)} stories. Give a sequence number or more digits:\n{lines}"
-        )
-    return next(iter(stories.items()))
-
-
-def _story(raw: bytes) -> str:
-    return str(orjson.loads(raw)["correlation_id"])
-
-
-def _seq(raw: bytes) -> int:
-    return int(orjson.loads(raw)["seq"])
-
-
-def _told(raw: bytes) -> str:
-    envelope = orjson.loads(raw)
-    return f"{envelope['seq']:>8}  {envelope['signal']}  {envelope['id']}"

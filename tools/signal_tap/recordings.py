@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import orjson
 
 from signals.envelope import load
-from signals.errors import LigandError, MalformedError, UsageError
-from tools.signal_tap.reading import SHORTEST, NotFoundError
+from signals.errors import LigandError, MalformedError, NotFoundError, UsageError
+from signals.lookup import SHORTEST
 
 STANDARD = "-"
 LONGEST = 1 << 20

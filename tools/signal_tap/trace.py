@@ -10,19 +10,19 @@ import click
 import orjson
 
 from signals.journal import Journal
+from signals.lookup import resolve
 from tools.cli import home_option, told
 from tools.signal_tap import graph, options
 from tools.signal_tap.measures import unix
 from tools.signal_tap.options import Look
 from tools.signal_tap.output import View
-from tools.signal_tap.reading import resolve
 from tools.signal_tap.story import draw, steps
 
 Letter = dict[str, Any]
 
 
 @click.command()
-@click.argument("key", metavar="ID")
+@click.argument("key", metavar="ID|Q_NAME")
 @click.option("--mermaid", "drawing", flag_value="mermaid", help="As a Mermaid flowchart.")
 @click.option("--dot", "drawing", flag_value="dot", help="As a Graphviz graph.")
 @options.telling
@@ -32,8 +32,8 @@ def trace(look: Look, *, key: str, drawing: str | None, home: Path | None) -> No
     """Show the story of a signal as a tree of causes.
 
     Each step with its latency. Dead letters, refused emits and what a policy held back stand in their places.
-    ID is an id, its first 8 digits or more, or a sequence number as `show` prints it. Needs no running bus. As
-    JSON: the envelopes of the story, then its dead letters.
+    ID is an id, its first 8 digits or more, or a sequence number as `show` prints it; Q_NAME is the newest signal of
+    that name. Needs no running bus. As JSON: the envelopes of the story, then its dead letters.
     """
     if drawing and look.form != "short":
         raise click.UsageError(f"--{drawing} and -o {look.form} are two ways to show it; choose one.")

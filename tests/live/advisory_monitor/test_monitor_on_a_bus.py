@@ -69,7 +69,7 @@ def test_a_check_that_fails_or_hangs_is_told_and_holds_up_no_other(watched: Watc
     watched.config(
         promotions=PROMOTIONS,
         modules={"roots": [str(root)], "interval_s": 0.1},
-        repositories={"paths": [str(root)], "interval_s": 0.1, "deadline_s": 0.3},
+        repositories={"paths": [str(root)], "interval_s": 0.1, "deadline_s": 1.0},
     )
     running = home.daemon("advisory_monitor", PATH=str(git.parent) + ":/usr/bin:/bin").ready()
     (hangs,) = home.wait_for("Q_HEALTH_ALERT", check="monitor.repositories", value="hangs")

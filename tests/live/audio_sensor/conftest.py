@@ -13,7 +13,7 @@ import pytest
 from signals.envelope import Signal, unix_seconds
 from tests.support.constellation import Constellation, Running, constellation
 from tests.support.model_server import ModelServer, model_server
-from tests.support.sound import Server, engines, sound_server
+from tests.support.sound import Server, engines, say, sound_server
 
 LOOK = {"score": 0.9, "factors": {"face_centred": 1, "eyes_open": 1, "gaze": 0.9}}
 WAIT_S = 60.0
@@ -58,6 +58,16 @@ class Room:
     def log(self) -> str:
         return self.audio.log.read_text(errors="replace")
 
+    def hears(self, text: str, voice: str = "slt") -> Signal:
+        """Say this until it is understood, since a busy machine swallows a word; what was heard."""
+        for _ in range(5):
+            voices = self.count("Q_USER_VOICE")
+            self.server.speak(say(text, voice))
+            heard = self.after(voices, "Q_USER_VOICE")
+            if heard.facts["text"] == text:
+                return heard
+        raise AssertionError(f"{text!r} is not understood:\n{self.audio.tail()}")
+
     def end_of(self, asked: Signal) -> Signal:
         """How a text that was to be said ended."""
         found: list[Signal] = []
@@ -71,9 +81,21 @@ class Room:
         assert len(found) == 1
         return found[0]
 
+    def answer_to(self, heard: Signal) -> Signal:
+        """What was said to who was heard."""
+        found: list[Signal] = []
+
+        def is_said() -> bool:
+            found[:] = [one for one in self.home.signals("Q_SPOKEN") if one.correlation_id == heard.correlation_id]
+            return bool(found)
+
+        self.until(is_said, f"{heard.facts} is not answered")
+        return found[0]
+
     def quiet(self) -> None:
-        """Until everything that was heard is answered, and everything that was to be said has ended."""
+        """Somebody looks here until everything that was heard is answered, and what was to be said has ended."""
         ends = ("Q_SPOKEN", "Q_SPEAK_FAILED")
+        self.emit("Q_ATTENTION_GAINED", LOOK)
 
         def is_quiet() -> bool:
             answered = self.count("Q_USER_VOICE") == self.count("Q_MODEL_RESPONSE")

@@ -43,7 +43,7 @@ def test_a_bare_machine_is_told_of_once_and_costs_nothing(bare: Room) -> None:
     """Without a microphone or a loudspeaker the constellation runs, and nobody is told so every minute."""
     [told] = bare.home.wait_for("Q_SENSOR_DEGRADED")
     assert told.facts["sensor"] == "audio_sensor"
-    assert "nothing needs to be restarted" in told.facts["hint"] or "Install it" in told.facts["hint"]
+    assert any(words in told.facts["hint"] for words in ("nothing needs to be restarted", "Install it", "make senses"))
     assert bare.audio.stop() == 0
     bare.audio = bare.home.daemon("audio_sensor", **bare.server.environ, **WATCHED).ready()
     heard = bare.emit("Q_SPEAK", {"text": "Who hears this?", "urgency": "now"})
@@ -71,8 +71,7 @@ def test_devices_come_and_go(bare: Room) -> None:
 
     bare.server.plug_in(rate=44_100, channels=8)
     bare.home.wait_for("Q_SENSOR_RECOVERED", 1, 60.0)
-    bare.server.speak(say("what happened last night"))
-    bare.home.wait_for("Q_USER_VOICE", 1, 60.0, text="what happened last night")
+    bare.hears("what happened last night")
 
     degraded = bare.count("Q_SENSOR_DEGRADED")
     bare.server.hang()
@@ -93,8 +92,7 @@ def test_devices_come_and_go(bare: Room) -> None:
     bare.server.start()
     bare.server.plug_in()
     bare.home.wait_for("Q_SENSOR_RECOVERED", 4, 60.0)
-    bare.server.speak(say("what happened last night"))
-    bare.home.wait_for("Q_USER_VOICE", 2, 60.0, text="what happened last night")
+    bare.hears("what happened last night")
     assert bare.audio.process.poll() is None
     assert "task_failed" not in bare.log
 
@@ -115,8 +113,7 @@ def test_a_damaged_model_of_voice_activity_is_told_and_mended_by_a_reload(bare: 
     bare.home.config("audio_sensor", {**onnx, "detection": {"engine": "silero_onnx"}})
     bare.audio.signal(signal.SIGHUP)
     bare.until(lambda: "microphone_open" in bare.log, "it does not listen")
-    bare.server.speak(say("what happened last night"))
-    bare.home.wait_for("Q_USER_VOICE", 1, 60.0, text="what happened last night")
+    bare.hears("what happened last night")
     assert len([one for one in bare.home.signals("Q_SENSOR_DEGRADED") if str(damaged) in one.facts["reason"]]) == 1
     assert bare.audio.process.poll() is None
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from signals import wire
+from signals.envelope import encode
 from signals.errors import ConflictError, LateError, UsageError
 from signals.ids import derive
 from tests.support.constellation import Constellation, Running, constellation
+from tests.support.inprocess import InProcess
 from tests.support.raw import Given, Raw, attached
 
 TEXT = {"text": {"type": "string"}}
@@ -197,7 +199,7 @@ def test_a_time_out_settles_the_request_cancels_its_handler_and_comes_once(cast)
 
 def test_an_answer_in_time_leaves_no_time_out(cast):
     """Answer and time-out exclude each other."""
-    cast.asker.ask(cast.task, cast.request("quick", "Q_ANSWER_SOON"))
+    cast.asker.ask(cast.task, cast.request())
     given = cast.answerer.given()
     cast.reply(given)
     assert cast.asker.answer().signal == "Q_ANSWER_GIVEN"
@@ -205,18 +207,33 @@ def test_an_answer_in_time_leaves_no_time_out(cast):
     assert [s for s in cast.home.signals("Q_ANSWER_TIMEOUT") if s.causation_id == given.signal.id] == []
 
 
-def test_a_late_answer_from_another_handler_is_refused_and_its_own_signal_stays_in_hand(cast):
+@pytest.fixture
+def turned(tmp_path):
+    """A bus on a clock that the test turns, its answerer, and an asker that has just asked for an answer soon."""
+    home = Constellation(tmp_path)
+    contracts(home)
+    bus = InProcess(home)
+    for name in ("asker", "answerer"):
+        bus.attach(name)
+    bus.emit(bus.make("person@root", "Q_TASK_START", {"text": "go"}))
+    task = bus.one("asker")
+    request = bus.make("asker", "Q_ANSWER_SOON", {"text": "quick"}, causation_id=task.signal.id)
+    bus.say("asker", wire.ASK, {"lane": task.lane, "seq": task.seq}, encode(request))
+    yield bus
+    bus.close()
+
+
+def test_a_late_answer_from_another_handler_is_refused_and_its_own_signal_stays_in_hand(turned):
     """The settle as a whole is refused, so the handler's other results are not lost unsaid."""
-    cast.asker.ask(cast.task, cast.request("quick", "Q_ANSWER_SOON"))
-    request = cast.answerer.given()
-    cast.answerer.settle(request, cast.answerer.make("Q_NOTE_TAKEN", {"text": "answer this"}))
-    note = cast.answerer.given()
-    cast.asker.answer()
-    late = cast.answerer.make("Q_ANSWER_GIVEN", {"text": "x"}, causation_id=request.signal.id)
+    request = turned.one("answerer")
+    turned.settle("answerer", request, turned.make("answerer", "Q_NOTE_TAKEN", {"text": "answer this"}))
+    note = turned.one("answerer")
+    turned.turn(1)
+    late = turned.make("answerer", "Q_ANSWER_GIVEN", {"text": "x"}, causation_id=request.signal.id)
     with pytest.raises(LateError) as refused:
-        cast.answerer.settle(note, late)
+        turned.settle("answerer", note, late)
     assert refused.value.fields["of"] == "emit"
-    cast.answerer.settle(note)
+    turned.settle("answerer", note)
 
 
 def test_a_request_nobody_takes_within_its_queue_allowance_times_out(home):
@@ -294,15 +311,15 @@ def test_a_second_request_survives_a_restart_of_the_bus_with_its_cause_and_taint
         assert len(cast.requests()) == 2
 
 
-def test_a_timed_out_request_can_be_replayed_and_answered(cast):
+def test_a_timed_out_request_can_be_replayed_and_answered(turned):
     """People replay after mending a daemon, which is after the time has passed."""
-    cast.asker.ask(cast.task, cast.request(name="Q_ANSWER_SOON"))
-    given = cast.answerer.given()
-    cast.answerer.settle(given, verdict="reject", error="no key")
-    cast.home.wait_for("Q_ANSWER_TIMEOUT", text="why")
-    [number] = [dead["dead_letter_id"] for dead in cast.home.dead() if dead.get("seq") == given.seq]
-    cast.person.query("dead.replay", dead_letter_id=number)
-    again = cast.answerer.given()
+    given = turned.one("answerer")
+    turned.settle("answerer", given, verdict="reject", error="no key")
+    turned.turn(1)
+    assert [one.facts["text"] for one in turned.home.signals("Q_ANSWER_TIMEOUT")] == ["quick"]
+    [number] = [dead["dead_letter_id"] for dead in turned.home.dead() if dead.get("seq") == given.seq]
+    turned.query("dead.replay", dead_letter_id=number)
+    again = turned.one("answerer")
     assert again.signal.replayed
-    cast.reply(again, text="at last")
-    cast.home.wait_for("Q_ANSWER_GIVEN", text="at last")
+    turned.settle("answerer", again, turned.make("answerer", "Q_ANSWER_GIVEN", {"text": "at last"}))
+    assert [one.facts["text"] for one in turned.home.signals("Q_ANSWER_GIVEN")] == ["at last"]

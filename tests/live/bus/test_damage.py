@@ -92,7 +92,7 @@ def refused(home: Constellation) -> None:
     """The bus does not start, and says what to do."""
     before = home.paths.journal.read_bytes()
     bus = home.start("bus", "-m", "services.bus")
-    assert bus.process.wait(30) == 78
+    assert bus.process.wait(60) == 78
     assert "is damaged" in bus.tail()
     assert "ligand journal salvage" in bus.tail()
     assert "Traceback" not in bus.tail()
@@ -220,7 +220,7 @@ def test_damage_that_shows_while_the_bus_runs_ends_it_in_words(tmp_path, past, w
         spoil(home.paths.journal, at + raw.index(where), size=4)
         with Raw(home.paths) as eater:
             eater.send(b"attach", b"1", b'{"protocol":1,"daemon":"eater"}')
-            assert bus.process.wait(30) == 78
+            assert bus.process.wait(60) == 78
         assert "ligand journal salvage" in bus.tail()
         assert "Traceback" not in bus.tail()
 

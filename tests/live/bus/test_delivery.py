@@ -46,12 +46,6 @@ def person(home):
         yield person
 
 
-def drain(client: Raw) -> None:
-    """Settle what earlier tests left."""
-    while not client.nothing():
-        client.settle(client.given())
-
-
 def test_an_acknowledged_emit_is_in_the_journal_whatever_is_killed_next(tmp_path):
     """The answer to an emit is the promise that it is on disk."""
     with constellation(tmp_path) as home:
@@ -120,7 +114,7 @@ def test_what_was_emitted_before_a_consumer_ever_attached_reaches_it(home, perso
 def test_a_settle_twice_or_for_a_signal_never_given_changes_nothing(home, person):
     """A confused client must not emit twice for one signal, nor settle another's work."""
     with attached(home.paths, "single") as single:
-        drain(single)
+        single.drain()
         person.emit(person.make("Q_THING_SEEN", {"n": 1}))
         given = single.given()
         before = len(home.signals("Q_THING_DONE"))
@@ -136,9 +130,9 @@ def test_a_settle_twice_or_for_a_signal_never_given_changes_nothing(home, person
 def test_a_fenced_session_changes_nothing_and_the_new_one_gets_what_was_in_hand(home, person):
     """Two processes of one daemon would otherwise do the same work twice."""
     with Raw(home.paths) as old, attached(home.paths, "later") as settled:
-        drain(settled)
+        settled.drain()
         old.attach("single")
-        drain(old)
+        old.drain()
         person.emit(person.make("Q_THING_SEEN", {"n": 1}))
         given = old.given()
         with attached(home.paths, "single") as new:
@@ -156,7 +150,7 @@ def test_a_fenced_session_changes_nothing_and_the_new_one_gets_what_was_in_hand(
 def test_state_put_with_a_settle_is_there_at_the_next_attach(home, person):
     """A daemon that counts must find its count again; a forgotten key is gone."""
     with attached(home.paths, "single") as single:
-        drain(single)
+        single.drain()
         person.emit(*(person.make("Q_THING_SEEN", {"n": n}) for n in range(2)))
         single.settle(single.given(), put={"count": 1, "gone": [1]})
         single.settle(single.given(), put={"count": {"deep": None}, "gone": None})
@@ -168,7 +162,7 @@ def test_state_put_with_a_settle_is_there_at_the_next_attach(home, person):
 def test_a_refused_emit_in_a_settle_refuses_all_of_it(home, person):
     """Otherwise the work would be done and its result lost."""
     with attached(home.paths, "single") as single:
-        drain(single)
+        single.drain()
         person.emit(person.make("Q_THING_SEEN", {"n": 1}))
         given = single.given()
         with pytest.raises(UnauthorisedError):
@@ -183,7 +177,7 @@ def test_a_refused_emit_in_a_settle_refuses_all_of_it(home, person):
 def test_settles_in_any_order_lose_and_double_nothing(home, person):
     """With several in flight, a restart must bring back just what was not settled."""
     with attached(home.paths, "doer") as doer:
-        drain(doer)
+        doer.drain()
         seqs = person.emit(*(person.make("Q_THING_SEEN", {"n": n}) for n in range(8)))
         first = [doer.given() for _ in range(4)]
         assert doer.nothing()
@@ -205,8 +199,8 @@ def test_settles_in_any_order_lose_and_double_nothing(home, person):
 def test_a_stalled_consumer_slows_no_other(home, person):
     """One daemon that hangs must not stop the rest of the constellation, nor the emitters."""
     with attached(home.paths, "single") as stalled, attached(home.paths, "doer") as doer:
-        drain(stalled)
-        drain(doer)
+        stalled.drain()
+        doer.drain()
         for start in range(0, 1500, 500):
             person.emit(*(person.make("Q_THING_SEEN", {"n": start + n}) for n in range(500)))
         stalled.given()
@@ -254,7 +248,8 @@ def test_pause_holds_deliveries_even_across_a_restart_of_the_bus(tmp_path):
         with Raw(home.paths) as person, Raw(home.paths) as single:
             single.attach("single")
             assert single.nothing()
-            assert person.refusal_of(wire.QUERY, {"what": "pause", "daemon": "nobody"}) == "usage"
+            for what in ("pause", "resume"):
+                assert person.refusal_of(wire.QUERY, {"what": what, "daemon": "nobody"}) == "usage"
             person.query("resume", daemon="*")
             assert single.given().signal.facts == {"n": 1}
 
@@ -263,7 +258,7 @@ def test_what_has_expired_is_counted_and_not_delivered(home, person):
     """A reminder for yesterday must not be spoken today."""
     before = person.query("status")["expired"]
     with attached(home.paths, "single") as single:
-        drain(single)
+        single.drain()
         person.emit(
             person.make("Q_THING_SEEN", {"n": 1}, expires_at="2020-01-01T00:00:00.000000Z"),
             person.make("Q_THING_SEEN", {"n": 2}, expires_at="2990-01-01T00:00:00.000000Z"),

@@ -18,7 +18,6 @@ MOST = 1500
 SEED = 20
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("door", DOORS)
 def test_whatever_comes_is_refused_by_name_or_taken(door, monkeypatch):
     """Each input is a refusal of our own family or a valid effect; nothing else."""

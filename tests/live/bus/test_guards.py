@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 import pytest
@@ -81,7 +84,7 @@ with Raw(Paths.resolve(Path({str(home.home)!r})), routing_id=b"stolen") as raw:
     except Exception as error:
         print(error.code)
 """
-    found = subprocess.run([sys.executable, "-c", thief], capture_output=True, text=True, timeout=30, check=True)
+    found = subprocess.run([sys.executable, "-c", thief], capture_output=True, text=True, timeout=60, check=True)
     assert found.stdout.strip() == "unknown_session"
     assert 666 not in [signal.facts["n"] for signal in home.signals("Q_BALL_PINGED")]
 
@@ -177,12 +180,15 @@ def test_too_many_roots_are_put_off_and_settles_never_are(tmp_path):
         home.bus()
         with Raw(home.paths) as person, attached(home.paths, "ping") as ping:
             person.emit(*(person.make("Q_BALL_THROWN", {"n": n}) for n in range(5)))
-            assert person.refusal_of(wire.EMIT, {}, encode(person.make("Q_BALL_THROWN", {"n": 6}))) == "quota"
+            taken = 5  # and as many more as it takes to be faster than 20 a second
+            while (code := person.refusal_of(wire.EMIT, {}, encode(person.make("Q_BALL_THROWN", {"n": 6})))) is None:
+                taken += 1
+            assert code == "quota"
             for _ in range(5):
                 ping.settle(ping.given(), *(ping.make("Q_BALL_THROWN", {"n": n}) for n in range(10)))
             with home.emitter() as emitter:
                 emitter.emit(emitter.signal("Q_BALL_THROWN", {"n": 7}))
-        assert len(home.signals("Q_BALL_THROWN")) == 5 + 50 + 1
+        assert len(home.signals("Q_BALL_THROWN")) == taken + 50 + 1
         assert home.dead() == []
 
 
@@ -190,19 +196,24 @@ SYSTEM = {"seer": 61001, "doer": 61002}
 PERSON = 61003
 
 
-def test_in_system_mode_each_frame_s_uid_decides(tmp_path_factory):
+@pytest.fixture
+def passable() -> Iterator[Path]:
+    """A folder through which other users may pass; pytest closes its own to them again whenever a run begins."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_in_system_mode_each_frame_s_uid_decides(passable):
     """One daemon taken over must not be able to speak for the others, nor for a person."""
     root("being other users")
-    with constellation(tmp_path_factory.mktemp("s")) as home:
+    with constellation(passable) as home:
         home.contract("Q_BALL_THROWN", ANY, example={"n": 1})
         for name, uid in SYSTEM.items():
             home.manifest(name, emits=["Q_BALL_THROWN"], user=str(uid))
         home.config("bus", {"access": "system"})
         home.bus()
-        folder = home.paths.bus_socket.parent
-        for path in (folder, *folder.parents):
-            if str(path) != "/tmp":
-                path.chmod(0o755)
+        home.paths.run.chmod(0o755)
         home.paths.bus_socket.chmod(0o666)
 
         def run(uid: int, daemon: str | None, source: str) -> str:
@@ -225,7 +236,7 @@ with Raw(paths) as raw:
     if {daemon!r} is None:
         print(raw.refusal_of(b"query", {{"what": "status"}}))
 """
-            done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, timeout=30, check=True)
+            done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, timeout=60, check=True)
             return done.stdout.strip()
 
         assert run(SYSTEM["seer"], "seer", "seer") == "taken"

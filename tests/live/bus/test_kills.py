@@ -13,7 +13,6 @@ from tests.support.faulty import command
 from tests.support.load import chain, packaged
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("in_flight", "kills"), [(1, 10), (16, 100)])
 def test_every_story_ends_exactly_once_whatever_is_killed(tmp_path, in_flight, kills, record_property):
     """A dose of `make chaos`: a story without an end is lost work, one with two ends is work done twice."""
@@ -34,7 +33,6 @@ def test_every_story_ends_exactly_once_whatever_is_killed(tmp_path, in_flight, k
         assert chaos.done.total() >= kills + 2
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("fault", ["deliver_twice", "forget_acknowledgements"])
 def test_a_bus_that_gives_a_signal_twice_is_found(tmp_path, fault):
     """A chaos that finds nothing in a bus that doubles work proves nothing."""

@@ -31,7 +31,7 @@ def test_a_second_bus_on_the_same_address_refuses_and_says_who_holds_it(home):
     """A second bind would steal the traffic silently, and two of them fight for days."""
     first = home.bus()
     second = home.start("second", "-m", "services.bus")
-    assert second.process.wait(20) == 78
+    assert second.process.wait(60) == 78
     assert f"pid {first.pid}" in second.tail()
     assert "Traceback" not in second.tail()
     with Raw(home.paths) as person:
@@ -93,7 +93,7 @@ def test_a_damaged_journal_is_refused_with_words(home, damage):
         file.seek(0 if damage == "head" else 100)
         file.write(b"\xff" * 4000)
     bus = home.start("bus", "-m", "services.bus")
-    assert bus.process.wait(20) == 78
+    assert bus.process.wait(60) == 78
     assert str(journal) in bus.tail()
     assert "Traceback" not in bus.tail()
 
@@ -120,7 +120,7 @@ def test_a_reload_with_a_broken_configuration_or_manifest_keeps_the_old(home):
 def test_an_emitter_s_signal_survives_a_restart_of_the_bus_between_send_and_answer(home):
     """A script that emits while the bus restarts gets its answer, and its signal is there once."""
     bus = home.bus()
-    with home.emitter(timeout_s=20) as emitter:
+    with home.emitter(timeout_s=60) as emitter:
         emitter.emit(emitter.signal("Q_THING_SEEN", {"n": 1}))
         os.kill(bus.pid, os_signal.SIGSTOP)
         signal = emitter.signal("Q_THING_SEEN", {"n": 2})
@@ -128,7 +128,7 @@ def test_an_emitter_s_signal_survives_a_restart_of_the_bus_between_send_and_answ
         sent.start()
         bus.kill()
         home.bus()
-        sent.join(20)
+        sent.join(60)
         assert not sent.is_alive()
     assert [s.facts["n"] for s in home.signals("Q_THING_SEEN")] == [1, 2]
 
@@ -144,5 +144,5 @@ def test_the_name_of_an_unconfigured_daemon_in_the_configuration_is_refused(home
     """A misspelt `disable:` must not go unnoticed."""
     home.config("bus", {"disable": ["nobody"]})
     bus = home.start("bus", "-m", "services.bus")
-    assert bus.process.wait(20) == 78
+    assert bus.process.wait(60) == 78
     assert "'nobody'" in bus.tail()

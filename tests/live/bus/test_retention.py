@@ -3,12 +3,15 @@
 import time
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from signals import wire
 from signals.checksums import connect
-from signals.errors import LoopError, PressureError
+from signals.envelope import Signal
+from signals.errors import LateError, LoopError, PressureError, QuotaError, UnauthorisedError
+from signals.ids import uuid7
 from tests.support.inprocess import InProcess, SureClock
 from tests.support.keeping import ITEM, emit, fill, keep_house, lines, reject
 from tests.support.raw import Raw
@@ -201,6 +204,79 @@ def test_a_story_whose_root_is_forgotten_goes_on_as_far_as_its_contract_let_it(h
     bus.emit(*more[:50])
     with pytest.raises(LoopError):
         bus.emit(more[50])
+
+
+def forget_one(bus: InProcess) -> str:
+    """The id of an item that its eater has had and that retention then took."""
+    emit(bus, 0)
+    old = bus.one("eater")
+    bus.settle("eater", old)
+    bus.store.prune(old.seq)
+    bus.store.commit()
+    return old.signal.id
+
+
+def done(bus: InProcess, cause: str, **fields: Any) -> Signal:
+    return bus.make("eater", "Q_ITEM_DONE", {"n": 1, "pad": ""}, causation_id=cause, **fields)
+
+
+def say_done(bus: InProcess, signal: Signal) -> list[int]:
+    """The eater says it outside its handler."""
+    return bus.emit(signal, who="eater", attached=True)
+
+
+def test_what_follows_from_a_signal_that_retention_took_goes_on(home, buses):
+    """A daemon that waited for a month would fail on its work for ever; what its cause carried counts as unclean."""
+    bus = buses()
+    bus.attach("eater")
+    with pytest.raises(UnauthorisedError):  # nothing was ever forgotten: nobody knows of this one
+        say_done(bus, done(bus, uuid7()))
+    old = forget_one(bus)
+    timer = done(bus, old)
+    assert say_done(bus, timer) == say_done(bus, timer)
+    emit(bus, 2)
+    given = bus.one("eater")
+    bus.settle("eater", given, done(bus, given.signal.id, also_caused_by=(old,)))
+    alone, joined = home.signals("Q_ITEM_DONE")
+    assert (alone.causation_id, alone.correlation_id, alone.hops, alone.taint) == (old, old, 1, ("forgotten",))
+    assert (joined.correlation_id, joined.also_caused_by, joined.taint) == (given.signal.id, (old,), ("forgotten",))
+    assert [letter["reason"] for letter in home.dead()] == ["unauthorised"]
+
+
+def test_what_follows_from_what_nobody_can_check_begins_a_story_and_counts_as_one(home, buses):
+    """A daemon in a loop that names causes nobody ever saw would run away past the quota of new stories."""
+    bus = buses()
+    bus.attach("eater")
+    forget_one(bus)
+    bus.state.quota.set(0.001, 5)
+    for _ in range(5):
+        say_done(bus, done(bus, uuid7()))
+    with pytest.raises(QuotaError):
+        say_done(bus, done(bus, uuid7()))
+
+
+def test_a_signal_that_is_kept_and_was_not_delivered_is_no_cause_whatever_was_forgotten(home, buses):
+    """A story must not be joined by who has no part in it, on an old journal either."""
+    bus = buses()
+    bus.attach("eater")
+    forget_one(bus)
+    rare = bus.make("person@root", "Q_ITEM_RARE", {"n": 1, "pad": ""})
+    bus.emit(rare)
+    with pytest.raises(UnauthorisedError):
+        say_done(bus, done(bus, rare.id))
+
+
+def test_no_answer_comes_after_the_request_was_forgotten(home, buses):
+    """Its time-out was told long ago: an answer now would be the second one."""
+    late = {**ITEM, "waited_s": {"type": "number"}, "expected": {"type": "array", "items": {"type": "string"}}}
+    home.contract("Q_ITEM_LATE", late, optional=["pad"], kind="error", example={"n": 1, "waited_s": 1, "expected": []})
+    expects = {"answers": ["Q_ITEM_DONE"], "within_s": 60, "timeout": "Q_ITEM_LATE", "copy": ["n"]}
+    home.contract("Q_ITEM_WANTED", ITEM, kind="trigger", example={"n": 1, "pad": ""}, expects=expects)
+    bus = buses()
+    bus.attach("eater")
+    old = forget_one(bus)
+    with pytest.raises(LateError, match="no longer kept"):
+        say_done(bus, done(bus, old))
 
 
 def test_who_was_taken_off_the_list_and_comes_back_gets_what_it_has_not_had(home, buses):

@@ -180,15 +180,15 @@ def test_after_a_crash_what_was_in_hand_comes_singly_and_five_crashes_alone_are_
     assert (dead["reason"], dead["attempts"], dead["signal"]["facts"]) == ("poison", 5, {"n": 1})
 
 
-def test_what_was_in_hand_at_a_crash_and_is_worthless_by_now_holds_nothing_up(bus):
+def test_what_was_in_hand_at_a_crash_and_is_worthless_by_now_holds_nothing_up(bus, monkeypatch):
     """Singly means one after the other, not one a second: after a crash with much in hand new work must not wait."""
     bus.attach("several")
-    soon = time.time() + 0.2
+    soon = time.time() + 600
     for n in range(3):
         bus.emit(bus.make("person@root", "Q_THING_SEEN", {"n": n}, expires_at=rfc3339(soon)))
     assert len(bus.given("several")) == 3
     bus.crash("several")
-    time.sleep(max(0.0, soon - time.time()) + 0.01)  # until they have expired
+    monkeypatch.setattr(time, "time", lambda: soon + 1)
     bus.emit(bus.make("person@root", "Q_THING_SEEN", {"n": 4}))
     bus.attach("several")
     assert bus.one("several").signal.facts == {"n": 4}
@@ -342,12 +342,14 @@ def test_a_request_of_a_consumer_that_was_taken_off_the_list_while_paused_times_
     bus.emit(bus.make("person@root", "Q_THING_WANTED", {"n": 1}))
     bus.one("server")
     bus.query("pause", daemon="*")
+    bus.query("pause", daemon="server")
     (home.paths.manifests / "server.yaml").unlink()
     catalogue, registry = law_of(home)
     bus.core.attaching.reroute(bus.core.registration.changes(registry))
     bus.core.registration.take_over(catalogue, registry, Access("user", registry.daemons))
     bus.turn(700)
     assert home.signals("Q_THING_LATE") == []
+    assert bus.query("resume", daemon="server") == {"paused": ["*"]}
     bus.query("resume", daemon="*")
     bus.turn(700)
     assert [signal.facts["n"] for signal in home.signals("Q_THING_LATE")] == [1]

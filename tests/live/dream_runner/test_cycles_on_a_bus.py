@@ -89,7 +89,7 @@ class Dreams:
 
     def end_of(self, trigger: Signal) -> Signal:
         """What answered a trigger; that it is one alone."""
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + 300
         with Subscription(self.home.paths.mirror_socket, ENDS) as woken:
             while not (found := self._ends(trigger)):
                 assert time.monotonic() < deadline, self.home.running[-1].tail()

@@ -51,7 +51,7 @@ def test_only_the_enrolled_one_counts_until_they_are_forgotten(scenes, tmp_path)
         home.wait_for("Q_SENSOR_RECOVERED", 1)  # nothing was restarted
         with Subscription(home.paths.mirror_socket, ("Q_ATTENTION_SCORE",)) as mirror:
             for _ in range(3):
-                heard = mirror.next(20.0)
+                heard = mirror.next(60.0)
                 assert heard is not None
                 facts = decode(heard.raw).facts
         assert (facts["faces"], facts["score"]) == (1, 0)  # somebody is there and looks here, and is not the one

@@ -100,7 +100,7 @@ def watched(scenes, places, learning) -> Traced:
         running.signal(signal.SIGHUP)
         home.wait_for("Q_ATTENTION_GAINED", 2, 60)
         running.signal(signal.SIGTERM)
-        assert running.process.wait(30) == 0
+        assert running.process.wait(60) == 0
         return Traced(list(calls(traces)), camera.sent, port_of(camera), folder)
 
 

@@ -82,7 +82,7 @@ def test_what_is_missing_is_said_once_and_recovery_needs_no_restart(bare, scenes
         lost = home.wait_for("Q_ATTENTION_LOST", 2)[1].facts
         assert (lost["score"], "duration_s" in lost) == (0, False)
         last.signal(signal.SIGTERM)
-        assert last.process.wait(30) == 0
+        assert last.process.wait(60) == 0
         assert not home.dead()
 
 

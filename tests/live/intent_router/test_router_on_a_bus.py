@@ -39,7 +39,6 @@ def names(folder: Path) -> list[str]:
     return [entry.name for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")]
 
 
-@pytest.mark.timeout(180)
 def test_a_backlog_is_routed_once_each_and_an_urgent_file_does_not_wait_behind_it(home):
     """Thousands of waiting files: each is routed exactly once; a critical one dropped meanwhile overtakes them."""
     fill(home.paths.intents, BACKLOG)
@@ -48,7 +47,7 @@ def test_a_backlog_is_routed_once_each_and_an_urgent_file_does_not_wait_behind_i
     home.wait_for("Q_CURIOSITY_INVESTIGATE", 1)
     (home.paths.intents / "urgent.json").write_text(question(99_999, "critical"))
     before = len(home.signals("Q_CURIOSITY_INVESTIGATE"))
-    home.wait_for("Q_CURIOSITY_INVESTIGATE", BACKLOG + 1, timeout_s=120)
+    home.wait_for("Q_CURIOSITY_INVESTIGATE", BACKLOG + 1, timeout_s=400)
     found = home.signals("Q_CURIOSITY_INVESTIGATE")
     assert routed(home) == Counter({f"discover.module.mod_{n}": 1 for n in [*range(BACKLOG), 99_999]})
     after = [signal.facts["question_id"] for signal in found].index("discover.module.mod_99999")
@@ -56,7 +55,6 @@ def test_a_backlog_is_routed_once_each_and_an_urgent_file_does_not_wait_behind_i
     assert home.dead() == []
 
 
-@pytest.mark.timeout(180)
 def test_kills_of_router_and_bus_neither_lose_nor_double_a_file(home):
     """SIGKILL while files are claimed, emitted and moved: each file still becomes exactly one signal."""
     fill(home.paths.intents, 600)
@@ -72,7 +70,7 @@ def test_kills_of_router_and_bus_neither_lose_nor_double_a_file(home):
             router = home.daemon("intent_router")
         fill_one = home.paths.intents / f"late_{n}.json"
         fill_one.write_text(question(10_000 + n))
-    home.wait_for("Q_CURIOSITY_INVESTIGATE", 610, timeout_s=90)
+    home.wait_for("Q_CURIOSITY_INVESTIGATE", 610, timeout_s=300)
     wanted = [*range(600), *range(10_000, 10_010)]
     assert routed(home) == Counter({f"discover.module.mod_{n}": 1 for n in wanted})
     assert router.stop() == 0

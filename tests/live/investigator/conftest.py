@@ -108,7 +108,7 @@ class Desk:
 
     def end(self, asked: Signal) -> Signal:
         """The one end of a question."""
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 60
         with Subscription(self.home.paths.mirror_socket, ("Q_INVESTIGATION_",)) as woken:
             while not (found := self.ends(asked)):
                 assert time.monotonic() < deadline, [one.tail(3000) for one in self.home.running]

@@ -39,7 +39,7 @@ def test_down_ends_what_up_began(tmp_path: Path) -> None:
         done = ligand(None, "down", "--home", str(tmp_path))
         assert (done.code, done.err) == (0, "")
         assert done.text.startswith(f"stopped: pid {pid}, after")
-        assert process.wait(5) == 0
+        assert process.wait(60) == 0
     again = ligand(tmp_path, "down")
     assert (again.code, again.text) == (0, "nothing runs here\n")
 
@@ -115,7 +115,7 @@ def test_ctrl_c_ends_the_watch(own: Constellation) -> None:
                 told = True
                 process.send_signal(signal.SIGINT)
     os.close(ours)
-    assert process.wait(20) == 130
+    assert process.wait(60) == 130
     assert b"\x1b[?1049l" in said
     assert b"Traceback" not in said
 

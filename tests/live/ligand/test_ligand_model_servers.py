@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.commands import ligand
 from tests.support.constellation import Constellation
+from tests.support.ports import held
 
 MODELS = json.dumps({"object": "list", "data": [{"id": "tiny"}, {"id": "\x1b[2Jlarge"}]})
 
@@ -100,10 +101,8 @@ def test_what_else_a_server_says(tmp_path: Path, answer: tuple[int, str], model:
 
 def test_a_server_that_is_not_there_is_to_be_started(tmp_path: Path) -> None:
     """The first of a list may be down while the second answers; each is told for itself."""
-    with socket.socket() as held, serving(200, MODELS) as address:
-        held.bind(("127.0.0.1", 0))  # and listens to nobody
-        gone = f"http://127.0.0.1:{held.getsockname()[1]}/v1"
-        first, second = judged(tmp_path, {"base_url": gone}, {"base_url": address})
+    with held() as port, serving(200, MODELS) as address:
+        first, second = judged(tmp_path, {"base_url": f"http://127.0.0.1:{port}/v1"}, {"base_url": address})
     assert (first["state"], second["state"]) == ("mend", "ok")
     assert "Start that server" in first["todo"]
 

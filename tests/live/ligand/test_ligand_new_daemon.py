@@ -47,7 +47,7 @@ def run_in(folder: Path, home: Path, *arguments: str) -> subprocess.CompletedPro
     """Run a program of Python's with the packages of the folder, if it has any, else of this tree."""
     env = environment(home) | {"PYTHONPATH": str(folder if (folder / "signals").is_dir() else ROOT)}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=100, check=False
+        [sys.executable, *arguments], cwd=folder, env=env, capture_output=True, text=True, timeout=500, check=False
     )
 
 

@@ -40,7 +40,7 @@ def test_a_bus_alone_takes_its_short_folder_away(far: Constellation, tmp_path: P
     with far.emitter() as emitter:
         assert emitter.query("status")["head"]
     refused = far.start("bus", "-m", "services.bus")
-    assert refused.process.wait(30) == 78
+    assert refused.process.wait(60) == 78
     assert far.paths.bus_socket.exists(), "who was refused took away what it did not make"
     assert again.stop() == 0
     assert remains(far) == []
@@ -50,7 +50,7 @@ def test_a_bus_alone_takes_its_short_folder_away(far: Constellation, tmp_path: P
     assert remains(far) == []
     for wrong in ({"quota": 7}, {"disable": ["nobody"]}):
         far.config("bus", wrong)
-        assert far.start("bus", "-m", "services.bus").process.wait(30) == 78
+        assert far.start("bus", "-m", "services.bus").process.wait(60) == 78
         assert remains(far) == []
 
 
@@ -58,11 +58,11 @@ def test_up_takes_its_short_folder_away(far: Constellation) -> None:
     """`ligand down` is the end of it, also after a crash; the bus, which ends first, leaves what `up` still needs."""
     with up(far.home) as process:
         process.kill()
-        process.wait(30)
+        process.wait(60)
     assert far.paths.run.exists()
     with up(far.home) as process:
         done = ligand(far.home, "down")
         assert (done.code, done.err) == (0, "")
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     assert remains(far) == []
     assert ligand(far.home, "down").text == "nothing runs here\n"

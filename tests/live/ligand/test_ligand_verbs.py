@@ -91,6 +91,7 @@ def test_a_question_about_a_module_names_it(alone: Constellation) -> None:
         (("intent", "x", "--priority", "urgent"), "Invalid value"),
         (("intent", "x", "--home", "/nonexistent/home"), "There is no folder"),
         (("pause", "lnik"), "lnik"),
+        (("resume", "lnik"), "lnik"),
     ],
 )
 def test_wrong_usage_is_exit_code_2(alone: Constellation, arguments: tuple[str, ...], says: str) -> None:
@@ -190,5 +191,5 @@ def test_hostile_words_of_a_daemon_do_not_reach_the_terminal(home: Constellation
     home.wait_for("Q_ITEM_DONE")
     with Subscription(home.paths.mirror_socket, ("Q_HEARTBEAT",)) as mirror:
         while "wiped" not in (shown := ligand(home.home, "status").text):
-            assert mirror.next(15), f"no heartbeat came; {shown}"
+            assert mirror.next(60), f"no heartbeat came; {shown}"
     assert "\x1b" not in shown

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from services.policy_engine.commands import policy
 from tests.live.policy_engine.conftest import DREAM, Policies
-from tests.live.policy_engine.test_engine_on_a_bus import ON_PROMOTIONS, sensed, settled
+from tests.live.policy_engine.test_engine_on_a_bus import ON_PROMOTIONS, sensed, sensed_at_once, settled
 from tests.support.commands import ligand
 
 WAITS = ON_PROMOTIONS | {"hold": "1s", "cooldown": "1s"}
@@ -24,8 +24,8 @@ def day(policies: Policies) -> Policies:
     policies.rules(WAITS, COUNTS, TRIED)
     engine = policies.start()
     for nth in range(4):
-        sensed(policies, promotions_path=f"/p/{nth}")
-        sensed(policies, promotions_path=f"/p/{nth}", unacknowledged_count=nth % 2)
+        path = {"promotions_path": f"/p/{nth}"}
+        sensed_at_once(policies, path, {**path, "unacknowledged_count": nth % 2})
     settled(policies)
     policies.home.wait_for("Q_POLICY_DECIDED", 3, rule="dream", outcome="emitted")
     sensed(policies, promotions_path="/p/1")
@@ -84,7 +84,9 @@ def test_rehearsal_and_questions(day: Policies) -> None:
     assert "tried: shadow → enforce" in promoted.text
     assert "would have fired 5 times" in promoted.text
     assert ligand(home, "policy", "promote", "tried").code == 1
-    assert ligand(home, "policy", "why", "ffffffff").code == 2
+    assert ligand(home, "policy", "why", "ffffffff").code == 1
+    newest = day.home.signals("Q_PROMOTIONS_DETECTED")[-1].id
+    assert ligand(home, "policy", "why", "Q_PROMOTIONS_DETECTED").out == ligand(home, "policy", "why", newest).out
     answers_odd_input(home)
     explains_what_is_no_longer_kept(day, dream, ended.id)
 
@@ -101,7 +103,7 @@ def explains_what_is_no_longer_kept(day: Policies, dream: str, ended: str) -> No
 
 def answers_odd_input(home: Path) -> None:
     """A slip of the hand would end in a traceback."""
-    odd: list[tuple[str, ...]] = [("why", given) for given in ("", "²", "-1", "99999999999", "--", "\U0001f9e0" * 8)]
+    odd: list[tuple[str, ...]] = [("why", given) for given in ("", "²", "-1", "q_x", "--", "\U0001f9e0" * 8)]
     odd += [
         ("rehearse", str(home / "other.yaml"), "--since", since) for since in ("", "d", "nand", "-1d", "1_0d", "١d")
     ]

@@ -14,7 +14,7 @@ import orjson
 from tests.support.commands import started
 from tests.support.constellation import Constellation
 
-AMPLE_S = 30
+AMPLE_S = 60
 
 
 class Lines:

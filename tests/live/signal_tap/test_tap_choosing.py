@@ -91,10 +91,8 @@ def test_count_and_idle_end_what_follows(told: Told) -> None:
     """A script waits for one signal, or gives up after a time: exit codes 0 and 27."""
     found = tap(told.home, ITEM, "-c", "1", "-o", "json")
     assert (found.code, len(found.objects)) == (0, 1)
-    began = time.monotonic()
     idle = tap(told.home, "Q_NEVER_SEEN", "-W", "0.2s")
     assert (idle.code, idle.out) == (27, b"")
-    assert time.monotonic() - began < 20
     assert tap(told.home, "follow", "-W", "5", "-T").code == 2
     assert tap(told.home, "follow", "-W", "never").code == 2
     assert tap(told.home, "follow", "--live", "-T").code == 2
@@ -154,7 +152,7 @@ def test_what_was_missed_is_told_and_strict_ends_it(home: Constellation, tmp_pat
     assert (strict.code, strict.out) == (4, b"")
     assert "3 signals were past their retention" in strict.err
     with started("signal_tap", home.home, *arguments[:2], "-c", "1", "-o", "json", "-q") as process:
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, b'"seq":6' in out, err) == (0, True, b"")
 
 

@@ -57,7 +57,7 @@ def test_every_verb_that_looks_back_reads_only_and_with_the_bus_down(tmp_path: P
     try:
         done = subprocess.run(
             [*MAY_NOT, sys.executable, "-c", ALL, str(home)],
-            input=words, capture_output=True, text=True, env=environment(None), cwd=ROOT, timeout=100, check=False,
+            input=words, capture_output=True, text=True, env=environment(None), cwd=ROOT, timeout=500, check=False,
         )  # fmt: skip
     finally:
         for place in places:

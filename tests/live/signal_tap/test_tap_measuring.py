@@ -72,18 +72,25 @@ def test_rates_and_sizes_of_what_is_journaled(told: Told) -> None:
     assert "RATE" in tap(told.home, "bw", "-T").text
 
 
-def test_rates_are_measured_as_signals_come(told: Told) -> None:
+def test_rates_are_measured_as_signals_come(home: Constellation) -> None:
     """Without `-T` it tells every second, and ends as `follow` does."""
-    coming = threading.Timer(0.5, lambda: emit(told.constellation, *"uvwxy"))
+    measured = threading.Event()
+
+    def go_on() -> None:
+        while not measured.wait(0.1):  # until it has heard enough, whenever it began to listen
+            emit(home, "x")
+
+    coming = threading.Thread(target=go_on)
     coming.start()
     try:
-        found = tap(told.home, "hz", "Q_ITEM_START", "-c", "5", "--every", "100ms", "-o", "json")
+        found = tap(home.home, "hz", "Q_ITEM_START", "-c", "5", "--every", "100ms", "-o", "json")
     finally:
+        measured.set()
         coming.join()
     assert (found.code, found.objects[-1]["count"]) == (0, 5)
-    live = tap(told.home, "hz", "--live", "Q_HEARTBEAT", "-c", "1", "-o", "json")
+    live = tap(home.home, "hz", "--live", "Q_HEARTBEAT", "-c", "1", "-o", "json")
     assert [each["signal"] for each in live.objects] == ["Q_HEARTBEAT"]
-    assert tap(told.home, "bw", "Q_NEVER_SEEN", "-W", "100ms").code == 27
+    assert tap(home.home, "bw", "Q_NEVER_SEEN", "-W", "100ms").code == 27
 
 
 def test_delays_from_emit_to_the_bus_to_handled(told: Told) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from signals import wire
 from signals.envelope import encode
+from signals.live import Subscription
 from tests.live.signal_tap.conftest import ITEM, emit
-from tests.live.signal_tap.following import Follower, follow
+from tests.live.signal_tap.following import AMPLE_S, Follower, follow
 from tests.support.constellation import Constellation, constellation
 from tests.support.raw import Raw, attached
 
@@ -23,8 +25,21 @@ AT_ONCE = 100
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Constellation]:
+    with furnished(tmp_path_factory.mktemp("missed")) as found:
+        yield found
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Constellation]:
+    """The same for one test, which kills the bus."""
+    with furnished(tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def furnished(folder: Path) -> Iterator[Constellation]:
     """A bus with a durable signal, and a live one that the daemon `teller` may send."""
-    with constellation(tmp_path_factory.mktemp("missed")) as found:
+    with constellation(folder) as found:
         found.contract("Q_ITEM_START", ITEM, example={"n": 1, "pad": ""})
         found.contract(LIVE, ITEM, example={"n": 1, "pad": ""}, delivery="live")
         found.manifest("teller", emits=[LIVE])
@@ -105,6 +120,42 @@ def test_without_strict_it_says_so_and_goes_on(home: Constellation) -> None:
         assert missed > 0
         assert len(shown) + missed == teller.told - before
         assert tap.interrupt() == 130
+
+
+def test_what_a_new_bus_showed_before_the_tap_was_back_is_counted(own: Constellation) -> None:
+    """After an update of the bus an archive of live signals had holes that nobody could see."""
+    with watched(own) as (tap, _):
+        two_beacons(own)  # what the tap has shown is known to be of the bus before
+        tap.stop()
+        own.running[0].kill()
+        own.bus()
+        with attached(own.paths, "teller") as client:
+            teller = Teller(client)
+            teller.tell(AT_ONCE)
+            tap.go_on()
+            shown = told_until(tap, teller, AT_ONCE)
+            missed, notices = 0, [""]
+            while missed < max(AT_ONCE, teller.told - len(shown)):
+                notices.append(tap.notice())
+                missed += missed_in(notices[-1]) if LIVE in notices[-1] else 0
+            assert missed == teller.told - len(shown)
+            assert any("the bus was restarted" in notice for notice in notices)
+        assert tap.interrupt() == 130
+
+
+def test_strict_ends_with_4_at_a_restart_of_the_bus(own: Constellation) -> None:
+    """What the bus showed in its last moment nobody can count: an archive must not look whole."""
+    with watched(own, "--strict") as (tap, _):
+        own.running[0].kill()
+        own.bus()
+        tap.rest()
+        assert tap.ended() == 4
+
+
+def two_beacons(home: Constellation) -> None:
+    with Subscription(home.paths.mirror_socket, ()) as mirror:
+        assert mirror.wait(AMPLE_S)
+        assert mirror.wait(AMPLE_S)
 
 
 def test_choice_and_count_hold_for_live_signals_that_come_together(home: Constellation) -> None:

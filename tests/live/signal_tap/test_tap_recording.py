@@ -202,11 +202,11 @@ def test_recording_goes_on_until_ctrl_c_and_is_gone_on_with(home: Constellation,
     file = tmp_path / "watch"
     with started("signal_tap", home.home, "record", str(file), "--from", "first") as process:
         emit(home, "a", "b")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while (not file.exists() or file.read_bytes().count(b"\n") < 3) and time.monotonic() < deadline:
             process.poll()
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(60) == 130
         assert process.stderr is not None
         assert b"3 signals recorded" in process.stderr.read()
     emit(home, "c")
@@ -248,5 +248,5 @@ def test_an_ended_play_leaves_nothing_behind(
         assert process.stdout.readline()
         assert len(list(tmp_path.iterdir())) == 1
         process.terminate()
-        assert process.wait(30) == 143
+        assert process.wait(60) == 143
     assert list(tmp_path.iterdir()) == []

@@ -138,7 +138,7 @@ def test_a_reader_that_leaves_ends_it_quietly(shared: Constellation) -> None:
         os.close(writing)
         assert os.read(reading, 10)
         os.close(reading)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (0, b"")
 
 

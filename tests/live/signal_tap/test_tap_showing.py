@@ -94,6 +94,8 @@ def test_get_shows_one_signal_by_number_or_id(told: Told) -> None:
     assert orjson.loads(by_number.out)["facts"] == signal.facts
     assert tap(told.home, "get", str(told.secret), "-o", "cat").objects == [{"token": "***", "who": "me", "n": 7}]
     assert [each["seq"] for each in tap(told.home, "get", *map(str, told.items), "-o", "json").objects] == told.items
+    newest = told.constellation.signals(signal.signal)[-1]
+    assert tap(told.home, "get", signal.signal).out == tap(told.home, "get", newest.id).out
     assert tap(told.home, "get", "999999").code == 1
     assert tap(told.home, "get", "nonsense").code == 2
     assert tap(told.home, "get").code == 2

@@ -33,6 +33,8 @@ def test_a_story_is_drawn_from_any_of_its_signals(told: Told) -> None:
     for key in (done.id, done.id[:18], str(done.seq)):
         found = tap(told.home, "trace", key)
         assert f"▶ Q_ITEM_DONE  #{done.seq}" in found.text
+    newest = told.constellation.signals("Q_ITEM_DONE")[-1]
+    assert f"▶ Q_ITEM_DONE  #{newest.seq}" in tap(told.home, "trace", "Q_ITEM_DONE").text
     failed = tap(told.home, "trace", str(bad), "--color", "always")
     assert "dead letter 1: rejected at link" in failed.text
     assert "\x1b[31mdead letter" in failed.text
@@ -57,6 +59,8 @@ def test_what_is_not_one_story_is_told(told: Told) -> None:
     assert tap(told.home, "trace", "0" * 32).code == 1
     odd = tap(told.home, "trace", "xyz")
     assert (odd.code, "is no id" in odd.err) == (2, True)
+    mistyped = tap(told.home, "trace", "Q_ITEM_STRAT")
+    assert (mistyped.code, "Did you mean Q_ITEM_START?" in mistyped.err) == (1, True)
 
 
 def test_consumers_with_the_bus_up_and_down(home: Constellation) -> None:

@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from services.advisory_monitor.seen import Check, Look, Said, Seen
+from services.advisory_monitor.seen import Check, Look, Reading, Said, Seen
 from services.runtime.config import fill, with_common
 from services.runtime.manifest import Manifest
 from signals.catalogue import Catalogue
@@ -49,3 +49,8 @@ class Looking:
 
 def facts(says: tuple[Said, ...]) -> list[dict[str, Any]]:
     return [dict(said.facts) for said in says]
+
+
+def reading(seen: Seen, check: str, subject: str | None = None) -> Reading:
+    (found,) = (one for one in seen.readings if one.check == check and subject in (None, one.subject))
+    return found

@@ -62,7 +62,7 @@ class Desk:
 
 async def turns(desk: Desk, check: Once, until: Callable[[], bool]) -> None:
     board = Board(desk, {"once": check}, CONFIG)  # type: ignore[arg-type]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not until():
             await board.turn()
     board.close()

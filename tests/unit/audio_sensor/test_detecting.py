@@ -169,7 +169,7 @@ def test_an_extra_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> No
         config = {"idle_s": 60, "barge_in": True, "microphone": "", "detection": ONNX}
         hearing = Hearing(config, structlog.get_logger(), lambda _: asyncio.sleep(0), lambda: None)
         listening = asyncio.create_task(hearing.listen())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await hearing.settled.wait()
         listening.cancel()
         with suppress(asyncio.CancelledError):

@@ -21,7 +21,7 @@ def test_a_quick_run_prints_its_table_and_writes_the_same_figures(tmp_path):
     """If this fails, nobody can tell how fast their machine is."""
     written = tmp_path / "figures.json"
     command = ["-m", "tools.bench", "--quick", "--in", str(tmp_path), "--json", str(written), "emits"]
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(written.read_text())["figures"]
     assert [figure["target"] for figure in figures if figure["of"] is None] == [20_000, None, None, None]
@@ -37,12 +37,12 @@ def test_a_run_that_is_ended_leaves_nothing_behind(tmp_path):
     """`timeout 60 make bench` would leave a bus and its daemons running for good."""
     command = [sys.executable, "-m", "tools.bench", "--quick", "--in", str(tmp_path), "consume"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not list(tmp_path.glob("*/state/bus/journal.db-wal")):
             assert (process.poll(), time.monotonic() < deadline) == (None, True)
             time.sleep(0.01)
         process.terminate()
-        assert process.wait(60) == 143
+        assert process.wait(300) == 143
     assert list(tmp_path.iterdir()) == []
 
 
@@ -50,7 +50,7 @@ def test_the_cost_of_taps_is_measured(tmp_path):
     """If this fails, nobody knows whether watching slows the bus."""
     written = tmp_path / "figures.json"
     command = ["-m", "tools.bench", "--quick", "--in", str(tmp_path), "--json", str(written), "tapcost"]
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     figures = {figure["name"]: figure for figure in json.loads(written.read_text())["figures"]}
     names = ("no tap", "one tap", "4 taps", "a stopped tap")
@@ -66,7 +66,7 @@ def test_the_models_time_is_told_apart_from_the_rest_of_an_investigation(tmp_pat
     """If this fails, a person cannot tell whether to look for a faster model or at Ligand."""
     written = tmp_path / "figures.json"
     command = ["-m", "tools.bench", "--quick", "--in", str(tmp_path), "--json", str(written), "investigate"]
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     figures = {figure["name"]: figure["median"] for figure in json.loads(written.read_text())["figures"]}
     whole, model, beside = (

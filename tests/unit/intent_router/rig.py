@@ -22,7 +22,7 @@ from signals.errors import ConflictError
 from signals.ids import keyed, uuid7
 
 LIMITS = Limits()
-PATIENCE_S = 30
+PATIENCE_S = 60
 CATALOGUE = Catalogue.load()
 EMITS = ("Q_INTENT_READY", "Q_INTENT_REJECTED", "Q_CURIOSITY_INVESTIGATE")
 ROUTES = routes.read(routes.PACKAGED, EMITS, CATALOGUE)

@@ -19,7 +19,7 @@ NOT_IN_A_TEST_S = 600.0
 
 
 def tool(*words: str | Path) -> None:
-    subprocess.run([str(word) for word in words], check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=30)
+    subprocess.run([str(word) for word in words], check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_a_folder_that_goes_away_is_made_again(tmp_path: Path, lose: Any) -> Non
     async def scenario() -> None:
         async with rig.running():
             lose(rig.root)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not rig.folder.done.is_dir():
                     await asyncio.sleep(0)
             (rig.root / "a.json").write_text(intent("Still there?"))

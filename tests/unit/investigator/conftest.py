@@ -67,3 +67,8 @@ def ask(tmp_path: Path, root: Path, catalogue: Catalogue) -> Callable[..., Outco
         return outcome
 
     return asked
+
+
+def said(outcome, mark):
+    """The findings that begin with a word."""
+    return [line for line in outcome.facts["findings"] if line.startswith(mark)]

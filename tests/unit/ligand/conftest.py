@@ -1,4 +1,4 @@
-"""A `ligand up` over small programs, watched through the lines it prints."""
+"""A `ligand up` over small programs, watched through the lines it prints; and a place for an installation."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from tools.ligand.layout import Layout
+
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = Path(__file__).with_name("program.py")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Up:
@@ -109,3 +111,9 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
             up.process.wait()
         assert up.process.stdout is not None
         up.process.stdout.close()
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Layout:
+    """A person's own Ligand, of which nothing is installed yet."""
+    return Layout.for_user(environ={"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run")})

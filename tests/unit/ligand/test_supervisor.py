@@ -14,7 +14,7 @@ READY = "notify=READY=1"
 def gone(pidfd: int) -> bool:
     """Whether the process ends within the patience of a test."""
     with os.fdopen(pidfd) as descriptor:
-        return bool(select.select([descriptor], [], [], 30)[0])
+        return bool(select.select([descriptor], [], [], 60)[0])
 
 
 def test_what_comes_after_waits_for_readiness(bench: Any, tmp_path: Path) -> None:
@@ -139,14 +139,19 @@ def test_too_many_starts_end_in_a_failure(bench: Any) -> None:
 
 
 def test_one_that_is_never_ready_is_tried_again(bench: Any) -> None:
-    """A start that hangs is not waited for for ever."""
+    """A start that hangs is not waited for for ever, and who ended the waiting learns whom it was for."""
     bench.unit("a", "say=hanging", service="Restart=always\nTimeoutStartSec=1s")
+    bench.unit("good", READY)
     up = bench.up()
     up.wait_for("hanging")
     up.wait_for("was not ready within 1 s")
     up.wait_for("starts again")
     up.wait_for("hanging")
-    assert up.stop() == 0
+    assert up.stop() == 1
+    up.wait_for(r"ligand \| ready: good$")
+    up.wait_for(r"ligand \| never ready: a \(starting; started again 1 time\)")
+    up.wait_for(r"to look closer: `ligand up --only a`, .*`ligand doctor`")
+    assert "stopped: 2 daemons" in up.seen[-1]
 
 
 def test_a_slow_start_may_ask_for_more_time(bench: Any) -> None:
@@ -281,7 +286,7 @@ def test_it_stops_when_nobody_reads(bench: Any, tmp_path: Path) -> None:
     up.process.stdout.close()
     gate.write_text("go")
     assert gone(child)
-    assert up.process.wait(30) == 0
+    assert up.process.wait(60) == 0
 
 
 def test_the_home_reaches_the_daemons(bench: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +17,17 @@ from services.model_worker.server import Server
 from services.model_worker.settings import ServerSettings, Settings
 from services.model_worker.spending import Purse
 from tests.support.model_server import ModelServer, model_server
+from tests.support.ports import held
 
-QUICK = {"rounds": 3, "backoff_s": 0.01, "connect_s": 5.0, "first_token_s": 5.0, "idle_s": 5.0, "failures": 3}
-REQUEST = {"role": "primary", "prompt": "Why?", "deadline_s": 20, "stream": False, "purpose": "a test"}
+SCHEMA = {
+    "type": "object",
+    "properties": {"modules": {"type": "array", "items": {"type": "string"}}},
+    "required": ["modules"],
+    "additionalProperties": False,
+}
+RIGHT = '{"modules": ["gaze_sensor"]}'
+QUICK = {"rounds": 3, "backoff_s": 0.01, "connect_s": 60.0, "first_token_s": 60.0, "idle_s": 60.0, "failures": 3}
+REQUEST = {"role": "primary", "prompt": "Why?", "deadline_s": 200, "stream": False, "purpose": "a test"}
 
 
 @dataclass
@@ -86,3 +94,10 @@ def second():
     with model_server() as server:
         server.usual = server.usual.__class__(pieces=("Second", "."))
         yield server
+
+
+@pytest.fixture
+def nowhere() -> Iterator[ServerSettings]:
+    """A server that is not there."""
+    with held() as port:
+        yield ServerSettings(base_url=f"http://127.0.0.1:{port}/v1")

@@ -126,6 +126,21 @@ def test_a_wrong_value_says_where_and_what_is_allowed(
     assert words in str(error)
 
 
+def test_what_a_missing_file_would_have_to_say_has_no_line(tmp_path: Path) -> None:
+    """A person would look for the first line of a file that is not there."""
+    needs = {"properties": {"folder": {"type": "string"}}, "required": ["folder"]}
+    path = tmp_path / "keeper.yaml"
+    with pytest.raises(ConfigError) as refused:
+        load(path, needs, daemon="keeper")
+    assert str(refused.value) == (
+        f"keeper: {path}, which is not there: folder: is missing and has no default; give it text"
+    )
+    assert refused.value.fields["lines"] == [0]
+    path.write_text("")
+    with pytest.raises(ConfigError, match=r"keeper\.yaml:1: folder: is missing"):
+        load(path, needs, daemon="keeper")
+
+
 def test_all_problems_are_told_in_the_order_of_the_file(tmp_path: Path) -> None:
     """One start shows every mistake, not one a start."""
     problems = refused(tmp_path, "mode: x\nenabled: 3\nnope: 1\n").fields["problems"]

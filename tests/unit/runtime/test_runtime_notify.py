@@ -23,7 +23,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
         else:
             listening.bind("")  # the kernel picks an abstract name
             address = "@" + listening.getsockname()[1:].decode()
-        listening.settimeout(5)
+        listening.settimeout(60)
         yield listening, address
 
 
@@ -46,9 +46,10 @@ def test_each_message_arrives_as_the_manager_expects_it(
     assert heard(listening) == ["WATCHDOG=1"]
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     assert notifier.reloading()
+    after = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     first, stamp = heard(listening)
     assert first == "RELOADING=1"
-    assert before <= int(stamp.removeprefix("MONOTONIC_USEC=")) <= before + 10_000_000
+    assert before <= int(stamp.removeprefix("MONOTONIC_USEC=")) <= after
     assert notifier.stopping()
     assert heard(listening) == ["STOPPING=1"]
     notifier.close()

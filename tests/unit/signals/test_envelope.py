@@ -150,6 +150,15 @@ def test_a_wrong_field_is_named(field, value):
     assert field in refused.value.path or field in str(refused.value)
 
 
+def test_too_long_a_list_is_told_by_its_length():
+    """A list of seventy ids hid the one word that says what is wrong with it."""
+    with pytest.raises(SchemaError) as refused:
+        check_emitted({**to_dict(emitted()), "also_caused_by": [uuid7() for _ in range(70)]})
+    assert refused.value.message == (
+        "The envelope is wrong at $.also_caused_by: found a list of 70 items, expected a list of at most 64 items."
+    )
+
+
 @given(st.floats(0, 4e9))
 def test_times_survive_their_text(seconds):
     """A time read back is the same to the microsecond."""
