@@ -74,7 +74,7 @@ class Hearing:
             self._attended = on
             await self._tell({"op": "attend", "on": on})
             self._log.info("listening" if on else "attention_over")
-            self.understanding.attend(on)
+            self.understanding.attend(on and self._ear is not None)
 
     async def speaks(self, sound: Sound) -> None:
         """It speaks from now on: this is not a person."""
@@ -143,6 +143,7 @@ class Hearing:
             trouble = f"the microphone was not opened within {OPEN_S:g} s; the sound server, or its driver, hangs"
         finally:
             self._ear = None
+            self.understanding.attend(False)
             await ear.end()
         if trouble is None:
             return Trouble(f"what listens ended: {ear.last_words}", "It is started again. See docs/voice.md.")
@@ -158,6 +159,7 @@ class Hearing:
             if self._sound is not None:  # it comes in the midst of that, and cannot know where
                 await ear.tell({"op": "speaks", "rate": self._sound.rate, "barge_in": False}, self._sound.pcm)
             await ear.tell({"op": "attend", "on": self._attended})
+            self.understanding.attend(self._attended)
             self._say("listen", None)
             self.settled.set()
         elif what == "speech":

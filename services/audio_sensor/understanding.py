@@ -66,7 +66,7 @@ class Understanding:
         self._look()
 
     def attend(self, on: bool) -> None:
-        """Attention was given: have the models loaded while the person draws breath. Or it was taken back."""
+        """Somebody may be heard: have the models loaded while the person draws breath. Or nobody is any more."""
         self._attended = on
         self._look()
 
