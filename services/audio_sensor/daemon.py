@@ -33,6 +33,8 @@ class _Desk:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     hearing: Hearing = field(init=False)
     speaking: Speaking = field(init=False)
+    unkept: Trouble | None = None
+    """Why an utterance could not be recorded."""
 
 
 desk = _Desk()
@@ -73,6 +75,8 @@ async def reload() -> None:
     config = daemon.config
     await desk.hearing.take(_for_hearing())
     desk.attention.mode, desk.attention.at_most_s = config["attention"], config["attention_at_most_s"]
+    desk.speaking.reload()
+    desk.unkept = None
     desk.changed.set()
 
 
@@ -207,10 +211,14 @@ async def _understood(heard: Understood) -> None:
 
 async def _keep(pcm: bytes) -> None:
     """Have an utterance kept; where there is no room for it, it is told all the same."""
+    folder = daemon.state_dir / "recordings"
     try:
-        await asyncio.to_thread(record, daemon.state_dir / "recordings", uuid7(), pcm)
+        await asyncio.to_thread(record, folder, uuid7(), pcm)
+        desk.unkept = None
     except OSError as error:
         daemon.log.warning("not_recorded", error=str(error))
+        hint = f"See to {folder}, or set record: false in audio_sensor.yaml."
+        desk.unkept = Trouble(f"what is understood cannot be recorded: {error.strerror}", hint)
 
 
 # -- what is said ------------------------------------------------------------------------------------
@@ -229,7 +237,8 @@ async def speak(signal: Signal) -> None:
 
 async def _tell_health() -> None:
     """Tell once when something is missing, and once when all is well again; a restart tells nothing anew."""
-    now = told(one for one in (*desk.hearing.troubles.values(), desk.speaking.trouble) if one is not None)
+    troubles = (*desk.hearing.troubles.values(), desk.speaking.trouble, desk.unkept)
+    now = told(one for one in troubles if one is not None)
     known = daemon.state.get("degraded")
     _say_status(now)
     if (now.reason if now else None) == (known["reason"] if known else None):

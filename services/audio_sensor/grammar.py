@@ -16,6 +16,10 @@ FILE = "voice-commands.txt"
 MOST_LINES = 2000
 MOST_BYTES = 1 << 20
 MOST_DEPTH = 20
+MOST_TOKENS = 20_000
+"""Words and signs of all commands together: they are read while nobody is heard, some thousand in half a second."""
+MOST_PROBLEMS, MOST_QUOTED = 100, 40
+"""How many slips are told, and how many characters of a word: a file that is no list of commands has a million."""
 _TOKEN = re.compile(r"\s*([()\[\]|]|[^\s()\[\]|]+)")
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*\.?$")
 _CLOSES = {"(": ")", "[": "]"}
@@ -55,17 +59,25 @@ def parse(text: str, file: str, known: Callable[[str], bool] = lambda _: True) -
     """
     problems: list[tuple[int, str]] = []
     found: list[Command] = []
+    tokens = 0
     if len(text.encode()) > MOST_BYTES:
         raise ConfigError(f"audio_sensor: {file} has more than {MOST_BYTES} bytes", file=file, line=0)
     for line, raw in enumerate(text.splitlines(), 1):
+        if len(found) > MOST_LINES or len(problems) == MOST_PROBLEMS:
+            break
         body = raw.partition("#")[0].strip()
         if not body:
             continue
+        reader = _Reader(body.lower(), line)
+        tokens += reader.size
+        if tokens > MOST_TOKENS:
+            problems.append((line, f"more than {MOST_TOKENS} words and signs in all commands"))
+            break
         try:
-            command = _Reader(body.lower(), line).command()
+            command = reader.command()
             missing = [word for word in command.words if not known(word)]
             if missing:
-                raise ValueError(f"the recogniser does not know the word {missing[0]!r}; say it in other words")
+                raise ValueError(f"the recogniser does not know the word {_quoted(missing[0])}; say it in other words")
             found.append(command)
         except ValueError as error:
             problems.append((line, str(error)))
@@ -78,6 +90,10 @@ def parse(text: str, file: str, known: Callable[[str], bool] = lambda _: True) -
     return Grammar(tuple(found))
 
 
+def _quoted(word: str) -> str:
+    return repr(word if len(word) <= MOST_QUOTED else f"{word[:MOST_QUOTED]}…")
+
+
 class _Reader:
     """Reads one line."""
 
@@ -88,11 +104,16 @@ class _Reader:
         self._words: list[str] = []
         self._depth = 0
 
+    @property
+    def size(self) -> int:
+        """How many words and signs there are."""
+        return len(self._tokens)
+
     def command(self) -> Command:
         """Raises `ValueError` with the reason."""
         jsgf, pattern = self._choices("")
         if self._at < len(self._tokens):
-            raise ValueError(f"{self._tokens[self._at]!r} closes what was not opened")
+            raise ValueError(f"{_quoted(self._tokens[self._at])} closes what was not opened")
         compiled = re.compile(rf"(?:{pattern})")
         if compiled.fullmatch(""):
             raise ValueError("nothing need be said for this; leave one word outside the brackets")
@@ -132,7 +153,7 @@ class _Reader:
 
     def _word(self, token: str) -> tuple[str, str]:
         if not _WORD.match(token):
-            raise ValueError(f"{token!r} is no word; write numbers and signs as they are spoken")
+            raise ValueError(f"{_quoted(token)} is no word; write numbers and signs as they are spoken")
         self._words.append(token)
         return token, rf"(?:(?:^|(?<=\s)){re.escape(token)}(?:\s|$))"
 

@@ -57,9 +57,11 @@ class Hearing:
         """What it is saying."""
 
     async def take(self, config: Mapping[str, Any]) -> None:
-        """Go by another configuration: both children are started anew with it."""
-        self._config = config
+        """Go by another configuration: an ear that it does not concern hears on, who is speaking is heard out."""
+        before, self._config = self._config, config
         self.understanding.take(config)
+        if _of_ear(config) == _of_ear(before) and "listen" not in self.troubles:
+            return
         self._reloaded.set()
         if self._ear is not None:
             self._ear.ask_to_end()
@@ -72,7 +74,7 @@ class Hearing:
             self._attended = on
             await self._tell({"op": "attend", "on": on})
             self._log.info("listening" if on else "attention_over")
-            self.understanding.attend(on)
+            self.understanding.attend(on and self._ear is not None)
 
     async def speaks(self, sound: Sound) -> None:
         """It speaks from now on: this is not a person."""
@@ -125,9 +127,7 @@ class Hearing:
 
     async def _one_ear(self) -> Trouble:
         """One child until it ends; why it ended."""
-        config = self._config
-        settings = {"device": config["microphone"], "detection": config["detection"]}
-        ear = await Child.start("ear", settings)
+        ear = await Child.start("ear", _of_ear(self._config))
         trouble: str | None = None
         try:
             async with asyncio.timeout(OPEN_S) as opening:
@@ -143,6 +143,7 @@ class Hearing:
             trouble = f"the microphone was not opened within {OPEN_S:g} s; the sound server, or its driver, hangs"
         finally:
             self._ear = None
+            self.understanding.attend(False)
             await ear.end()
         if trouble is None:
             return Trouble(f"what listens ended: {ear.last_words}", "It is started again. See docs/voice.md.")
@@ -158,6 +159,7 @@ class Hearing:
             if self._sound is not None:  # it comes in the midst of that, and cannot know where
                 await ear.tell({"op": "speaks", "rate": self._sound.rate, "barge_in": False}, self._sound.pcm)
             await ear.tell({"op": "attend", "on": self._attended})
+            self.understanding.attend(self._attended)
             self._say("listen", None)
             self.settled.set()
         elif what == "speech":
@@ -184,6 +186,11 @@ class Hearing:
         else:
             self.troubles[what] = trouble
         self._changed()
+
+
+def _of_ear(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the ear is told at its start."""
+    return {"device": config["microphone"], "detection": config["detection"]}
 
 
 def for_hearing(config: Mapping[str, Any], commands: str, file: Path) -> dict[str, Any]:

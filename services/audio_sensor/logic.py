@@ -10,6 +10,8 @@ from typing import Any, Literal
 Mode = Literal["gaze", "push_to_talk", "always"]
 OWN_WORDS = 0.6
 """From this share of words on that it was just saying itself, an utterance is taken for its own voice."""
+LISTEN_AT_MOST_S = 720.0
+"""What may be asked for and the longest utterance; what goes beyond that, the clock was put back."""
 ANSWER_S = 120.0
 """So long waits for its answer who has asked to be listened to."""
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
@@ -59,7 +61,7 @@ class Attention:
         """When attention ends by itself; None when there is none now."""
         if self.mode == "always":
             return float("inf")
-        ends = [self.listen_until]
+        ends = [self.listen_until if self.listen_until <= now + LISTEN_AT_MOST_S else 0.0]
         if self.mode == "gaze" and self.gained_at is not None and self.gained_at <= now + 1.0:
             ends.append(self.gained_at + self.at_most_s)
         last = max(ends)

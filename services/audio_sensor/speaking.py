@@ -16,14 +16,14 @@ from services.audio_sensor import machine, voices
 from services.audio_sensor.children import Child
 from services.audio_sensor.hearing import Hearing
 from services.audio_sensor.ledger import Ledger
-from services.audio_sensor.logic import Moment, Saying, Trouble, may_say, next_to_say, overtakes
+from services.audio_sensor.logic import Moment, Saying, Trouble, next_to_say, overtakes
 from services.runtime import Daemon
 from signals.envelope import Signal, unix_seconds
 from signals.errors import LigandError
 
 KEPT = "say|"
 TRIES = 2
-RETRY_S = 15.0
+RETRY_S, LOOK_S = 15.0, 1.0
 LATELY_S = 1.5
 OPEN_S = 30.0
 """Seconds to open a loudspeaker, and that it may play longer than the sound is: else it hangs."""
@@ -48,6 +48,9 @@ class Speaking:
         self._current: Saying | None = None
         self._why_cut = ""
         self._broken: Trouble | None = None
+        """What the last attempt failed by, until another may do better."""
+        self._there: tuple[str, ...] = ()
+        """Where sound could go to then."""
         self._said: list[tuple[float, str]] = []
 
     # -- what waits ----------------------------------------------------------------------------------
@@ -71,11 +74,16 @@ class Speaking:
             pass
         self.wake()
 
+    def reload(self) -> None:
+        """The configuration is another: what failed may work now."""
+        self._broken = None
+        self.wake()
+
     def wake(self) -> None:
         """Something changed that may decide what is said: look again."""
         self._wake.set()
-        current, waiting = self._current, self._waiting()
-        if current is not None and any(overtakes(one, current) for one in waiting):
+        current = self._current
+        if current is not None and any(overtakes(one, current) for one in self._waiting()):
             self._cut("overtaken")
 
     def barge_in(self) -> None:
@@ -109,15 +117,11 @@ class Speaking:
         moment = Moment(time.time(), self._attended(), self._hearing.person_speaks)
         return next_to_say(self._waiting(), moment)
 
-    def _must_wait(self, one: Saying) -> bool:
-        """Whether a person has begun to speak meanwhile, or attends no more."""
-        return not may_say(one, Moment(time.time(), self._attended(), self._hearing.person_speaks))
-
     async def _until_woken(self) -> None:
-        """Until something changes, or the first of what waits has waited too long."""
+        """Until something changes, the first of what waits has waited too long, or what is missing may be there."""
         waiting = self._waiting()
         ends = [max(0.05, one.until - time.time()) for one in waiting]
-        if self.trouble is not None and waiting:
+        if self.trouble is not None:
             ends.append(RETRY_S)
         with suppress(TimeoutError):
             async with asyncio.timeout(min(ends, default=None)):
@@ -125,13 +129,16 @@ class Speaking:
 
     def _look(self) -> bool:
         """Whether it is worth trying to speak here, as far as that can be told without speaking."""
+        there = machine.sound_at()
+        if there != self._there:
+            self._broken = None
         found = machine.lacking("audio")
         if found is None:
             try:
                 self._voice()
             except LigandError as error:
                 found = Trouble(f"it cannot speak: {error.message}", NO_VOICE)
-        if found is None and not machine.sound_at():
+        if found is None and not there:
             found = Trouble("no loudspeaker was found", NO_LOUDSPEAKER)
         self._tell(found or self._broken)
         return found is None
@@ -173,6 +180,9 @@ class Speaking:
         try:
             voice = self._voice()
             sound = await voices.speak(voice, one.text, one.voice)
+        except voices.UnspeakableError as error:  # tried again and again it would keep all others from being said
+            await self._over(one, {"reason": "unable", "detail": error.message[:1024]})
+            return
         except LigandError as error:
             await self._cannot(Trouble(f"it cannot speak: {error.message}"[:400], NO_VOICE))
             return
@@ -216,7 +226,7 @@ class Speaking:
                 await mouth.tell({"rate": sound.rate}, sound.pcm)
                 async for last, _ in mouth.all():
                     if last["is"] == "open":
-                        if self._why_cut or self._must_wait(one):
+                        if self._why_cut or self._next() != one:  # a person speaks by now, or something is urgent
                             self._why_cut = self._why_cut or "overtaken"
                             break
                         self._ledger.begin(one.id)
@@ -229,14 +239,13 @@ class Speaking:
 
     async def _cannot(self, trouble: Trouble) -> None:
         """Say so, and try again later, or when something was plugged in."""
-        self._broken = trouble
+        self._broken, self._there = trouble, machine.sound_at()
         self._tell(trouble)
-        there, until = machine.sound_at(), time.monotonic() + RETRY_S
-        while time.monotonic() < until and machine.sound_at() == there:
-            await asyncio.sleep(1.0)
+        until = time.monotonic() + RETRY_S
+        while time.monotonic() < until and self._broken is not None:
+            await asyncio.sleep(LOOK_S)
             await self._settle()
-        if machine.sound_at() != there:
-            self._broken = None
+            self._look()
 
     def _cut(self, why: str) -> None:
         if self._current is not None and not self._why_cut:

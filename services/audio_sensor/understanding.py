@@ -60,17 +60,15 @@ class Understanding:
         self._utterances: asyncio.Queue[tuple[dict[str, Any], bytes, float] | None] = asyncio.Queue(MOST_UTTERANCES)
 
     def take(self, config: Mapping[str, Any]) -> None:
-        """Go by another configuration: the recogniser is started anew with it."""
+        """Go by another configuration: the recogniser is started anew with it, once it is wanted."""
         self._config = config
         self._stale = True
-        if self._troubled:
-            self._get_ready()
+        self._look()
 
     def attend(self, on: bool) -> None:
-        """Attention was given: have the models loaded while the person draws breath. Or it was taken back."""
+        """Somebody may be heard: have the models loaded while the person draws breath. Or nobody is any more."""
         self._attended = on
-        if on:
-            self._get_ready()
+        self._look()
 
     def put(self, message: dict[str, Any], pcm: bytes) -> None:
         """An utterance, with what the ear told of it."""
@@ -97,7 +95,8 @@ class Understanding:
                 await self._end_recogniser()
             return
         if given is None:
-            await self._at_hand()
+            if self._attended or self._troubled:
+                await self._at_hand()
             return
         message, pcm, ended = given
         found = await self._ask(pcm)
@@ -161,8 +160,9 @@ class Understanding:
             child, self._recogniser = self._recogniser, None
             await child.end()
 
-    def _get_ready(self) -> None:
-        if not self._utterances.full():
+    def _look(self) -> None:
+        """Have it see what has changed; where an utterance waits it will, and there may be no room for more."""
+        if self._utterances.empty():
             self._utterances.put_nowait(None)
 
     def _say(self, trouble: Trouble | None) -> None:

@@ -20,6 +20,8 @@ SPEAK_S = 60.0
 VOICES = frozenset({"slt", "rms", "awb", "kal", "kal16", "awb_time"})
 """The voices of flite, which takes another name for its usual one without a word."""
 OUT = "/dev/fd/{}"
+SAMPLE = "yes"
+"""What every voice can say that can speak at all."""
 UNTOLD = {"ORT_DISABLE_TELEMETRY": "1"}
 """ONNX Runtime, which piper and faster-whisper use, tells its maker of its use from 1.29 on; with this it does not."""
 
@@ -28,6 +30,12 @@ class NoVoiceError(LigandError):
     """Nothing on this machine can speak."""
 
     code = "no_voice"
+
+
+class UnspeakableError(LigandError):
+    """This voice can speak, but it cannot say this text."""
+
+    code = "unspeakable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,23 @@ class Sound:
 
 
 async def speak(voice: Voice, text: str, wanted: str = "") -> Sound:
-    """The text as sound. Raises `NoVoiceError` with what the program said."""
+    """The text as sound; as `wanted` sounds, unless the program does not know that voice, which may be another one's.
+
+    Raises `NoVoiceError` with what the program said, `UnspeakableError` where it can speak, but not say this.
+    """
+    try:
+        return await _spoken(voice, text, wanted)
+    except NoVoiceError as error:
+        try:
+            await _spoken(voice, SAMPLE, wanted)
+        except NoVoiceError:
+            if not wanted:
+                raise
+            return await speak(voice, text)
+        raise UnspeakableError(error.message) from error
+
+
+async def _spoken(voice: Voice, text: str, wanted: str) -> Sound:
     fd = os.memfd_create("speech")
     try:
         process = await asyncio.create_subprocess_exec(

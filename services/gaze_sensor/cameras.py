@@ -86,7 +86,7 @@ def _stamp_of(path: Path, camera: str) -> int | Trouble:
         return 0
     if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for, without end
         return Trouble(f"{camera} is neither a device nor a film", hint, shown(camera))
-    return found.st_mtime_ns
+    return found.st_mtime_ns or 1  # 0 in an archive that keeps no times
 
 
 def _devices() -> tuple[str, ...]:
@@ -117,13 +117,21 @@ def unusable(kind: str, sources: tuple[str, ...]) -> Trouble:
     names = [shown(source) for source in sources]
     name, device = ", ".join(names)[:300], names[0]
     if kind == "cannot_open":
-        hint = f"see that it is plugged in, that it runs, and that no other program uses it; {AGAIN}"
-        return Trouble(f"{name} gives no picture", hint, device)
+        return Trouble(f"{name} gives no picture", f"{_see(sources[0])}; {AGAIN}", device)
     if kind == "stalled":
         return Trouble(f"{name} has stopped giving frames", f"unplug it and plug it in again; {AGAIN}", device)
     if kind == "gone":
         return Trouble(f"{name} is gone", f"plug it in again, or see that it runs; {AGAIN}", device)
     return Trouble(f"{name} has ended", f"name a camera in {FILE}, or put another film in its place", device)
+
+
+def _see(source: str) -> str:
+    """What to look at where nothing can be opened."""
+    if "://" in source:
+        return "see that it runs, that address and password are right, and that the network may be used: docs/gaze.md"
+    if Path(source).is_relative_to(DEVICES):
+        return "see that it is plugged in, that it runs, and that no other program uses it"
+    return "see that it is a film or a picture, and whole"
 
 
 def ended(told: Mapping[str, Any], sources: tuple[str, ...]) -> Trouble:

@@ -87,9 +87,12 @@ class Teller:
             yield f"So it ended after {took}: {', '.join(dict.fromkeys(outcome(end['signal']) for end in ends))}."
         elif any(letter.get("status") == "dead" for letter in self.dead):
             yield "There it stopped."
-        else:
+        elif not any(leaf.get("expires_at") for leaf in leaves):
             yield "Everyone who was to hear of it has; nothing more is expected."
         for leaf in leaves:
+            if leaf.get("expires_at"):
+                until = _at(str(leaf["expires_at"]))
+                yield f"{_named(leaf)} counts until {until:%H:%M:%S}: who has not taken it up by then is not given it."
             if leaf["signal"] == PROPOSED and leaf["facts"].get("mode") == "ask":
                 yield f"A person decides on it: `ligand deploy show {clean(leaf['facts'].get('deployment_id'))}`."
 
@@ -138,7 +141,11 @@ def _given_up(letter: Mapping[str, Any]) -> str:
 
 
 def _local(envelope: Envelope) -> datetime:
-    return datetime.fromisoformat(str(envelope.get("received_at") or envelope["timestamp"])).astimezone()
+    return _at(str(envelope.get("received_at") or envelope["timestamp"]))
+
+
+def _at(stamp: str) -> datetime:
+    return datetime.fromisoformat(stamp).astimezone()
 
 
 def words_for(consumers: Iterable[tuple[str, str]]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from math import inf
 from typing import Any, NamedTuple
 
 import cv2
@@ -31,24 +32,30 @@ class Film:
     """A file, read as fast as it is looked at, with the time by the clock of its frames."""
 
     def __init__(self, path: str, fps: float) -> None:
-        self._capture = cv2.VideoCapture(path)
+        self._capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         if not self._capture.isOpened():
             raise NoFrames("cannot_open")
         self._rate = self._capture.get(cv2.CAP_PROP_FPS) or fps
         self._step_s = 1.0 / fps
-        self._nth = 0
+        self._t = -1.0 / self._rate
         self._due = 0.0
+        self._any = False
 
     def next(self) -> Frame:
         """The next frame that is due. Raises `NoFrames` at the end."""
         while self._capture.grab():
-            t, self._nth = self._nth / self._rate, self._nth + 1
-            if t + 1e-6 >= self._due:
-                self._due = max(self._due + self._step_s, t)
+            self._t, self._any = self._time(), True
+            if self._t + self._step_s / 4 >= self._due:
+                self._due = max(self._due + self._step_s, self._t)
                 there, image = self._capture.retrieve()
                 if there:
-                    return Frame(image, t)
-        raise NoFrames("ended" if self._nth else "cannot_open")
+                    return Frame(image, self._t)
+        raise NoFrames("ended" if self._any else "cannot_open")
+
+    def _time(self) -> float:
+        """When the frame is due by its own clock, or by the mean rate where that has none, stands still, goes back."""
+        told = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return told if self._t < told < inf else self._t + 1 / self._rate
 
 
 class Picture:

@@ -12,7 +12,8 @@ from services.gaze_sensor.engine.landmarker import BadModel, Landmarker, landmar
 from services.gaze_sensor.engine.pace import Pace
 from services.gaze_sensor.geometry import NOSE_BASE, USED, Faces, Points, measure
 
-WIDEST = 640
+WIDEST, TALLEST = 640, 1600
+"""In pixels. MediaPipe aborts at pictures that are some thousand times as high as wide."""
 MOST = 4
 """Faces that are looked for in a still picture."""
 NOSE = 1
@@ -144,11 +145,13 @@ def outlines(face: Points) -> list[list[float]]:
 
 
 def fitting(image: Any) -> Any:
-    """The picture, made smaller if it is wider than what is needed."""
+    """The picture, made smaller if it is larger than what is needed."""
     height, width = image.shape[:2]
-    if width <= WIDEST:
+    share = min(WIDEST / width, TALLEST / height)
+    if share >= 1:
         return image
-    return cv2.resize(image, (WIDEST, max(1, round(height * WIDEST / width))), interpolation=cv2.INTER_AREA)
+    size = max(1, round(width * share)), max(1, round(height * share))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def measured(points: Faces, image: Any) -> list[dict[str, float]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import struct
 import time
 from collections.abc import Callable
 from itertools import groupby
@@ -76,6 +77,12 @@ def room(tmp_path, scenes):
         yield Room(home, scenes)
 
 
+def sized(jpeg: bytes, width: int, height: int) -> bytes:
+    """A picture that says of itself that it is so large."""
+    at = jpeg.index(b"\xff\xc0") + 5  # behind marker, length and precision
+    return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]
+
+
 def test_attention_follows_who_looks_through_stalls_crashes_and_a_camera_that_was_unplugged(room):
     """All of it happens to a camera in a year: the person is seen again without anybody restarting anything."""
     with virtual_camera(room.picture("absent-wall")) as camera:
@@ -87,7 +94,9 @@ def test_attention_follows_who_looks_through_stalls_crashes_and_a_camera_that_wa
         child = child_of(running)
         for number in (signal.SIGTERM, signal.SIGINT):  # systemd and a terminal tell both at once; the daemon decides
             os.kill(child, number)
-        assert re.search(r"Max core file size +0 +0 ", Path(f"/proc/{child}/limits").read_text())
+        limits = Path(f"/proc/{child}/limits").read_text()
+        assert re.search(r"Max core file size +0 +0 ", limits)
+        assert re.search(r"Max data size +(\d+) +\1 ", limits)  # whatever a camera sends
         spent_s, sent = cpu_s(child) + cpu_s(running.pid), camera.sent
         camera.picture = room.picture("aside-left")
         lost = room.since(gained, "Q_ATTENTION_LOST").facts
@@ -107,10 +116,12 @@ def test_attention_follows_who_looks_through_stalls_crashes_and_a_camera_that_wa
         assert (score["faces"], score["score"] < 0.4, 0 < score["fps"] < 2 * FPS) == (1, True, True)
         assert child_of(running) == child  # the camera is not opened anew for other bounds
 
+        camera.picture = sized(room.picture("looking-straight"), 8, 60_000)  # no camera, but it may say that it is one
         camera.fps = 2
         slow = room.since(gained, "Q_SENSOR_DEGRADED", "fewer than 4 frames a second")
         camera.fps = FPS
         well = room.since(slow, "Q_SENSOR_RECOVERED")
+        assert child_of(running) == child
 
         camera.picture = room.picture("looking-left")
         gained = room.since(well, "Q_ATTENTION_GAINED")

@@ -65,3 +65,15 @@ def test_every_slip_is_named_at_once() -> None:
     assert len(found.value.fields["problems"]) == 2
     with pytest.raises(ConfigError, match="more than 1048576 bytes"):
         parse("a\n" * (1 << 20), "f")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1\n" * 100_000, "x" * 100_000, "on\n" * 100_000, "(" + "1" * 100_000, "on " * 100_000],
+    ids=["slips", "word", "lines", "group", "words"],
+)
+def test_what_is_no_list_of_commands_is_refused_in_few_words(text: str) -> None:
+    """Another file by that name would fill the screen and the log, and the recogniser could not say it."""
+    with pytest.raises(ConfigError) as found:
+        parse(text, "f", lambda _: False)
+    assert sum(map(len, found.value.fields["problems"])) < 20_000

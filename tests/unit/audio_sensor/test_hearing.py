@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import stat
 import wave
 from typing import Any
 
+import pytest
 import structlog
 
 from services.audio_sensor import machine, recording
@@ -14,6 +16,22 @@ from services.audio_sensor.hearing import Hearing
 from services.audio_sensor.recording import record
 from services.audio_sensor.segmenting import RATE
 from services.audio_sensor.voices import Sound
+
+
+def test_what_finds_no_room_leaves_nothing_and_what_is_kept_is_the_owners(tmp_path) -> None:
+    """On a full disk the beginnings of sentences would push out whole ones; in an open folder all could hear them."""
+    folder = tmp_path / "recordings"
+    folder.mkdir(mode=0o755)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            record(folder, "01", bytes(2 * RATE))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(folder.iterdir()) == []
+    record(folder, "02", bytes(2 * RATE))
+    assert stat.S_IMODE((folder / "02.wav").stat().st_mode) == 0o600
 
 
 def test_only_the_newest_are_kept_and_for_the_owner_alone(tmp_path, monkeypatch) -> None:
@@ -41,9 +59,11 @@ class Ear:
         self.told.append({"op": "end"})
 
 
+CONFIG = {"idle_s": 60, "barge_in": True, "microphone": "", "detection": {}, "recogniser": {}}
+
+
 def hearing() -> Hearing:
-    config = {"idle_s": 60, "barge_in": True}
-    return Hearing(config, structlog.get_logger(), lambda _: asyncio.sleep(0), lambda: None)
+    return Hearing(CONFIG, structlog.get_logger(), lambda _: asyncio.sleep(0), lambda: None)
 
 
 def opened(found: Hearing) -> list[dict[str, Any]]:
@@ -66,8 +86,17 @@ def test_a_microphone_that_comes_while_it_speaks_does_not_hear_that() -> None:
 def test_a_microphone_that_was_being_opened_on_a_reload_is_left() -> None:
     """The one that was configured before would be listened to until the next reload."""
     found = hearing()
-    asyncio.run(found.take({"idle_s": 60, "barge_in": True}))
+    asyncio.run(found.take({**CONFIG, "microphone": "mine"}))
     assert {"op": "end"} in opened(found)
+
+
+def test_a_reload_that_does_not_concern_the_microphone_leaves_it_open() -> None:
+    """Who changes how it speaks, or a command, would not be heard who is just saying something."""
+    found = hearing()
+    told = opened(found)
+    asyncio.run(found.take({**CONFIG, "barge_in": False, "recogniser": {"commands": "turn on the light"}}))
+    assert {"op": "end"} not in told
+    assert not found._reloaded.is_set()
 
 
 def test_lost_sound_is_counted_and_told() -> None:
@@ -86,7 +115,7 @@ def test_who_reloads_does_not_wait_for_a_microphone_to_be_looked_for_again() -> 
     async def reloaded() -> None:
         found = hearing()
         pausing = asyncio.create_task(found._change(await machine.seen(), 3600.0))
-        await found.take({"idle_s": 60})
+        await found.take({**CONFIG, "microphone": "mine"})
         async with asyncio.timeout(60):
             await pausing
 

@@ -51,6 +51,15 @@ def test_push_to_talk_does_not_follow_the_eyes() -> None:
     assert not attention.hears_answers(1200.0)
 
 
+def test_a_clock_that_is_put_back_leaves_no_microphone_open() -> None:
+    """A day that the clock was ahead by would be a day in which everything is heard."""
+    attention = Attention("gaze", 300.0)
+    attention.gained(90_000.0)
+    attention.listen(90_015.0)
+    assert attention.until(90_000.0) is not None
+    assert attention.until(3_600.0) is None
+
+
 def test_who_was_asked_to_speak_is_heard_out() -> None:
     """A sentence begun in time is not cut because the time is over; one begun later is not heard."""
     attention = Attention("push_to_talk", 300.0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,16 @@ def test_a_loudspeaker_gets_its_own_form() -> None:
     played = spread(tone(16_000), 16_000, Form("loud", 48_000, 2))
     assert abs(len(played) / 4 - 48_000) < 500
     assert played[4000:4002] == played[4002:4004]
+
+
+def wav(pcm: bytes) -> bytes:
+    made = io.BytesIO()
+    with wave.open(made, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(pcm)
+    return made.getvalue()
 
 
 OWN = "The first thing is that nobody seems to use it any more, and the second I have forgotten already."
@@ -120,6 +132,28 @@ def test_programs_speak_into_memory() -> None:
         assert sound.seconds > 1
 
 
+def test_a_voice_of_another_engine_is_not_missed() -> None:
+    """What asks for a voice that this machine lacks would be silent, and keep all else from being said."""
+    program("espeak-ng")
+    voice = voices.find("espeak-ng", "", "", "en-US")
+    assert asyncio.run(voices.speak(voice, "Hello.", "en_GB-alba")).seconds > 0.3
+
+
+def test_a_text_that_cannot_be_said_is_told_from_a_voice_that_cannot_speak(tmp_path: Path) -> None:
+    """One is given up, alone; of the other a person is told, and every text waits for it."""
+    speaks, broken = tmp_path / "speaks", tmp_path / "broken"
+    (tmp_path / "sound").write_bytes(wav(say("yes")))
+    speaks.write_text(f'#!/bin/sh\ncase "$(cat)" in 111) echo never >&2; exit 3;; esac\ncat {tmp_path}/sound >"$6"\n')
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    for one in (speaks, broken):
+        one.chmod(0o755)
+    assert asyncio.run(voices.speak(voices.Voice("flite", str(speaks)), "Hello.")).seconds > 0.3
+    with pytest.raises(voices.UnspeakableError, match="never"):
+        asyncio.run(voices.speak(voices.Voice("flite", str(speaks)), "111"))
+    with pytest.raises(voices.NoVoiceError):
+        asyncio.run(voices.speak(voices.Voice("flite", str(broken)), "111", "rms"))
+
+
 def test_the_language_chooses_who_speaks() -> None:
     """A German sentence in an English voice is understood by nobody."""
     for engine in ("flite", "espeak-ng"):
@@ -147,7 +181,7 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_piper_is_called_as_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its licence and its crashes stay its own; without its voice that is said."""
     program_ = tmp_path / "piper"
-    program_.write_text(f"#!/bin/sh\nwhile [ $# -gt 1 ]; do last=$2; shift; done\ncat >{tmp_path}/said\nexit 3\n")
+    program_.write_text(f"#!/bin/sh\nwhile [ $# -gt 1 ]; do last=$2; shift; done\ncat >>{tmp_path}/said\nexit 3\n")
     program_.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(ConfigError, match=r"file.onnx with its file.onnx.json"):
@@ -157,7 +191,7 @@ def test_piper_is_called_as_a_program(tmp_path: Path, monkeypatch: pytest.Monkey
     voice = voices.find("piper", "", str(tmp_path / "v.onnx"), "en-US")
     with pytest.raises(voices.NoVoiceError, match="piper failed"):
         asyncio.run(voices.speak(voice, "Hello."))
-    assert (tmp_path / "said").read_text() == "Hello.\n"
+    assert (tmp_path / "said").read_text() == f"Hello.\n{voices.SAMPLE}\n"
 
 
 def test_a_sound_server_or_a_card_is_seen(tmp_path: Path) -> None:

@@ -42,7 +42,10 @@ def test_what_is_wrong_with_a_camera_is_said_of_each_kind(tmp_path, monkeypatch)
         assert isinstance(found, cameras.Trouble)
         return found.reason
 
-    assert isinstance(cameras.find(looking_at(str(film))), cameras.Target)
+    os.utime(film, (0, 0))  # as out of an archive that keeps no times
+    found = cameras.find(looking_at(str(film)))
+    assert isinstance(found, cameras.Target)
+    assert found.is_film  # and so read once
     (tmp_path / "link").symlink_to("/dev/null")
     link = cameras.find(looking_at(str(tmp_path / "link")))
     assert isinstance(link, cameras.Target)
@@ -53,6 +56,17 @@ def test_what_is_wrong_with_a_camera_is_said_of_each_kind(tmp_path, monkeypatch)
     assert told(film / "under") == f"the film {film}/under cannot be opened: Not a directory"
     for other in (tmp_path, pipe):
         assert told(other) == f"{other} is neither a device nor a film"
+
+
+def test_what_to_look_at_is_said_of_each_kind():
+    """Who wrote a wrong password would look for a cable, and who named a text for another program."""
+
+    def hint(source: str) -> str:
+        return cameras.unusable("cannot_open", (source,)).hint
+
+    assert "plugged in" in hint("/dev/video0")
+    assert "password" in hint("rtsp://me:secret@camera/live")
+    assert "film" in hint("/home/me/text.avi")
 
 
 def test_an_address_that_is_none_is_refused_without_its_password(tmp_path):
@@ -107,12 +121,54 @@ def reading(monkeypatch) -> Iterator[tuple[Any, Capture]]:
     """What reads a camera, and the camera: the only thing here that is not real."""
     capture, cv2 = Capture(), ModuleType("cv2")
     cv2.VideoCapture = lambda *_: capture  # type: ignore[attr-defined]
-    for name in ("CAP_FFMPEG", "CAP_PROP_OPEN_TIMEOUT_MSEC", "CAP_PROP_READ_TIMEOUT_MSEC", "CAP_PROP_N_THREADS"):
-        setattr(cv2, name, 0)
+    timeouts = ("CAP_PROP_OPEN_TIMEOUT_MSEC", "CAP_PROP_READ_TIMEOUT_MSEC")
+    for name in ("CAP_FFMPEG", "CAP_PROP_N_THREADS", "CAP_PROP_FPS", "CAP_PROP_POS_MSEC", *timeouts):
+        setattr(cv2, name, name)
     monkeypatch.setitem(sys.modules, "cv2", cv2)
     name = "services.gaze_sensor.engine.camera"
     yield importlib.import_module(name), capture
     del sys.modules[name]
+
+
+class Reel:
+    """A film whose frames say that they are due at these times, in milliseconds; its mean rate is 10 a second."""
+
+    def __init__(self, times: list[float]) -> None:
+        self._times = times
+
+    def isOpened(self) -> bool:
+        return True
+
+    def get(self, what: str) -> float:
+        return 10.0 if what == "CAP_PROP_FPS" else self._times[0]
+
+    def grab(self) -> bool:
+        self._times = self._times[1:]
+        return bool(self._times)
+
+    def retrieve(self) -> tuple[bool, float]:
+        return True, self._times[0]
+
+
+@pytest.mark.parametrize(
+    ("told", "taken"),
+    [
+        ([0, 100, 200, 2000, 2100], [0, 0.1, 0.2, 2, 2.1]),  # a telephone takes a frame when there is light for it
+        ([0, 33, 67, 100, 133, 167, 200], [0, 0.1, 0.2]),
+        ([0, 100, 100, 100, 400], [0, 0.1, 0.2, 0.3, 0.4]),
+        ([0, 100, -5000, float("nan"), float("inf"), 600], [0, 0.1, 0.2, 0.3, 0.4, 0.6]),
+        ([0, 0, 0], [0, 0.1, 0.2]),
+    ],
+    ids=["uneven", "too many", "stands still", "wrong", "none"],
+)
+def test_a_film_goes_by_the_clock_of_its_frames_as_far_as_that_goes_on(reading, monkeypatch, told, taken):
+    """A person who looked here for a second in a film would have done so for another time, or for ever."""
+    module, _ = reading
+    monkeypatch.setattr(module.cv2, "VideoCapture", lambda *_: Reel([0.0, *told]))
+    film = module.Film("film", fps=10)
+    assert [film.next().t for _ in taken] == pytest.approx(taken)
+    with pytest.raises(module.NoFrames, match="ended"):
+        film.next()
 
 
 def test_frames_are_dropped_and_never_queued(reading):

@@ -146,6 +146,16 @@ class TestTelling:
         assert waiting[1] == "It is not over: Q_SPEAK (#1) waits for voice, which has not handled it yet."
         assert told(one)[1] == "Everyone who was to hear of it has; nothing more is expected."
 
+    def test_what_was_too_late_for_anybody(self) -> None:
+        """A text that was never spoken would be told as one that everybody has heard of."""
+        until = "2026-03-01T08:00:09.000000Z"
+        late = told(signal("Q_SPEAK", 1, facts={"text": "hi"}, expires_at=until))
+        assert late[1].startswith("Q_SPEAK (#1) counts until ")
+        assert late[1].endswith(":00:09: who has not taken it up by then is not given it.")
+        assert len(late) == 2
+        spoken = told(signal("Q_SPEAK", 1, expires_at=until), signal("Q_SPOKEN", 2, 1))
+        assert not any("counts until" in one for one in spoken)
+
     def test_what_is_no_longer_kept(self) -> None:
         """Retention took the beginning, or all of it; that is said rather than guessed."""
         assert told() == ["Nothing of this story is kept any more."]
