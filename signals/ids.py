@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from functools import lru_cache
 from hashlib import sha256
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -32,7 +31,6 @@ def derive(cause_id: str, consumer: str, generation: int, signal: str, nth: int)
     return _format(bytes.fromhex(cause_id[:8] + cause_id[9:13]), sha256(seed).digest(), 8)
 
 
-@lru_cache(maxsize=1024)
 def keyed(daemon: str, key: str) -> str:
     """The id that `daemon` always gives to the signal it calls `key`.
 

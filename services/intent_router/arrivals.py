@@ -14,29 +14,22 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from services.intent_router.folder import Folder, Look, peek, shown
+from services.intent_router.folder import Folder, peek, shown
 from services.intent_router.intent import NUMBERED, PRIORITIES
 
 RESUMED = -1
 NORMAL = PRIORITIES.index("normal")
 PATIENCE = 15
 PEEK_BYTES = 64 * 1024 + 1
-CLEAN_S = 2.0
-"""So long before a look a file must have been changed last, so that a change after it shows in its times: the coarsest
-clock of a file system, FAT's. (What is younger is "racily clean" in the words of git's index.)"""
-KEPT_BYTES, KEPT_FILES = 512, 1 << 16
-"""The bytes of so many small files are kept from the look to the claim: 32 MiB at most."""
 
 
 class Item(NamedTuple):
-    """A file that may be taken; sorts by rank, then age, then name. `claimed` files stand in `working/`; `look` is
-    what it held, where that is kept."""
+    """A file that may be taken; sorts by rank, then age, then name. `claimed` files stand in `working/`."""
 
     rank: int
     mtime_ns: int
     name: str
     claimed: bool = False
-    look: Look | tuple[()] = ()
 
 
 class Hint(Enum):
@@ -98,15 +91,13 @@ class Arrivals:
 
     def examine(self, name: str, hint: Hint | None = None) -> None:
         """Look at a name in the drop folder that was seen by a scan (no hint) or told of by the kernel."""
-        now = self._wall()
         found = None if self.folder.is_own(name) else self._stat(name, claimed=False)
         if found is None:
             return
         if stat.S_ISDIR(found.st_mode):
             self._leave_alone(name)
         elif not stat.S_ISREG(found.st_mode) or self._is_finished(found, hint):
-            raw = self._peek(name, found)
-            self._take_up(name, found, rank_of(raw), self._kept(raw, found, now))
+            self._take_up(name, found, rank_of(self._peek(name, found)))
         else:
             # A link arrives with its content; what is empty when it is created was opened to be written.
             empty = hint is Hint.CREATED and found.st_size == 0
@@ -181,14 +172,8 @@ class Arrivals:
     def _peek(self, name: str, found: os.stat_result) -> bytes | None:
         return peek(self.folder.place(name), PEEK_BYTES, found) if found.st_size else b""
 
-    def _kept(self, raw: bytes | None, found: os.stat_result, looked_at: float) -> Look | tuple[()]:
-        room = found.st_size <= KEPT_BYTES and len(self._heap) < KEPT_FILES
-        if not raw or not room or looked_at - found.st_ctime < CLEAN_S:
-            return ()
-        return Look(raw, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-    def _take_up(self, name: str, found: os.stat_result, rank: int | None, look: Look | tuple[()] = ()) -> None:
-        self._push(Item(NORMAL if rank is None else rank, found.st_mtime_ns, name, look=look))
+    def _take_up(self, name: str, found: os.stat_result, rank: int | None) -> None:
+        self._push(Item(NORMAL if rank is None else rank, found.st_mtime_ns, name))
 
     def _decide(self, key: tuple[bool, str], seen: _Settling, now: float) -> None:
         claimed, name = key

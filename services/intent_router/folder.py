@@ -64,21 +64,6 @@ class State(NamedTuple):
         return cls(found.st_size, found.st_mtime_ns)
 
 
-class Look(NamedTuple):
-    """What a file held when it was looked at, and what tells that it is still that file: inode, size in bytes, and
-    when its content and when anything of it was changed last (Unix nanoseconds)."""
-
-    raw: bytes
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-    def is_of(self, found: os.stat_result) -> bool:
-        """Whether a stat tells of that file with that content, wherever it was moved."""
-        return (found.st_ino, found.st_size, found.st_mtime_ns) == self[1:4]
-
-
 def shown(name: str) -> str:
     """A file name as text that can be printed and sent."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
@@ -159,19 +144,6 @@ class Folder:
             rename_new(source, target)
         return claim
 
-    def unchanged(self, name: str, look: Look | tuple[()]) -> Look | None:
-        """The look at a waiting file if nothing of it was changed since; None otherwise.
-
-        To be asked before the claim: a rename changes the ctime, which nobody can set back.
-        """
-        if not look:
-            return None
-        try:
-            found = os.lstat(self.place(name))
-        except OSError:  # the claim tells what is wrong
-            return None
-        return look if look.is_of(found) and found.st_ctime_ns == look.ctime_ns else None
-
     def place(self, name: str, *, in_working: bool = False) -> str:
         """Where a dropped or a claimed file stands."""
         return (self._working_at if in_working else self._waiting_at) + name
@@ -181,18 +153,15 @@ class Folder:
         for path in (self.working, self.root):
             sync(path)
 
-    def read(self, claim: Claim, limit: int, look: Look | None = None) -> tuple[bytes, State]:
-        """The bytes of a claimed file, at most `limit`, and its state as they were read: at a `look` if they are that.
+    def read(self, claim: Claim, limit: int) -> tuple[bytes, State]:
+        """The bytes of a claimed file, at most `limit`, and its state as they were read.
 
         Raises `IntentRefused` (not a regular file, unreadable, too large), `StillWrittenError`, and
         `FileNotFoundError` when somebody took the file away.
         """
         path = self.place(claim.name, in_working=True)
         try:
-            found = os.lstat(path)
-            if look and look.is_of(found):
-                return look.raw, State.of(found)
-            raw, before, after = _read(path, limit + 1, found)
+            raw, before, after = _read(path, limit + 1, os.lstat(path))
         except PermissionError as error:
             raise IntentRefused(
                 "unreadable",
@@ -310,7 +279,7 @@ def _read(path: str, most: int, before: os.stat_result) -> tuple[bytes, os.stat_
     _require_regular(before.st_mode)  # before the open, which could wake a device
     fd = os.open(path, _READING)
     try:
-        raw = b"" if before.st_size >= most else os.read(fd, before.st_size + 1)
+        raw = b"" if before.st_size >= most else os.read(fd, most)
         after = os.fstat(fd)
     finally:
         os.close(fd)

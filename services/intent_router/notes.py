@@ -96,7 +96,7 @@ def _start(story: str) -> str:
 
 
 def _line(story: str, note: Note) -> str:
-    return f"{_start(story)}{note.read.size}, {note.read.mtime_ns}, {json.dumps(note.claim.name)}]\n"
+    return json.dumps([story, note.read.size, note.read.mtime_ns, note.claim.name]) + "\n"
 
 
 def _read(line: str) -> Note | None:

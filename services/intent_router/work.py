@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from services.intent_router.answers import CHANGED, Answers
 from services.intent_router.arrivals import Arrivals, Item
-from services.intent_router.folder import Claim, Folder, Look, State, StillWrittenError, shown
+from services.intent_router.folder import Claim, Folder, State, StillWrittenError, shown
 from services.intent_router.intent import Limits
 from services.intent_router.logic import Outgoing, Route, parse, plan
 from services.intent_router.notes import Note
@@ -31,7 +31,7 @@ Found = TypeVar("Found")
 REJECTED = "Q_INTENT_REJECTED"
 RETRY_S = 1.0
 RETRY_DISK_S = 5.0
-GROUPS = 3  # one at the disk, one being synced, one with the bus
+GROUPS = 2
 MAX_REQUEST_SIGNALS = 1000  # what the bus takes at once
 MAX_REQUEST_BYTES = 1 << 20
 
@@ -74,9 +74,9 @@ class Counts:
 
 
 class Work:
-    """Takes files from `arrivals` in order, `in_flight` at once, in groups: while one waits for the bus and one until
-    it is durable, the next claims and reads. Only one of them is at the disk: two threads that call the system by
-    turns wait for each other's interpreter lock at every call. `report` hears what holds the work up, else None."""
+    """Takes files from `arrivals` in order, `in_flight` at once, in two groups: while one waits for the bus
+    the other claims and reads. Only one of them is at the disk: two threads that call the system by turns wait for
+    each other's interpreter lock at every call. `report` hears what holds the work up, else None."""
 
     def __init__(
         self,
@@ -100,11 +100,9 @@ class Work:
         self._send = send
         self._log = log
         self._report = report
-        self._groups = min(GROUPS, in_flight)
-        self._group = in_flight // self._groups
+        self._group = max(1, in_flight // GROUPS)
         self._stopping = False
         self._disk = asyncio.Lock()
-        self._syncing = asyncio.Lock()
         self._busy = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -113,7 +111,7 @@ class Work:
     async def run(self) -> None:
         """Work until cancelled; `stop` ends it after what is in hand."""
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(self._groups):
+            for _ in range(GROUPS):
                 tasks.create_task(self._work())
 
     def stop(self) -> None:
@@ -143,8 +141,7 @@ class Work:
 
     async def handle(self, items: Sequence[Item]) -> None:
         """Bring these files to their end."""
-        prepared = await _alone(self._disk, self.prepare, items)
-        prepared = await _alone(self._syncing, self.keep, prepared)
+        prepared = await self._at_disk(self.prepare, items)
         for group in _requests([each for each in prepared if each.plan]):
             await self._route(group)
         for each in prepared:
@@ -152,19 +149,13 @@ class Work:
                 await self._leave(each)
 
     def prepare(self, items: Sequence[Item]) -> list[Prepared]:
-        """Claim, read and decide. Runs in a thread."""
-        return [found for item in items if (found := self._prepare(item))]
-
-    def _prepare(self, item: Item) -> Prepared | None:
-        look = self.folder.unchanged(item.name, item.look)
-        claim = self._claim(item)
-        return self._decide(claim, look) if claim else None
-
-    def keep(self, prepared: list[Prepared]) -> list[Prepared]:
-        """Make durable what was claimed, and what is noted of it. Runs in a thread."""
+        """Claim, read and decide, then make durable what was claimed and noted. Runs in a thread."""
+        claims = [claim for item in items if (claim := self._claim(item))]
+        prepared = [found for claim in claims if (found := self._decide(claim))]
         try:
             self.answers.notes.write(Note(each.claim, each.read) for each in prepared if each.read)
-            self.folder.sync()
+            if not all(item.claimed for item in items):
+                self.folder.sync()
         except OSError as error:
             return [Prepared(each.claim, disk=error) for each in prepared]
         return prepared
@@ -185,9 +176,9 @@ class Work:
         self._unclaimable.discard(item.name)
         return claim
 
-    def _decide(self, claim: Claim, look: Look | None) -> Prepared | None:
+    def _decide(self, claim: Claim) -> Prepared | None:
         try:
-            raw, state = self.folder.read(claim, self.limits.file_bytes, look)
+            raw, state = self.folder.read(claim, self.limits.file_bytes)
             intent = parse(raw, claim.file, claim.claim_id, self.limits)
             signals = plan(intent, self.routes)
         except IntentRefused as refusal:
@@ -203,10 +194,14 @@ class Work:
 
     async def _route(self, group: Sequence[Prepared]) -> None:
         emitted = await self._emit(group)
-        moved = await _alone(self._disk, self._move_all, emitted)
+        moved = await self._at_disk(self._move_all, emitted)
         note = self._log.debug
         for each, outcome in zip(emitted, moved, strict=True):
             self._tell(each, outcome, note)
+
+    async def _at_disk(self, function: Callable[[Given], Found], given: Given) -> Found:
+        async with self._disk:
+            return await asyncio.to_thread(function, given)
 
     def _move_all(self, emitted: Sequence[Prepared]) -> list[bool | OSError]:
         return [self._move(each) for each in emitted]
@@ -297,11 +292,6 @@ class Work:
     async def _hold(self, error: LigandError) -> None:
         self._report(f"waiting for the bus: {error.message}")
         await asyncio.sleep(error.retry_after_s if isinstance(error, QuotaError) else RETRY_S)
-
-
-async def _alone(lock: asyncio.Lock, function: Callable[[Given], Found], given: Given) -> Found:
-    async with lock:
-        return await asyncio.to_thread(function, given)
 
 
 def _requests(group: Sequence[Prepared]) -> Iterator[list[Prepared]]:

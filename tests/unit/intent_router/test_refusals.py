@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.intent_router.folder import Claim, Look, State, StillWrittenError
+from services.intent_router.folder import Claim, State, StillWrittenError
 from tests.unit.intent_router.rig import Rig, intent
 
 
@@ -132,10 +132,10 @@ def test_a_file_written_while_it_is_read_waits_until_it_is_unchanged(
     rig = Rig(tmp_path / "intents")
     read, writing = rig.folder.read, [True]
 
-    def reading(claim: Claim, limit: int, look: Look | None = None) -> tuple[bytes, State]:
+    def reading(claim: Claim, limit: int) -> tuple[bytes, State]:
         if writing.pop() if writing else False:
             raise StillWrittenError
-        return read(claim, limit, look)
+        return read(claim, limit)
 
     monkeypatch.setattr(rig.folder, "read", reading)
 
