@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Stands for a Python: prints its version, and judges the two questions that create-venv asks.
 OLD = '#!/bin/sh\ncase "$2" in *print*) echo 3.9.2;; *version_info*) exit 1;; esac\n'
 BARE = '#!/bin/sh\ncase "$2" in *print*) echo 3.11.2;; *ensurepip*) exit 1;; esac\n'
+READY = '#!/bin/sh\ncase "$2" in *print*) echo 3.11.2;; venv) rm -r "$4"; mkdir "$4";; esac\n'
 # Stands for the package tools of a machine without strace, for a person and for root.
 QUERY = "#!/bin/sh\nfor last; do :; done\n[ $last != strace ] && echo installed\n"
 APT = '#!/bin/sh\necho "$@" >>"$(dirname "$0")/log"\n'
@@ -50,6 +51,16 @@ def test_a_missing_python_is_refused(tmp_path: Path) -> None:
     done = run("tools/create-venv", "python-that-is-not", tmp_path / "venv")
     assert done.returncode == 1
     assert "There is no program 'python-that-is-not'" in done.stderr
+
+
+def test_who_had_senses_is_told_that_they_are_gone(tmp_path: Path) -> None:
+    """After an update the environment is made anew: a constellation in the clone would hear and see no more, unsaid."""
+    (tmp_path / "venv" / "extras" / "audio").mkdir(parents=True)
+    (tmp_path / "venv" / "extras" / "gaze").mkdir()
+    python = program(tmp_path, "python3", READY)
+    done = run("tools/create-venv", python, tmp_path / "venv")
+    assert (done.returncode, "make senses SENSES='audio gaze'" in done.stdout) == (0, True)
+    assert "make senses" not in run("tools/create-venv", python, tmp_path / "venv").stdout
 
 
 def packages(tmp_path: Path, uid: int) -> subprocess.CompletedProcess[str]:
