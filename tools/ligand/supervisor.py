@@ -36,6 +36,7 @@ class Supervisor:
         self._was_ready = False
         self._failed_start = False
         self._unready: list[tuple[str, str]] = []
+        self._start_hangs = False
         self._reloads: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
@@ -46,7 +47,9 @@ class Supervisor:
         either: set[asyncio.Future[Any]] = {lives, stop}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            self._unready = [(one.unit.daemon, _standing(one)) for one in self._services if not one.has_been_ready]
+            unready = [one for one in self._services if not one.has_been_ready]
+            self._unready = [(one.unit.daemon, _standing(one)) for one in unready]
+            self._start_hangs = any(one.restarts for one in unready)
             await self._stop_all()
             await lives
         finally:
@@ -159,7 +162,7 @@ class Supervisor:
         words += f"; killed because they did not end: {', '.join(killed)}" if killed else ""
         words += f"; failed: {', '.join(service.unit.daemon for service in failed)}" if failed else ""
         self._console.say(words)
-        if not self._failed_start and not self._unready and (not failed or self._stop.is_set()):
+        if not self._failed_start and not self._start_hangs and (not failed or self._stop.is_set()):
             return OK
         unusable = any(service.end is not None and service.end.status == EXIT_CONFIG for service in failed)
         return USAGE if unusable else NOTHING

@@ -80,8 +80,8 @@ def up(home: Path | None, only: tuple[str, ...], units: Path | None) -> None:
     Reads the systemd units and does without systemd what they say about order, readiness, restarts,
     watchdog and stopping. SIGHUP reloads the daemons' configuration.
 
-    Exit code 0: stopped as it was told to; 1: a daemon failed or was never ready, or it runs here already; 2: the
-    configuration (or the journal) cannot be used, as `ligand config check` and `ligand doctor` say in full.
+    Exit code 0: stopped as it was told to; 1: a daemon failed or did not become ready, or it runs here already;
+    2: the configuration (or the journal) cannot be used, as `ligand config check` and `ligand doctor` say in full.
     """
     try:
         paths = Paths.resolve(home, inherited(os.environ))

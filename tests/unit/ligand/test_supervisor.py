@@ -130,6 +130,15 @@ def test_a_later_failure_leaves_the_others_alone(bench: Any, tmp_path: Path) -> 
     assert up.stop() == 0
 
 
+def test_who_is_told_to_stop_while_daemons_start_has_not_failed(bench: Any) -> None:
+    """A person who thinks better of it, or a shutdown, would be told of a fault that there is none."""
+    bench.unit("a", "say=hanging")
+    up = bench.up()
+    up.wait_for("hanging")
+    assert up.stop() == 0
+    up.wait_for(r"never ready: a \(starting\)")
+
+
 def test_too_many_starts_end_in_a_failure(bench: Any) -> None:
     """A unit with a limit does not spin for ever."""
     bench.unit("a", "exit=1", unit="StartLimitIntervalSec=1h\nStartLimitBurst=3", service="Restart=always")
