@@ -43,7 +43,7 @@ $(READY): pyproject.toml requirements-build.lock requirements-dev.lock tools/cre
 
 senses: $(SENSES:%=$(VENV)/extras/%/.made-of) ## install what hears, speaks and sees too: SENSES="audio face gaze silero" (620 MB)
 
-$(VENV)/extras/%/.made-of: requirements-%.lock | $(READY)
+$(VENV)/extras/%/.made-of: requirements-%.lock $(READY)
 	@echo "Installing the extra $* into $(@D)"
 	@$(VENV)/bin/python -m tools.ligand.extras $*
 

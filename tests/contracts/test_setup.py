@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,20 @@ def test_who_had_senses_is_told_that_they_are_gone(tmp_path: Path) -> None:
     done = run("tools/create-venv", python, tmp_path / "venv")
     assert (done.returncode, "make senses SENSES='audio gaze'" in done.stdout) == (0, True)
     assert "make senses" not in run("tools/create-venv", python, tmp_path / "venv").stdout
+
+
+def test_senses_are_installed_anew_where_the_environment_was(tmp_path: Path) -> None:
+    """What was installed before went with it: `make senses` right after an update would leave a part of them out."""
+    ready, made = tmp_path / "ready", tmp_path / "extras" / "audio" / ".made-of"
+    made.parent.mkdir(parents=True)
+    wanted = []
+    for older, newer in ((made, ready), (ready, made)):
+        for age, file in enumerate((newer, older)):
+            file.touch()
+            os.utime(file, (time.time() - age,) * 2)
+        said = run("make", "--dry-run", "senses", "SENSES=audio", f"VENV={tmp_path}").stdout
+        wanted.append("tools.ligand.extras audio" in said)
+    assert wanted == [True, False]
 
 
 def packages(tmp_path: Path, uid: int) -> subprocess.CompletedProcess[str]:
