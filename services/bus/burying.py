@@ -32,7 +32,9 @@ class Burying:
             return
         if not state.access.is_known(peer):
             state.dead.not_kept += 1
-        elif letter := state.dead.refuse(error.code, error.message, _sender(batch), raw, peer.uid):
+            return
+        sender = batch.session or f"uid {peer.uid}"
+        if letter := state.dead.refuse(error.code, error.message, sender, raw, peer.uid):
             self._tell(letter.number, letter.signal, letter.daemon, letter.reason, [])
 
     def given_up(self, reason: str, error: str, consumer: str, raw: bytes, aside: Aside) -> None:
@@ -83,7 +85,3 @@ class Burying:
         if signal != ADDED:
             facts = {"dead_letter_id": number, "signal": signal, "daemon": daemon, "reason": reason, **more}
             self._journaling.own(ADDED, facts, causes)
-
-
-def _sender(batch: Batch) -> str:
-    return batch.session or f"uid {batch.peer.uid}"

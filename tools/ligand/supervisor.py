@@ -36,7 +36,6 @@ class Supervisor:
         self._was_ready = False
         self._failed_start = False
         self._unready: list[tuple[str, str]] = []
-        self._start_hangs = False
         self._reloads: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
@@ -47,9 +46,7 @@ class Supervisor:
         either: set[asyncio.Future[Any]] = {lives, stop}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            unready = [one for one in self._services if not one.has_been_ready]
-            self._unready = [(one.unit.daemon, _standing(one)) for one in unready]
-            self._start_hangs = any(one.restarts for one in unready)
+            self._unready = [(one.unit.daemon, _standing(one)) for one in self._services if not one.has_been_ready]
             await self._stop_all()
             await lives
         finally:
@@ -157,12 +154,13 @@ class Supervisor:
         failed = [service for service in self._services if service.failure]
         killed = [service.unit.daemon for service in self._services if service.killed_at_stop]
         ended = sum(service.end is not None and not service.failure for service in self._services)
+        start_hangs = any(one.restarts for one in self._services if not one.has_been_ready)
         self._tell_unready()
         words = f"stopped: {ended} daemon{'s' * (ended != 1)}"
         words += f"; killed because they did not end: {', '.join(killed)}" if killed else ""
         words += f"; failed: {', '.join(service.unit.daemon for service in failed)}" if failed else ""
         self._console.say(words)
-        if not self._failed_start and not self._start_hangs and (not failed or self._stop.is_set()):
+        if not self._failed_start and not start_hangs and (not failed or self._stop.is_set()):
             return OK
         unusable = any(service.end is not None and service.end.status == EXIT_CONFIG for service in failed)
         return USAGE if unusable else NOTHING

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from signals.emitter import Emitter
+from signals.envelope import Signal
+from signals.errors import BusUnreachableError
 from tests.support.constellation import Constellation
 from tests.support.inprocess import InProcess
 from tests.support.keeping import furnish
@@ -32,3 +35,12 @@ def buses(home: Constellation) -> Iterator[Callable[..., InProcess]]:
 
     yield start
     running.pop().close()
+
+
+def acknowledged(emitter: Emitter, signal: Signal) -> bool:
+    """Whether the bus took it; False when it is gone."""
+    try:
+        emitter.emit(signal)
+    except BusUnreachableError:
+        return False
+    return True

@@ -5,9 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from signals.emitter import Emitter
-from signals.envelope import Signal
-from signals.errors import BusUnreachableError
+from tests.live.bus.conftest import acknowledged
 from tests.support.commands import started
 from tests.support.constellation import Constellation, constellation
 from tests.support.raw import Raw
@@ -39,14 +37,6 @@ def fill(home: Constellation, gone: Callable[[], bool]) -> int:
                 if gone():
                     return taken
             taken += 1
-
-
-def acknowledged(emitter: Emitter, note: Signal) -> bool:
-    try:
-        emitter.emit(note)
-    except BusUnreachableError:
-        return False
-    return True
 
 
 def test_a_full_disk_ends_the_bus_in_words_and_loses_nothing_that_was_acknowledged(small_disk):

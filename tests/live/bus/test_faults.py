@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 import zmq
 
-from signals.emitter import Emitter
 from signals.envelope import Signal
-from signals.errors import BusUnreachableError
 from signals.ids import is_id
+from tests.live.bus.conftest import acknowledged
 from tests.support.constellation import Constellation, Running, constellation
 from tests.support.raw import Raw, attached
 
@@ -61,14 +60,6 @@ def emit_until_gone(home: Constellation, bus: Running) -> tuple[int, Signal]:
                 if bus.process.poll() is not None:
                     return n, item
     raise AssertionError("the fault was never met")
-
-
-def acknowledged(emitter: Emitter, item: Signal) -> bool:
-    try:
-        emitter.emit(item)
-    except BusUnreachableError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize(

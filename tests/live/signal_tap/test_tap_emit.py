@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from signals.emitter import person
-from tests.live.signal_tap.conftest import Told, telling
+from tests.live.signal_tap.conftest import Clock, Told, telling
 from tests.support.commands import started, tap
 from tests.support.constellation import Constellation
 from tools.signal_tap import emit as emitting
@@ -78,19 +78,6 @@ def test_what_does_not_fit_is_refused_with_what_would(told: Told, arguments: tup
     assert says in refused.err
     assert "Traceback" not in refused.err
     assert home.signals("Q_ITEM_START") == before
-
-
-class Clock:
-    """Time that passes only by sleeping."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(round(seconds, 6))
-
-    def monotonic(self) -> float:
-        return sum(self.slept)
 
 
 def test_a_signal_again_and_again(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from signals.emitter import person
-from tests.live.signal_tap.conftest import Told, emit, telling
+from tests.live.signal_tap.conftest import Clock, Told, emit, telling
 from tests.support.commands import run_on_terminal, started, tap
 from tests.support.constellation import Constellation, constellation
 from tools.signal_tap import play as playing
@@ -115,19 +115,6 @@ def test_a_dry_run_finds_what_the_bus_would_refuse(recording: Path, told: Told) 
     assert (dry.code, len(dry.objects)) == (1, len(lines))
     assert "Q_NEVER_HEARD" in dry.err
     assert "2 would be refused by the bus" in dry.err
-
-
-class Clock:
-    """Time that passes only by sleeping."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(round(seconds, 6))
-
-    def monotonic(self) -> float:
-        return sum(self.slept)
 
 
 @pytest.mark.parametrize(("how", "pauses"), [(("--original",), [0, 5, 0, 7.25]), (("-r", "4"), [0, 0.25, 0.25, 0.25])])
